@@ -1,0 +1,259 @@
+// Package event is the vocabulary of a run: everything that can happen between the first look at a manifest and the exit
+// code. It stands at the bottom of the house: it holds data and the words for it, does no I/O, and imports Kubernetes' types
+// but no client.
+//
+// Two families travel here. Facts (JobSeen, PodSeen, EventSeen, Connection, Lines, Gap, Drained) come from the cluster's
+// side into the loop of internal/run over one channel. News (Started, Object, Attempt, Progress, Notice, Finding, Lines,
+// Gap, Finished) go from the loop to the sink, one at a time, in the order in which they happened.
+package event
+
+import (
+	"fmt"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Event is one thing that happened. The set is closed: only this package declares events.
+type Event interface{ isEvent() }
+
+// Ref names one object of the cluster. Namespace is empty for what has none.
+type Ref struct {
+	Kind      string
+	Namespace string
+	Name      string
+}
+
+// String is "Kind namespace/name", as it is shown to users; the empty Ref is "".
+func (r Ref) String() string {
+	switch {
+	case r == Ref{}:
+		return ""
+	case r.Namespace == "":
+		return r.Kind + " " + r.Name
+	default:
+		return r.Kind + " " + r.Namespace + "/" + r.Name
+	}
+}
+
+// JobSeen is a state of the followed Job as the API server told it. Job is never nil and never changed by anybody.
+// Gone says that the object was deleted; Job is then the last state that was seen.
+type JobSeen struct {
+	Job  *batchv1.Job
+	Gone bool
+}
+
+// PodSeen is a state of one pod of the Job, with the same rules as JobSeen.
+type PodSeen struct {
+	Pod  *corev1.Pod
+	Gone bool
+}
+
+// EventSeen is a Kubernetes event about the Job or one of its pods.
+type EventSeen struct{ Event *corev1.Event }
+
+// Connection says that the API server stopped answering (Err is set) or answers again (Err is nil).
+type Connection struct {
+	Err   error
+	Since time.Time // when the first request failed
+}
+
+// Stream identifies the output of one container run: one container id of one pod. It is shared by pointer and never changed.
+type Stream struct {
+	Namespace   string
+	Pod         string
+	PodUID      string
+	Container   string
+	ContainerID string
+	Kind        ContainerKind
+	Index       int // completion index of an Indexed Job, -1 without one
+	Attempt     int // 1 for the first pod (of its index), 2 for the pod that replaced it, …
+	Restart     int // 0 for the first run of the container in its pod, 1 after one restart in place, …
+}
+
+// ContainerKind tells work from its company.
+type ContainerKind string
+
+// The kinds of containers. A Sidecar is an init container with restartPolicy Always.
+const (
+	Main    ContainerKind = "main"
+	Init    ContainerKind = "init"
+	Sidecar ContainerKind = "sidecar"
+)
+
+// Line is one line of container output without its newline, as the container wrote it (untrusted text, any bytes).
+type Line struct {
+	At   time.Time // the kubelet's time stamp
+	Text string
+}
+
+// Lines are one or more lines of one stream, in order, each delivered exactly once in a run.
+type Lines struct {
+	Stream *Stream
+	Lines  []Line
+}
+
+// Gap says that lines of a stream are lost for good, and why. After is the time stamp of the last line before the gap and
+// Until that of the first line behind it; each is zero where there is none.
+type Gap struct {
+	Stream *Stream
+	After  time.Time
+	Until  time.Time
+	Why    string // "the log was rotated away", "the pod was deleted before it could be read", …
+}
+
+// Drained says that every log stream was read to its end (or given up, with a Gap), after the loop asked for that.
+type Drained struct{}
+
+// Started opens a run: the Job exists, nothing was followed yet.
+type Started struct {
+	Job       Ref
+	UID       string
+	Cluster   string // the API server's address, credentials never included
+	Context   string // the kubeconfig context, "" without one
+	Pods      int    // pods that the Job wants to succeed (completions, else parallelism)
+	Indexed   bool
+	Several   bool // several streams are expected from the first attempt on: lines want a prefix
+	Attached  bool // the Job was there before
+	CreatedAt time.Time
+}
+
+// Object tells what was done to one object of the cluster.
+type Object struct {
+	Object Ref
+	Action string // created, applied, replaced, deleted, kept
+	Detail string // why, or until when; may be empty
+}
+
+// Attempt is the news of one pod in words: it was scheduled, it pulls its image, a container started, restarted or ended.
+type Attempt struct {
+	Pod     string
+	Index   int // -1 without one
+	Number  int // as Stream.Attempt
+	Message string
+}
+
+// Progress is the state of the whole Job in numbers, sent when it changed in substance and as heartbeat.
+type Progress struct {
+	Wanted    int
+	Succeeded int
+	Failed    int
+	Running   int
+	Waiting   []Waiting // pods that do not run yet, grouped by what they wait for, largest group first
+	Suspended bool
+	Note      string // what explains the waiting: a queue, an unschedulable pod; may be empty
+	Elapsed   time.Duration
+	Heartbeat bool // nothing new: said only because nothing else was for a while
+}
+
+// Waiting is a group of pods that wait for the same thing.
+type Waiting struct {
+	Pods int
+	For  string        // "pulling image", "being scheduled", …
+	Long time.Duration // how long the longest of them has waited
+}
+
+// String is "2/10 done, 3 running, 1 pulling image (45 s)".
+func (p Progress) String() string {
+	s := fmt.Sprintf("%d/%d done", p.Succeeded, p.Wanted)
+	if p.Failed > 0 {
+		s += fmt.Sprintf(", %d failed", p.Failed)
+	}
+	if p.Running > 0 {
+		s += fmt.Sprintf(", %d running", p.Running)
+	}
+	for _, w := range p.Waiting {
+		s += fmt.Sprintf(", %d %s", w.Pods, w.For)
+		if w.Long >= time.Second {
+			s += fmt.Sprintf(" (%s)", Seconds(w.Long))
+		}
+	}
+	if p.Suspended {
+		s += ", suspended"
+	}
+	if p.Note != "" {
+		s += ": " + p.Note
+	}
+	return s
+}
+
+// Seconds writes a duration as users read it: "0.4 s", "45 s", "3 min 20 s", "2 h 5 min".
+func Seconds(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	default:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	}
+}
+
+// Level is the weight of a Notice or a Finding.
+type Level string
+
+// The levels. An error among findings means exit code 2; warnings never change it.
+const (
+	Debug   Level = "debug"
+	Info    Level = "info"
+	Warning Level = "warning"
+	Error   Level = "error"
+)
+
+// Notice is one sentence for the user that changes nothing about the run. Key is for notices that must not repeat: the loop
+// sends each key once.
+type Notice struct {
+	Level   Level
+	Key     string
+	Message string
+	Hint    string
+}
+
+// Finished closes a run; it is the last event. It holds everything that outputs, summaries and exit codes are made from.
+type Finished struct {
+	Outcome       Outcome
+	Cause         *Cause // nil when the outcome is succeeded or created
+	Job           Ref
+	UID           string
+	Attempts      int // pods that were started
+	Succeeded     int
+	Failed        int
+	FailedIndexes string // as the Job's status writes them: "1,3-5"
+	StartedAt     time.Time
+	CompletedAt   time.Time
+	Duration      time.Duration // by the cluster's own time stamps where they exist
+	Pods          []PodResult
+	Tail          []string // last lines of the container that decided
+	Warnings      []Cause  // what a user should know although it did not decide: an OOM kill at exit code 0
+}
+
+// PodResult is what became of one pod.
+type PodResult struct {
+	Name      string     `json:"name"`
+	Index     *int       `json:"index,omitempty"`
+	Node      string     `json:"node,omitempty"`
+	Phase     string     `json:"phase"`
+	Reason    string     `json:"reason,omitempty"`
+	ExitCode  *int32     `json:"exitCode,omitempty"`
+	Restarts  int32      `json:"restarts"`
+	StartedAt *time.Time `json:"startedAt,omitempty"`
+	EndedAt   *time.Time `json:"endedAt,omitempty"`
+}
+
+func (JobSeen) isEvent()    {}
+func (PodSeen) isEvent()    {}
+func (EventSeen) isEvent()  {}
+func (Connection) isEvent() {}
+func (Lines) isEvent()      {}
+func (Gap) isEvent()        {}
+func (Drained) isEvent()    {}
+func (Started) isEvent()    {}
+func (Object) isEvent()     {}
+func (Attempt) isEvent()    {}
+func (Progress) isEvent()   {}
+func (Notice) isEvent()     {}
+func (Finding) isEvent()    {}
+func (Finished) isEvent()   {}

@@ -1,0 +1,47 @@
+package event
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Finding is something wrong (Error) or unwise (Warning) in what the user wrote, as data: formatting comes last.
+type Finding struct {
+	Level      Level
+	File       string // as the user named it; "<stdin>" and "manifest-content" where there is no file; "" for an option
+	Line       int    // from 1; 0 when unknown
+	Column     int    // from 1; 0 when unknown
+	Path       string // spec.env.secrets.DB_PASSWORD.secretRef.key, or the option's name
+	Message    string // what is wrong and what is allowed
+	Suggestion string // the nearest known name, or the fix; may be empty
+}
+
+// String is "file:line:column: path: message (did you mean …?)".
+func (f Finding) String() string {
+	var b strings.Builder
+	if f.File != "" {
+		b.WriteString(f.File)
+		if f.Line > 0 {
+			fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
+		}
+		b.WriteString(": ")
+	}
+	if f.Path != "" {
+		b.WriteString(f.Path + ": ")
+	}
+	b.WriteString(f.Message)
+	if f.Suggestion != "" {
+		b.WriteString(" (" + f.Suggestion + ")")
+	}
+	return b.String()
+}
+
+// HasErrors tells whether one of the findings is an error.
+func HasErrors(findings []Finding) bool {
+	for _, f := range findings {
+		if f.Level == Error {
+			return true
+		}
+	}
+	return false
+}
