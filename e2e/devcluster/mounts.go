@@ -1,0 +1,62 @@
+package devcluster
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+type mount struct{ path, kind string }
+
+// mountEscapes are the characters that proc_pid_mountinfo(5) writes in octal.
+var mountEscapes = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+
+func readMounts() ([]mount, error) {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var mounts []mount
+	for line := range strings.Lines(string(data)) {
+		before, after, ok := strings.Cut(line, " - ")
+		fields := strings.Fields(before)
+		kind, _, _ := strings.Cut(after, " ")
+		if !ok || len(fields) < 5 {
+			return nil, fmt.Errorf("/proc/self/mountinfo has a line that proc(5) does not know: %q", line)
+		}
+		mounts = append(mounts, mount{path: mountEscapes.Replace(fields[4]), kind: kind})
+	}
+	return mounts, nil
+}
+
+// mountsBelow returns the mount points in the folder, the newest first.
+func mountsBelow(dir string) ([]string, error) {
+	mounts, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	var below []string
+	for _, m := range slices.Backward(mounts) {
+		if strings.HasPrefix(m.path, dir+"/") {
+			below = append(below, m.path)
+		}
+	}
+	return below, nil
+}
+
+// unmountBelow unmounts all that the kubelet and containerd mounted in the folder.
+func unmountBelow(dir string) error {
+	below, err := mountsBelow(dir)
+	if err != nil {
+		return err
+	}
+	for _, path := range below {
+		// Detached: something of the machine's owner may look at it, which must not stop us.
+		if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
+			return fmt.Errorf("%s cannot be unmounted: %w", path, err)
+		}
+	}
+	return nil
+}
