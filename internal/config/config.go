@@ -1,0 +1,423 @@
+// Package config declares every option of the program once. An option is an input of the action, a flag and an environment
+// variable at the same time; the inputs in action.yml and the tables in README.md are generated from the declarations here,
+// and a test fails when they differ.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// Options are the validated values of one run. A list is nil when the option was not given.
+type Options struct {
+	// Workload
+	Manifest            []string
+	ManifestContent     string
+	FromCronJob         string
+	References          []string
+	Substitute          []string
+	Namespace           string
+	Name                string
+	NameSuffix          string
+	Image               []string
+	ContainerCommand    []string
+	ContainerArgs       []string
+	Env                 []string
+	SecretEnv           []string
+	Labels              []string
+	Annotations         []string
+	Patch               string
+	RegistryCredentials string
+
+	// Cluster
+	Kubeconfig string
+	Context    string
+	Preflight  bool
+	APITimeout time.Duration
+
+	// Follow
+	Wait          bool
+	Timeout       time.Duration
+	StartTimeout  time.Duration
+	FailFast      bool
+	Logs          string
+	LogContainers []string
+	Timestamps    bool
+
+	// Ownership
+	IfExists  string
+	Cleanup   string
+	OnCancel  string
+	OnTimeout string
+	DryRun    string
+
+	// Results
+	Summary bool
+	Format  string
+
+	// Flags only
+	ShowSecrets bool
+	Help        bool
+}
+
+// Option is the declaration of one option.
+type Option struct {
+	Name      string
+	Shorthand string   // one letter for the command line, or ""
+	Group     string   // one of Groups
+	Default   string   // as a user would write it
+	Values    []string // the allowed values of an enumeration, else nil
+	Help      string   // one or two sentences of Markdown
+	FlagOnly  bool     // of the command line alone: neither an input nor an environment variable
+	value     pflag.Value
+}
+
+// Groups are the headings under which the options are shown, in order.
+var Groups = []string{"Workload", "Cluster", "Follow", "Ownership", "Results"}
+
+// Declare returns the declarations, bound to o. Their order is the order in which users see them.
+func Declare(o *Options) []Option {
+	const workload, clusterGroup, follow, ownership, results = "Workload", "Cluster", "Follow", "Ownership", "Results"
+	return []Option{
+		{Name: "manifest", Shorthand: "f", Group: workload, value: (*lines)(&o.Manifest),
+			Help: "The manifest: a path, a glob, or `-` for standard input; several on lines of their own. A KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, with the objects that it needs beside it."},
+		{Name: "manifest-content", Group: workload, value: (*text)(&o.ManifestContent),
+			Help: "The manifest itself, instead of a path."},
+		{Name: "from-cronjob", Group: workload, value: (*text)(&o.FromCronJob),
+			Help: "The name of a CronJob in the cluster whose job is run now, instead of a manifest."},
+		{Name: "references", Group: workload, value: (*lines)(&o.References),
+			Help: "Files (paths or globs, one a line) with the resource manifests that `valueFrom` refers to, their `status.outputs` filled in."},
+		{Name: "substitute", Group: workload, value: (*lines)(&o.Substitute),
+			Help: "Names of environment variables, one a line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
+		{Name: "namespace", Shorthand: "n", Group: workload, value: (*text)(&o.Namespace),
+			Help: "The namespace to run in, instead of the manifest's."},
+		{Name: "name", Group: workload, value: (*text)(&o.Name),
+			Help: "The Job's name, instead of the manifest's."},
+		{Name: "name-suffix", Group: workload, value: (*text)(&o.NameSuffix),
+			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run."},
+		{Name: "image", Group: workload, value: (*lines)(&o.Image),
+			Help: "The image to run instead of the manifest's: one reference for the only container, or `container=reference` lines."},
+		{Name: "container-command", Group: workload, value: (*lines)(&o.ContainerCommand),
+			Help: "The container's command (its ENTRYPOINT), one element a line."},
+		{Name: "container-args", Group: workload, value: (*lines)(&o.ContainerArgs),
+			Help: "The container's arguments, one a line."},
+		{Name: "env", Group: workload, value: (*lines)(&o.Env),
+			Help: "Environment variables of the container, one `NAME=VALUE` a line."},
+		{Name: "secret-env", Group: workload, value: (*lines)(&o.SecretEnv),
+			Help: "Environment variables that are kept in a Secret, which is deleted with the Job, and masked in every output; one `NAME=VALUE` a line."},
+		{Name: "labels", Group: workload, value: (*lines)(&o.Labels),
+			Help: "Labels for the Job and its pods, one `KEY=VALUE` a line."},
+		{Name: "annotations", Group: workload, value: (*lines)(&o.Annotations),
+			Help: "Annotations for the Job and its pods, one `KEY=VALUE` a line."},
+		{Name: "patch", Group: workload, value: (*text)(&o.Patch),
+			Help: "A strategic merge patch on the Job, in YAML or JSON, for what has no option of its own."},
+		{Name: "registry-credentials", Group: workload, value: (*text)(&o.RegistryCredentials),
+			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` a line."},
+
+		{Name: "kubeconfig", Group: clusterGroup, value: (*text)(&o.Kubeconfig),
+			Help: "The kubeconfig: YAML, base64 or a path. Without it `$KUBECONFIG`, then the service account of the pod that this runs in, then `~/.kube/config`."},
+		{Name: "context", Group: clusterGroup, value: (*text)(&o.Context),
+			Help: "The kubeconfig context. Without it the manifest's `targetCluster` decides, then the kubeconfig's current context."},
+		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Preflight),
+			Help: "Ask the cluster first whether everything that the run needs is allowed, and name all that is missing at once."},
+		{Name: "api-timeout", Group: clusterGroup, Default: "2m", value: (*duration)(&o.APITimeout),
+			Help: "How long the API server may be out of reach before the run is given up."},
+
+		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Wait),
+			Help: "Wait for the Job to end. `false` creates it and returns."},
+		{Name: "timeout", Group: follow, Default: "1h", value: (*duration)(&o.Timeout),
+			Help: "How long the Job may take in all. Also its `activeDeadlineSeconds` when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
+		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.StartTimeout),
+			Help: "How long until a first pod runs. Time in which the Job is suspended does not count. `0` means for ever."},
+		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.FailFast),
+			Help: "End the run early when the Job cannot succeed any more: an image or a Secret that does not exist, pods that are refused."},
+		{Name: "logs", Group: follow, Default: "stream", Values: []string{"stream", "on-failure", "none"}, value: (*text)(&o.Logs),
+			Help: "Whether container output is shown: live, only after a failure, or not at all."},
+		{Name: "log-containers", Group: follow, value: (*lines)(&o.LogContainers),
+			Help: "Names of the containers whose output is shown, one a line. Without it all are."},
+		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Timestamps),
+			Help: "Begin every line of container output with the time at which it was written."},
+
+		{Name: "if-exists", Group: ownership, Default: "replace-finished", Values: []string{"replace-finished", "replace", "fail"}, value: (*text)(&o.IfExists),
+			Help: "What to do when a Job of that name exists: replace it when it has finished, replace it in any case, or fail."},
+		{Name: "cleanup", Group: ownership, Default: "auto", Values: []string{"auto", "always", "on-success", "never"}, value: (*text)(&o.Cleanup),
+			Help: "When the Job is deleted at the end. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
+		{Name: "on-cancel", Group: ownership, Default: "delete", Values: []string{"delete", "leave"}, value: (*text)(&o.OnCancel),
+			Help: "What becomes of the Job when the run is cancelled."},
+		{Name: "on-timeout", Group: ownership, Default: "delete", Values: []string{"delete", "leave"}, value: (*text)(&o.OnTimeout),
+			Help: "What becomes of the Job when the run ends before the Job does: by `timeout`, `start-timeout` or `fail-fast`."},
+		{Name: "dry-run", Group: ownership, Default: "none", Values: []string{"none", "client", "server"}, value: (*text)(&o.DryRun),
+			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
+
+		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
+			Help: "Write a summary of the run to the workflow's summary page."},
+		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "text"}, value: (*text)(&o.Format),
+			Help: "How output is written: `github` for the GitHub runner, `text` for terminals and every other CI. `auto` tells which."},
+
+		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
+			Help: "`render` prints secret values instead of hiding them."},
+		{Name: "help", Shorthand: "h", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.Help),
+			Help: "Show this help."},
+	}
+}
+
+// Parse reads the options from the arguments and the environment: a flag wins over INPUT_MY-OPTION (how the GitHub runner
+// hands inputs to a container, hyphens kept), INPUT_MY_OPTION and PLUGIN_MY_OPTION, in this order. An environment variable
+// that is empty counts as not given, because the GitHub runner sets one for every declared input.
+// All problems are returned at once, each with the option's name as its path.
+func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []event.Finding) {
+	var o Options
+	var findings []event.Finding
+	refuse := func(name, format string, a ...any) {
+		findings = append(findings, event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, a...)})
+	}
+
+	flags := pflag.NewFlagSet("kubernetes-job-action", pflag.ContinueOnError)
+	flags.Usage = func() {}
+	flags.SetOutput(io.Discard)
+	declared := Declare(&o)
+	for _, d := range declared {
+		if d.Default != "" {
+			if err := d.value.Set(d.Default); err != nil {
+				panic("default of " + d.Name + ": " + err.Error()) // a declaration above is wrong, not a user
+			}
+		}
+		f := flags.VarPF(d.value, d.Name, d.Shorthand, d.Help)
+		if d.value.Type() == "bool" {
+			f.NoOptDefVal = "true"
+		}
+	}
+	for _, d := range declared {
+		if d.FlagOnly {
+			continue
+		}
+		for _, name := range variables(d.Name) {
+			if v, ok := lookupEnv(name); ok && strings.TrimSpace(v) != "" {
+				if err := d.value.Set(v); err != nil {
+					refuse(d.Name, "%v", err)
+				}
+				break
+			}
+		}
+	}
+	// The environment came first, so that the first use of a list flag must start the list anew.
+	for _, d := range declared {
+		if l, ok := d.value.(*lines); ok {
+			flags.Lookup(d.Name).Value = &listFlag{lines: l}
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		var unknown *pflag.NotExistError
+		var invalid *pflag.InvalidValueError
+		switch {
+		case errors.As(err, &unknown):
+			refuse("--"+unknown.GetSpecifiedName(), "there is no such flag; --help lists them")
+		case errors.As(err, &invalid):
+			refuse(invalid.GetFlag().Name, "%v", invalid.Unwrap())
+		default:
+			refuse("", "%v", err)
+		}
+	}
+	for _, rest := range flags.Args() {
+		refuse("", "%q is not understood: a manifest is given with --manifest", rest)
+	}
+	for _, d := range declared {
+		if v := d.value.String(); d.Values != nil && !slices.Contains(d.Values, v) {
+			refuse(d.Name, "%q is not one of %s", v, strings.Join(d.Values, ", "))
+		}
+	}
+	if o.APITimeout == 0 {
+		refuse("api-timeout", "must be more than 0")
+	}
+	return o, findings
+}
+
+// variables are the environment variables that stand for an option, the strongest first.
+func variables(option string) []string {
+	upper := strings.ToUpper(option)
+	snake := strings.ReplaceAll(upper, "-", "_")
+	if upper == snake {
+		return []string{"INPUT_" + upper, "PLUGIN_" + snake}
+	}
+	return []string{"INPUT_" + upper, "INPUT_" + snake, "PLUGIN_" + snake}
+}
+
+// Usage is the text of --help.
+func Usage() string {
+	var b strings.Builder
+	b.WriteString(`Run one Kubernetes Job as if it were a local command.
+
+  kubernetes-job-action [run] --manifest job.yaml     run it and follow it to its end
+  kubernetes-job-action validate --manifest job.yaml  check the manifest, without a cluster
+  kubernetes-job-action render --manifest job.yaml    print the objects that run would create
+  kubernetes-job-action version                       print the version
+
+Exit codes: 0 succeeded · 1 the Job failed · 2 invalid option or manifest, nothing was created ·
+3 the cluster cannot be reached or refuses · 4 a timeout of this run · 5 the Job was deleted or replaced by
+someone else · 130 cancelled
+`)
+	var o Options
+	declared := Declare(&o)
+	for _, group := range Groups {
+		fmt.Fprintf(&b, "\n%s\n", group)
+		for _, d := range declared {
+			if d.Group != group {
+				continue
+			}
+			short := "    "
+			if d.Shorthand != "" {
+				short = "-" + d.Shorthand + ", "
+			}
+			name := "--" + d.Name
+			if d.Default != "" && d.Default != "false" {
+				name += "=" + d.Default
+			}
+			fmt.Fprintf(&b, "  %s%-28s %s\n", short, name, wrap(d.describe(), 36, 120))
+		}
+	}
+	return b.String()
+}
+
+// describe is the help with the allowed values.
+func (d Option) describe() string {
+	if d.Values == nil {
+		return d.Help
+	}
+	return d.Help + " One of `" + strings.Join(d.Values, "`, `") + "`."
+}
+
+// wrap breaks text into lines of at most width characters, the second and later ones indented.
+func wrap(text string, indent, width int) string {
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Fields(text) {
+		if i > 0 && at+1+len(word) > width {
+			b.WriteString("\n" + strings.Repeat(" ", indent-1))
+			at = indent - 1
+		}
+		if i > 0 {
+			b.WriteByte(' ')
+			at++
+		}
+		b.WriteString(word)
+		at += len(word)
+	}
+	return b.String()
+}
+
+// ActionInputs are the lines below `inputs:` of action.yml.
+func ActionInputs() string {
+	var o Options
+	var b strings.Builder
+	for _, d := range Declare(&o) {
+		if d.FlagOnly {
+			continue
+		}
+		fmt.Fprintf(&b, "  %s:\n    description: >-\n      %s\n", d.Name, d.describe())
+		if d.Default != "" {
+			fmt.Fprintf(&b, "    default: %q\n", d.Default)
+		}
+	}
+	return b.String()
+}
+
+// Tables are the Markdown tables of all options, a heading and a table for each group.
+func Tables() string {
+	var o Options
+	var b strings.Builder
+	declared := Declare(&o)
+	for _, group := range Groups {
+		fmt.Fprintf(&b, "### %s\n\n| option | default | meaning |\n|---|---|---|\n", group)
+		for _, d := range declared {
+			if d.Group != group || d.FlagOnly {
+				continue
+			}
+			def := ""
+			if d.Default != "" {
+				def = "`" + d.Default + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", d.Name, def, strings.ReplaceAll(d.describe(), "|", `\|`))
+		}
+		b.WriteByte('\n')
+	}
+	return strings.TrimRight(b.String(), "\n") + "\n"
+}
+
+// text is a value that is kept as it is given.
+type text string
+
+func (t *text) Set(s string) error { *t = text(s); return nil }
+func (t *text) String() string     { return string(*t) }
+func (t *text) Type() string       { return "string" }
+
+// lines is a list, one element a line; space around an element and empty lines do not count, as in the inputs of the
+// actions that GitHub publishes.
+type lines []string
+
+func (l *lines) Set(s string) error {
+	*l = nil
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			*l = append(*l, line)
+		}
+	}
+	return nil
+}
+func (l *lines) String() string { return strings.Join(*l, "\n") }
+func (l *lines) Type() string   { return "lines" }
+
+// listFlag is a list on the command line: a flag that is given again adds to the list, whose elements may hold any text.
+type listFlag struct {
+	*lines
+	begun bool
+}
+
+func (l *listFlag) Set(s string) error {
+	if !l.begun {
+		l.begun, *l.lines = true, nil
+	}
+	*l.lines = append(*l.lines, s)
+	return nil
+}
+
+// truth is a boolean, written as YAML's core schema writes it (@actions/core getBooleanInput takes the same six words).
+type truth bool
+
+func (t *truth) Set(s string) error {
+	switch s {
+	case "true", "True", "TRUE":
+		*t = true
+	case "false", "False", "FALSE":
+		*t = false
+	default:
+		return fmt.Errorf("%q is neither true nor false", s)
+	}
+	return nil
+}
+func (t *truth) String() string { return fmt.Sprint(bool(*t)) }
+func (t *truth) Type() string   { return "bool" }
+
+// duration is a Go duration ("90s", "1h30m") that is not negative.
+type duration time.Duration
+
+func (d *duration) Set(s string) error {
+	v, err := time.ParseDuration(strings.TrimSpace(s))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not a duration such as 90s, 5m or 1h30m", s)
+	case v < 0:
+		return fmt.Errorf("%q is negative", s)
+	}
+	*d = duration(v)
+	return nil
+}
+func (d *duration) String() string { return time.Duration(*d).String() }
+func (d *duration) Type() string   { return "duration" }

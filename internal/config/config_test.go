@@ -1,0 +1,120 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+func env(pairs ...string) func(string) (string, bool) {
+	m := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return func(name string) (string, bool) { v, ok := m[name]; return v, ok }
+}
+
+func TestParseSources(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		args []string
+		env  []string
+		get  func(Options) any
+		want any
+	}{
+		{"default", nil, nil, func(o Options) any { return o.Timeout }, time.Hour},
+		{"input keeps its hyphen", nil, []string{"INPUT_API-TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
+		{"input with underscores", nil, []string{"INPUT_API_TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
+		{"plugin setting", nil, []string{"PLUGIN_API_TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
+		{"hyphenated input is stronger", nil, []string{"INPUT_IF-EXISTS", "fail", "INPUT_IF_EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "fail"},
+		{"empty input is not given", nil, []string{"INPUT_IF-EXISTS", "", "PLUGIN_IF_EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "replace"},
+		{"flag wins", []string{"--if-exists=fail"}, []string{"INPUT_IF-EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "fail"},
+		{"lines of an input", nil, []string{"INPUT_MANIFEST", " a.yaml\r\n\n  b.yaml "}, func(o Options) any { return o.Manifest }, []string{"a.yaml", "b.yaml"}},
+		{"repeated flag", []string{"-f", "a.yaml", "--manifest", "b.yaml"}, []string{"INPUT_MANIFEST", "c.yaml"}, func(o Options) any { return o.Manifest }, []string{"a.yaml", "b.yaml"}},
+		{"flag element keeps its space", []string{"--container-args", " x\ny "}, nil, func(o Options) any { return o.ContainerArgs }, []string{" x\ny "}},
+		{"list not given is nil", nil, nil, func(o Options) any { return o.Manifest == nil }, true},
+		{"bare boolean flag", []string{"--timestamps"}, nil, func(o Options) any { return o.Timestamps }, true},
+		{"boolean input", nil, []string{"INPUT_WAIT", "False"}, func(o Options) any { return o.Wait }, false},
+		{"text is kept byte for byte", nil, []string{"INPUT_MANIFEST-CONTENT", "a: |\n  b\n"}, func(o Options) any { return o.ManifestContent }, "a: |\n  b\n"},
+		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Timeout }, time.Duration(0)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o, findings := Parse(c.args, env(c.env...))
+			if len(findings) != 0 {
+				t.Fatalf("findings: %v", findings)
+			}
+			if diff := cmp.Diff(c.want, c.get(o)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		env  []string
+		want string
+	}{
+		{[]string{"--nope"}, nil, "--nope: there is no such flag; --help lists them"},
+		{[]string{"--timeout=soon"}, nil, `timeout: "soon" is not a duration such as 90s, 5m or 1h30m`},
+		{[]string{"--timeout=-5s"}, nil, `timeout: "-5s" is negative`},
+		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
+		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
+		{[]string{"job.yaml"}, nil, `"job.yaml" is not understood: a manifest is given with --manifest`},
+		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be more than 0"},
+	} {
+		_, findings := Parse(c.args, env(c.env...))
+		if len(findings) != 1 || findings[0].String() != c.want || findings[0].Level != event.Error {
+			t.Errorf("Parse(%v, %v): %v, want %q", c.args, c.env, findings, c.want)
+		}
+	}
+}
+
+// All problems come at once.
+func TestParseRefusesAll(t *testing.T) {
+	_, findings := Parse([]string{"--cleanup=x", "--format=y"}, env("INPUT_WAIT", "yes"))
+	if len(findings) != 3 {
+		t.Errorf("got %v, want three findings", findings)
+	}
+}
+
+func TestDeclarations(t *testing.T) {
+	var o Options
+	seen := map[string]bool{}
+	for _, d := range Declare(&o) {
+		if seen[d.Name] || seen["-"+d.Shorthand] {
+			t.Errorf("%s is declared twice", d.Name)
+		}
+		seen[d.Name] = true
+		if d.Shorthand != "" {
+			seen["-"+d.Shorthand] = true
+		}
+		// The GitHub runner takes these two names for itself (ContainerActionHandler.cs).
+		if d.Name == "args" || strings.EqualFold(d.Name, "entrypoint") {
+			t.Errorf("%s cannot be an input", d.Name)
+		}
+		if !strings.HasSuffix(d.Help, ".") {
+			t.Errorf("the help of %s is not a sentence", d.Name)
+		}
+	}
+}
+
+func TestUsageNamesEveryOption(t *testing.T) {
+	var o Options
+	usage := Usage()
+	for _, d := range Declare(&o) {
+		if !strings.Contains(usage, "--"+d.Name) {
+			t.Errorf("--help does not name %s", d.Name)
+		}
+	}
+	for line := range strings.Lines(usage) {
+		if len(line) > 125 {
+			t.Errorf("line of %d characters: %s", len(line), line)
+		}
+	}
+}
