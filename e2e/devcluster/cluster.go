@@ -259,9 +259,9 @@ func (c *Cluster) startAll(ctx context.Context, p programs) error {
 			}
 		}
 		containerd.Wait()
-		rest, ctx := errgroup.WithContext(ctx)
+		rest, restCtx := errgroup.WithContext(ctx)
 		for _, name := range []string{"kube-controller-manager", "kube-scheduler", "kubelet"} {
-			rest.Go(func() error { return c.start(ctx, name, p) })
+			rest.Go(func() error { return c.start(restCtx, name, p) })
 		}
 		if err := rest.Wait(); err != nil {
 			return err

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // The database of the demo; tests make their own beside it.
@@ -57,18 +61,30 @@ func (c *Cluster) startPostgres(ctx context.Context, p programs) error {
 	return c.writePostgresEnv()
 }
 
+// DatabaseVars are the variables with which PostgreSQL's clients find the named database (libpq), and
+// those that a migration is given: an address without a password, and the password.
+func (c *Cluster) DatabaseVars(name string) map[string]string {
+	port := strconv.Itoa(databasePort)
+	return map[string]string{
+		"PGHOST":            c.address(2),
+		"PGPORT":            port,
+		"PGUSER":            databaseUser,
+		"PGPASSWORD":        c.settings.Password,
+		"PGDATABASE":        name,
+		"DATABASE_URL":      "postgres://" + databaseUser + "@" + net.JoinHostPort(c.address(2), port) + "/" + name + "?sslmode=disable",
+		"DATABASE_PASSWORD": c.settings.Password,
+	}
+}
+
 func (c *Cluster) writePostgresEnv() error {
-	return writeFile(c.PostgresEnv(), fmt.Sprintf("PGHOST=%s\nPGPORT=%d\nPGUSER=%s\nPGPASSWORD=%s\nPGDATABASE=%s\nDATABASE_URL=%s\n",
-		c.address(2), databasePort, databaseUser, c.settings.Password, databaseName, c.DatabaseURL(databaseName)), 0o600)
+	vars := c.DatabaseVars(databaseName)
+	var lines strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(vars)) {
+		// Quoted for a shell, which would take the question mark of the address for a pattern.
+		fmt.Fprintf(&lines, "%s='%s'\n", key, vars[key])
+	}
+	return writeFile(c.PostgresEnv(), lines.String(), 0o600)
 }
-
-// DatabaseURL is the address of a database for pods, without the password.
-func (c *Cluster) DatabaseURL(name string) string {
-	return fmt.Sprintf("postgres://%s@%s:%d/%s?sslmode=disable", databaseUser, c.address(2), databasePort, name)
-}
-
-// DatabasePassword belongs to the user in DatabaseURL.
-func (c *Cluster) DatabasePassword() string { return c.settings.Password }
 
 // makePostgresNetwork makes the namespace and ties it to the bridge. It does nothing when done.
 func (c *Cluster) makePostgresNetwork() error {

@@ -1,0 +1,166 @@
+// Package e2e runs the scenarios: scripts that drive the built program against a real cluster.
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/planton/kubernetes-job-action/e2e/devcluster"
+)
+
+// parallelScripts is how many scripts run at the same time, unless -parallel says otherwise: most of
+// the time a script waits for the cluster, so it is more than there are processors.
+const parallelScripts = "6"
+
+// bench is what the scripts share.
+type bench struct {
+	cluster *devcluster.Cluster
+	bin     string // holds the program under test and devcluster
+}
+
+var shared bench
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code, err := runAll(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "the scenarios cannot run:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runAll(m *testing.M) (code int, err error) {
+	if !given("test.parallel") {
+		if err := flag.Set("test.parallel", parallelScripts); err != nil {
+			return 1, err
+		}
+	}
+	if shared.bin, err = os.MkdirTemp("", "kubernetes-job-action-"); err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(shared.bin)
+	if err := devcluster.Supported(); err != nil {
+		return 1, err
+	}
+	// DEVCLUSTER_DIR names another cluster than the project's.
+	if shared.cluster, err = devcluster.Open(os.Getenv("DEVCLUSTER_DIR"), os.Stderr); err != nil {
+		return 1, err
+	}
+	// The cluster is left as it was found.
+	if !shared.cluster.Running() && os.Getenv("KEEP_CLUSTER") == "" {
+		defer func() { err = errors.Join(err, shared.cluster.Down()) }()
+	}
+	if err := shared.cluster.Up(context.Background(), devcluster.Options{}); err != nil {
+		return 1, err
+	}
+	if err := build(".", "./cmd/devcluster"); err != nil {
+		return 1, err
+	}
+	if err := build("..", "./cmd/kubernetes-job-action"); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+func given(name string) (found bool) {
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
+}
+
+// build makes one program of the module in the folder, as a release has it.
+func build(folder, pkg string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", shared.bin+"/", pkg)
+	cmd.Dir = folder
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s in %s cannot be built: %w\n%s", pkg, folder, err, out)
+	}
+	return nil
+}
+
+// TestScenarios runs testdata/script, each script in a namespace of its own, several at a time.
+func TestScenarios(t *testing.T) {
+	testscript.Run(t, params("testdata/script"))
+}
+
+func params(dir string) testscript.Params {
+	return testscript.Params{
+		Dir:                 dir,
+		Setup:               setup,
+		Cmds:                commands,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	}
+}
+
+// setup gives the script a namespace, a kubeconfig whose default namespace it is, and the programs.
+func setup(env *testscript.Env) error {
+	namespace, err := namespaceName(env)
+	if err != nil {
+		return err
+	}
+	config := filepath.Join(env.WorkDir, ".kubeconfig")
+	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	// The context is written by devcluster, on one line.
+	scoped := strings.Replace(string(admin), "context: {", "context: {namespace: "+namespace+", ", 1)
+	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
+		return err
+	}
+	if err := kubectl(config, "create", "namespace", namespace); err != nil {
+		return err
+	}
+	env.Defer(func() {
+		// A namespace takes seconds to end, and nothing of a later test is in it: nobody waits.
+		if err := kubectl(config, "delete", "namespace", namespace, "--wait=false"); err != nil {
+			env.T().Log(err)
+		}
+	})
+	state := &script{id: namespace, processes: map[string]*process{}}
+	env.Values[stateKey{}] = state
+	env.Defer(state.end)
+	env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))
+	env.Setenv("PATH", strings.Join([]string{shared.bin, shared.cluster.Bin(), os.Getenv("PATH")}, string(os.PathListSeparator)))
+	env.Setenv("KUBECONFIG", config)
+	env.Setenv("NAMESPACE", namespace)
+	env.Setenv("DEVCLUSTER_DIR", shared.cluster.Dir())
+	return nil
+}
+
+// namespaceName begins with the script's name, so that a namespace that is left over tells whose it was.
+func namespaceName(env *testscript.Env) (string, error) {
+	random := make([]byte, 3)
+	if _, err := rand.Read(random); err != nil {
+		return "", err
+	}
+	name := strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
+	name = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	return fmt.Sprintf("e2e-%.40s-%s", strings.Trim(name, "-"), hex.EncodeToString(random)), nil
+}
+
+func kubectl(config string, args ...string) error {
+	cmd := exec.Command(filepath.Join(shared.cluster.Bin(), "kubectl"), append([]string{"--kubeconfig", config}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
