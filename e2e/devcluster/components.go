@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/planton/kubernetes-job-action/e2e/images"
 )
 
 // nodeName is the name of the only node. It is also the address at which the API server finds the
@@ -391,9 +393,9 @@ func (c *Cluster) writeConfigs() error {
 		}
 	}
 	for _, file := range []struct{ path, content string }{
-		{hosts, "server = \"http://127.0.0.1:1\"\n"},
+		{hosts, "server = \"http://127.0.0.1:1\"\n[host.\"http://127.0.0.1:1\"]\n"},
 		{conflist, fmt.Sprintf(cniConfig, c.cgroupName(), c.bridge(), c.path("cni", "addresses"), c.prefix(), c.address(16))},
-		{c.path("containerd", "config.toml"), fmt.Sprintf(containerdConfig, c.path("containerd"), cni, c.path("cni"))},
+		{c.path("containerd", "config.toml"), fmt.Sprintf(containerdConfig, c.path("containerd"), cni, c.path("cni"), images.Pause)},
 		{c.path("kubelet.yaml"), fmt.Sprintf(kubeletConfig, c.dir, c.cgroupName(), c.port(portKubelet), c.port(portKubeletHealth),
 			c.containerdSocket(), rotation.MaxSize, rotation.MaxFiles, rotation.Interval)},
 	} {
@@ -426,7 +428,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshot
 [plugins."io.containerd.internal.v1.opt"]
   path = "%[1]s/opt"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:1"
+  sandbox_image = %[4]q
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
