@@ -1,0 +1,3 @@
+package render
+
+import _ "github.com/distribution/reference"
