@@ -36,6 +36,8 @@ const (
 	OOMKilled                Reason = "OOMKilled"
 	ContainerExit            Reason = "ContainerExit"
 	Evicted                  Reason = "Evicted"
+	Preempted                Reason = "Preempted"
+	NodeLost                 Reason = "NodeLost"
 	JobDeleted               Reason = "JobDeleted"
 	JobReplaced              Reason = "JobReplaced"
 	Forbidden                Reason = "Forbidden"
