@@ -1,0 +1,115 @@
+package render
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// advise says what is unwise about the containers; checker.image and checker.env say their part where they look.
+func (c *checker) advise(w *workload) {
+	spec, at := &w.job.Spec, field.NewPath("spec", "template", "spec")
+	pod := &spec.Template.Spec
+	for i := range pod.Containers {
+		if k := &pod.Containers[i]; len(k.Resources.Limits) == 0 && (pod.Resources == nil || len(pod.Resources.Limits) == 0) {
+			c.add(event.Warning, at.Child("containers").Index(i).Child("resources"), "container %q has no limits: it may take a whole node", k.Name).suggestion = "set resources.limits for cpu and memory"
+		}
+	}
+	if indexed(spec) {
+		return
+	}
+	for i := range pod.Containers {
+		c.completionIndex(&pod.Containers[i], at.Child("containers").Index(i))
+	}
+	for i := range pod.InitContainers {
+		c.completionIndex(&pod.InitContainers[i], at.Child("initContainers").Index(i))
+	}
+	for _, m := range w.configMaps {
+		for _, text := range sorted(m.Data) {
+			if strings.Contains(text, completionIndex) {
+				c.noIndex(field.NewPath("spec", "configMaps", m.Name))
+			}
+		}
+	}
+}
+
+// completionIndex is the variable that the job controller sets in the pods of Indexed Jobs, and only there.
+const completionIndex = "JOB_COMPLETION_INDEX"
+
+// completionIndex warns of a container that reads the index of a Job that has none.
+func (c *checker) completionIndex(k *corev1.Container, at *field.Path) {
+	for _, e := range k.Env {
+		if e.Name == completionIndex {
+			return // the user's own
+		}
+	}
+	for _, list := range []struct {
+		name  string
+		words []string
+	}{{"command", k.Command}, {"args", k.Args}} {
+		for i, word := range list.words {
+			if strings.Contains(word, completionIndex) {
+				c.noIndex(at.Child(list.name).Index(i))
+				return
+			}
+		}
+	}
+	for i, e := range k.Env {
+		if strings.Contains(e.Value, completionIndex) {
+			c.noIndex(at.Child("env").Index(i))
+			return
+		}
+	}
+}
+
+func (c *checker) noIndex(at *field.Path) {
+	c.add(event.Warning, at, "%s is used, which exists only in Indexed Jobs", completionIndex).suggestion = "set completionMode: Indexed"
+}
+
+var (
+	credentialName    = regexp.MustCompile(`(?i)(PASSWORD|PASSWD|PASSPHRASE|(^|_)(TOKEN|SECRET|SECRET_KEY|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?))$`)
+	variableReference = regexp.MustCompile(`\$\([A-Za-z_][A-Za-z0-9_]*\)`) // $(NAME): the kubelet puts another variable there
+)
+
+// credential says why a literal variable looks like a credential, "" when it does not. The value itself is never part of it.
+func credential(e corev1.EnvVar) string {
+	if e.ValueFrom != nil || e.Value == "" {
+		return ""
+	}
+	if u, err := url.Parse(e.Value); err == nil && u.User != nil && u.Host != "" {
+		if password, _ := u.User.Password(); password != "" && !variableReference.MatchString(password) {
+			return "its value is a URL with a password"
+		}
+	}
+	// A path or another variable's value is none.
+	if credentialName.MatchString(e.Name) && !strings.HasPrefix(e.Value, "/") && !variableReference.MatchString(e.Value) {
+		return "so its name says"
+	}
+	return ""
+}
+
+// advice is about the finished Job as a whole.
+func (r *renderer) advice(w *workload) []problem {
+	var c checker
+	spec, at := &w.job.Spec, field.NewPath("spec")
+	if spec.ActiveDeadlineSeconds == nil {
+		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs for ever").suggestion = "set activeDeadlineSeconds or timeout"
+	}
+	switch ttl := spec.TTLSecondsAfterFinished; {
+	case ttl == nil && r.options.Cleanup == "never":
+		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays for ever").suggestion = "set ttlSecondsAfterFinished"
+	case ttl != nil && *ttl < shortTTL:
+		c.add(event.Warning, at.Child("ttlSecondsAfterFinished"), "after %d s the Job is deleted with its pods, perhaps before their last lines were read", *ttl).suggestion =
+			fmt.Sprintf("allow %d s at least", shortTTL)
+	}
+	return c.problems
+}
+
+// shortTTL is the number of seconds that reading the last lines may take after a cut connection.
+const shortTTL = 30

@@ -1,3 +1,0 @@
-package render
-
-import _ "github.com/distribution/reference"

@@ -1,0 +1,136 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+)
+
+// applyOrder are the kinds that others need before them; every other kind comes after these, in the file's order.
+var applyOrder = []string{
+	"Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "PersistentVolume", "ResourceQuota", "LimitRange",
+	"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "PersistentVolumeClaim", "ConfigMap", "Secret",
+}
+
+// serverFields are what a server writes into metadata. In a manifest they come from an export, and an apply with them is refused.
+var serverFields = []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"}
+
+// clusterScoped tells whether a kind of Kubernetes' own has no namespace. The cluster is asked about all other kinds, by
+// whoever applies them.
+func clusterScoped(kind string) bool {
+	switch kind {
+	case "Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "PersistentVolume", "ClusterRole", "ClusterRoleBinding",
+		"IngressClass", "RuntimeClass", "CSIDriver", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding":
+		return true
+	}
+	return false
+}
+
+// helpers are the file's other documents in the order in which they are applied. They go into the namespace that they name,
+// else into the Job's; when an option moves the Job to another namespace, those that stood in the Job's old one move with it.
+func (r *renderer) helpers(s *manifest.Set, w *workload) []*unstructured.Unstructured {
+	var all []*unstructured.Unstructured
+	for _, doc := range s.Helpers() {
+		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
+		r.checkHelper(doc)
+		if w != nil {
+			r.moveHelper(doc, object, w)
+			r.checkOwned(doc, object, w)
+		}
+		delete(object.Object, "status")
+		for _, field := range serverFields {
+			unstructured.RemoveNestedField(object.Object, "metadata", field)
+		}
+		all = append(all, object)
+	}
+	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
+	return all
+}
+
+func rank(o *unstructured.Unstructured) int {
+	if i := slices.Index(applyOrder, o.GetKind()); i >= 0 {
+		return i
+	}
+	return len(applyOrder)
+}
+
+// checkHelper checks a document as far as its kind is known here, and masks what a Secret holds.
+func (r *renderer) checkHelper(doc *manifest.Document) {
+	finding := func(path, format string, args ...any) {
+		r.add(doc.Finding(event.Error, path, fmt.Sprintf(format, args...), ""))
+	}
+	switch {
+	case doc.Name == "":
+		finding("metadata", "name is required: %s is applied, and only what has a name can be (generateName cannot)", doc.Kind)
+	case doc.Kind != "Role" && doc.Kind != "RoleBinding" && doc.Kind != "ClusterRole" && doc.Kind != "ClusterRoleBinding": // they may have colons
+		for _, m := range validation.IsDNS1123Subdomain(doc.Name) {
+			finding("metadata.name", "%q %s", doc.Name, m)
+		}
+	}
+	if doc.Namespace != "" {
+		for _, m := range validation.IsDNS1123Label(doc.Namespace) {
+			finding("metadata.namespace", "%q %s", doc.Namespace, m)
+		}
+	}
+	gv, err := schema.ParseGroupVersion(doc.APIVersion)
+	if err != nil {
+		finding("apiVersion", "%q is no API version", doc.APIVersion)
+		return
+	}
+	typed, err := scheme.Scheme.New(gv.WithKind(doc.Kind))
+	if err != nil {
+		return // a kind of somebody else's; the API server knows it
+	}
+	r.add(doc.Decode(typed)...)
+	if s, ok := typed.(*corev1.Secret); ok {
+		for _, value := range content(s) {
+			r.mask(string(value))
+			r.mask(strings.TrimSuffix(string(value), "\n"))
+		}
+	}
+}
+
+// moveHelper puts a document that stands in the workload's namespace where the option namespace puts the workload, and the
+// service accounts that its bindings name there as well.
+func (r *renderer) moveHelper(doc *manifest.Document, object *unstructured.Unstructured, w *workload) {
+	from, to := w.namespace, w.job.Namespace
+	if from == "" || from == to {
+		return
+	}
+	if object.GetNamespace() == from {
+		object.SetNamespace(to)
+		r.add(doc.Finding(event.Info, "metadata.namespace", fmt.Sprintf("%s %s is applied in %s, where the option namespace puts the Job, instead of %s", doc.Kind, doc.Name, to, from), ""))
+	}
+	if doc.Kind != "RoleBinding" && doc.Kind != "ClusterRoleBinding" {
+		return
+	}
+	subjects, _ := object.Object["subjects"].([]any)
+	for _, s := range subjects {
+		if subject, ok := s.(map[string]any); ok && subject["kind"] == "ServiceAccount" && subject["namespace"] == from {
+			subject["namespace"] = to
+		}
+	}
+}
+
+// checkOwned refuses a document that has the name of something that the run creates itself, and would delete.
+func (r *renderer) checkOwned(doc *manifest.Document, object *unstructured.Unstructured, w *workload) {
+	if ns := object.GetNamespace(); ns != "" && ns != w.job.Namespace {
+		return
+	}
+	for _, o := range w.owned() {
+		if kind := o.GetObjectKind().GroupVersionKind().Kind; kind == doc.Kind && o.(interface{ GetName() string }).GetName() == doc.Name {
+			r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", kind, doc.Name), "use another name"))
+		}
+	}
+}

@@ -1,0 +1,366 @@
+package render
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+)
+
+// patch merges the option of that name into the Job.
+func (r *renderer) patch(w *workload) {
+	if strings.TrimSpace(r.options.Patch) == "" {
+		return
+	}
+	patch, err := patchDocument(r.options.Patch)
+	if err != nil {
+		r.option("patch", "%s", err)
+		return
+	}
+	was := w.job.DeepCopy()
+	was.TypeMeta = metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}
+	original, err := json.Marshal(was)
+	if err != nil { // a batchv1.Job holds nothing that has no JSON form
+		panic(err)
+	}
+	merged, err := strategicpatch.StrategicMergePatch(original, patch, batchv1.Job{})
+	if err != nil {
+		r.option("patch", "it does not fit a Job: %s", oneLine(err))
+		return
+	}
+	// The strict decoder of manifests finds the unknown fields and wrong types; the Job that was there has none.
+	set, findings := manifest.Load(manifest.Source{Content: string(merged)})
+	var job batchv1.Job
+	if set != nil && len(set.Documents) == 1 {
+		findings = append(findings, set.Documents[0].Decode(&job)...)
+	}
+	for _, f := range findings {
+		r.add(event.Finding{Level: f.Level, Path: "patch", Message: strings.TrimPrefix(f.Path+": ", ": ") + f.Message, Suggestion: f.Suggestion})
+	}
+	if event.HasErrors(findings) {
+		return
+	}
+	for _, identity := range []struct{ field, before, after, instead string }{
+		{"apiVersion", was.APIVersion, job.APIVersion, ""},
+		{"kind", was.Kind, job.Kind, ""},
+		{"metadata.name", was.Name, job.Name, "use the option name"},
+		{"metadata.namespace", was.Namespace, job.Namespace, "use the option namespace"},
+	} {
+		// A patch may name the Job that it is for, as it stands in the manifest.
+		if identity.after != identity.before && !(identity.field == "metadata.name" && identity.after == w.named) {
+			r.option("patch", "%s cannot be patched (%q to %q)", identity.field, identity.before, identity.after).Suggestion = identity.instead
+		}
+	}
+	job.Name, job.Namespace = was.Name, was.Namespace
+	job.Status = batchv1.JobStatus{}
+	w.job = &job
+}
+
+// patchDocument is the one YAML or JSON mapping of a patch, as JSON.
+func patchDocument(text string) ([]byte, error) {
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
+	var patch []byte
+	for {
+		document, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it is not YAML: %w", err)
+		}
+		body, err := yaml.YAMLToJSONStrict(document)
+		if err != nil {
+			return nil, fmt.Errorf("it is neither YAML nor JSON: %s", oneLine(err))
+		}
+		if bytes.Equal(body, []byte("null")) {
+			continue
+		}
+		if patch != nil {
+			return nil, errors.New("it holds more than one document; one patch is possible")
+		}
+		patch = body
+	}
+	if !bytes.HasPrefix(patch, []byte("{")) {
+		return nil, errors.New("it is no mapping; write the fields of the Job to change, for example spec: {backoffLimit: 0}")
+	}
+	return patch, nil
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// override applies the single overrides, after the patch. What they make of the Job is checked afterwards, as everything else.
+func (r *renderer) override(w *workload) {
+	pod := &w.job.Spec.Template.Spec
+	r.image(pod)
+	r.commands(pod)
+	env := r.pairs("env", r.options.Env, true)
+	secretEnv := r.pairs("secret-env", r.options.SecretEnv, false)
+	for _, p := range env {
+		if slices.ContainsFunc(secretEnv, func(s pair) bool { return s.name == p.name }) {
+			r.option("env", "%s is given by secret-env too", p.name)
+		}
+		setEnv(pod, corev1.EnvVar{Name: p.name, Value: p.value})
+	}
+	for _, p := range secretEnv {
+		r.secretEnv(w, p)
+	}
+	for _, p := range r.pairs("labels", r.options.Labels, true) {
+		set(&w.job.Labels, p.name, p.value)
+		set(&w.job.Spec.Template.Labels, p.name, p.value)
+	}
+	for _, p := range r.pairs("annotations", r.options.Annotations, true) {
+		set(&w.job.Annotations, p.name, p.value)
+		set(&w.job.Spec.Template.Annotations, p.name, p.value)
+	}
+	r.registryCredentials(w)
+}
+
+func (r *renderer) image(pod *corev1.PodSpec) {
+	names := containerNames(pod)
+	var done []string
+	for _, line := range r.options.Image {
+		name, ref, named := strings.Cut(strings.TrimSpace(line), "=")
+		if !named {
+			ref = name
+			if len(pod.Containers) != 1 {
+				r.option("image", "the pod has %d containers; write container=%s with one of %s", len(pod.Containers), ref, orNone(names))
+				continue
+			}
+			name = pod.Containers[0].Name
+		}
+		if ref == "" {
+			r.option("image", "%q names no image", line)
+			continue
+		}
+		if slices.Contains(done, name) {
+			r.option("image", "container %q is given two images", name)
+			continue
+		}
+		done = append(done, name)
+		found := false
+		for c := range containers(pod) {
+			if c.Name == name {
+				c.Image, found = ref, true
+			}
+		}
+		if !found {
+			f := r.option("image", "there is no container %q; there are %s", name, orNone(names))
+			if near := manifest.Closest(name, names); near != "" {
+				f.Suggestion = fmt.Sprintf("did you mean %q?", near)
+			}
+		}
+	}
+}
+
+func (r *renderer) commands(pod *corev1.PodSpec) {
+	for _, o := range []struct {
+		option string
+		given  []string
+		field  func(*corev1.Container) *[]string
+	}{
+		{"container-command", r.options.ContainerCommand, func(c *corev1.Container) *[]string { return &c.Command }},
+		{"container-args", r.options.ContainerArgs, func(c *corev1.Container) *[]string { return &c.Args }},
+	} {
+		switch {
+		case o.given == nil:
+		case len(pod.Containers) == 1:
+			*o.field(&pod.Containers[0]) = slices.Clone(o.given)
+		default:
+			r.option(o.option, "the pod has %d containers; it works for one", len(pod.Containers)).Suggestion = "use patch, which names the container"
+		}
+	}
+}
+
+// pair is one NAME=VALUE line.
+type pair struct{ name, value string }
+
+// pairs splits the lines of an option. The text of a line is quoted in findings only when it may be shown: a secret of several
+// lines that was split by mistake looks like lines without a name.
+func (r *renderer) pairs(option string, lines []string, show bool) []pair {
+	var all []pair
+	for i, line := range lines {
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		switch {
+		case ok && name != "" && (show || len(validation.IsEnvVarName(name)) == 0):
+		case show:
+			r.option(option, "line %d, %q, is not NAME=VALUE", i+1, line)
+			continue
+		default:
+			r.option(option, "line %d is not NAME=VALUE", i+1).Suggestion = "each value must be on one line; keep longer ones in a Secret"
+			continue
+		}
+		if slices.ContainsFunc(all, func(p pair) bool { return p.name == name }) {
+			r.option(option, "%s is given twice", name)
+			continue
+		}
+		all = append(all, pair{name, value})
+	}
+	return all
+}
+
+// setEnv sets a variable in every container of the pod, as kubectl set env does. Of several entries of one name the last
+// counts, so that one is replaced.
+func setEnv(pod *corev1.PodSpec, v corev1.EnvVar) {
+	for c := range containers(pod) {
+		at := -1
+		for i, e := range c.Env {
+			if e.Name == v.Name {
+				at = i
+			}
+		}
+		if at >= 0 {
+			c.Env[at] = v
+		} else {
+			c.Env = append(c.Env, v)
+		}
+	}
+}
+
+func (r *renderer) secretEnv(w *workload, p pair) {
+	r.mask(p.value)
+	if w.envSecret == nil {
+		w.envSecret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: w.job.Name + "-env-secrets", Labels: w.platformLabels()}, Type: corev1.SecretTypeOpaque}
+	}
+	w.envSecret.Data, w.envSecret.StringData = content(w.envSecret), nil
+	if w.envSecret.Data == nil {
+		w.envSecret.Data = map[string][]byte{}
+	}
+	w.envSecret.Data[p.name] = []byte(p.value)
+	setEnv(&w.job.Spec.Template.Spec, corev1.EnvVar{Name: p.name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+		LocalObjectReference: corev1.LocalObjectReference{Name: w.envSecret.Name}, Key: p.name,
+	}}})
+}
+
+// platformLabels are the labels that every object of a KubernetesJob carries; other workloads have none.
+func (w *workload) platformLabels() map[string]string {
+	var labels map[string]string
+	for k, v := range w.job.Labels {
+		if strings.HasPrefix(k, "planton.ai/") {
+			set(&labels, k, v)
+		}
+	}
+	return labels
+}
+
+// dockerHub is the key that the kubelet looks Docker Hub's credentials up by.
+const dockerHub = "https://index.docker.io/v1/"
+
+// registryAuth is one entry of a dockerconfigjson.
+type registryAuth struct {
+	Username      string `json:"username,omitempty"`
+	Password      string `json:"password,omitempty"`
+	Auth          string `json:"auth,omitempty"`
+	IdentityToken string `json:"identitytoken,omitempty"`
+	RegistryToken string `json:"registrytoken,omitempty"`
+}
+
+// registryCredentials adds an owned pull secret. Nothing of the option is ever quoted.
+func (r *renderer) registryCredentials(w *workload) {
+	text := strings.TrimSpace(r.options.RegistryCredentials)
+	if text == "" {
+		return
+	}
+	var config struct {
+		Auths map[string]registryAuth `json:"auths"`
+	}
+	document := []byte(text)
+	if strings.HasPrefix(text, "{") {
+		if err := json.Unmarshal(document, &config); err != nil || len(config.Auths) == 0 {
+			r.option("registry-credentials", "it is no dockerconfigjson document with auths")
+			return
+		}
+	} else {
+		var ok bool
+		if config.Auths, ok = r.registryLines(text); !ok {
+			return
+		}
+		var err error
+		if document, err = json.Marshal(config); err != nil { // strings always have a JSON form
+			panic(err)
+		}
+	}
+	for server, a := range sorted(config.Auths) {
+		decoded, err := base64.StdEncoding.DecodeString(a.Auth)
+		_, password, colon := strings.Cut(string(decoded), ":")
+		if a == (registryAuth{}) || a.Auth != "" && (err != nil || !colon) {
+			r.option("registry-credentials", "the entry of %q holds no usable credentials", server)
+		}
+		for _, secret := range []string{a.Password, a.Auth, a.IdentityToken, a.RegistryToken, password} {
+			r.mask(secret)
+		}
+	}
+	name := w.job.Name + "-image-pull-secret"
+	w.pullSecret = &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: w.platformLabels()},
+		Type:       corev1.SecretTypeDockerConfigJson, Data: map[string][]byte{corev1.DockerConfigJsonKey: document},
+	}
+	pod := &w.job.Spec.Template.Spec
+	if ref := (corev1.LocalObjectReference{Name: name}); !slices.Contains(pod.ImagePullSecrets, ref) {
+		pod.ImagePullSecrets = append(pod.ImagePullSecrets, ref)
+	}
+}
+
+// registryLines reads server=… username=… password=…, as often as there are registries.
+func (r *renderer) registryLines(text string) (map[string]registryAuth, bool) {
+	const form = "write server=… username=… password=… for each registry, or give a dockerconfigjson document"
+	auths := map[string]registryAuth{}
+	var server string
+	var current *registryAuth
+	finish := func() bool {
+		if current == nil {
+			return true
+		}
+		if current.Username == "" || current.Password == "" {
+			r.option("registry-credentials", "the entry of %q needs a username and a password", server).Suggestion = form
+			return false
+		}
+		if _, twice := auths[server]; twice {
+			r.option("registry-credentials", "there are two entries of %q", server)
+			return false
+		}
+		current.Auth = base64.StdEncoding.EncodeToString([]byte(current.Username + ":" + current.Password))
+		auths[server] = *current
+		return true
+	}
+	for i, word := range strings.Fields(text) {
+		key, value, _ := strings.Cut(word, "=")
+		switch {
+		case key == "server" && value != "":
+			if !finish() {
+				return nil, false
+			}
+			if server = value; server == "docker.io" || server == "index.docker.io" {
+				server = dockerHub
+			}
+			current = &registryAuth{}
+		case key == "username" && current != nil:
+			current.Username = value
+		case key == "password" && current != nil:
+			current.Password = value
+		default:
+			r.option("registry-credentials", "word %d is not understood", i+1).Suggestion = form
+			return nil, false
+		}
+	}
+	return auths, finish()
+}
