@@ -25,6 +25,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"numbered":   positive(cmdNumbered),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
+	"subst":      positive(cmdSubst),
 	"wait-log":   positive(cmdWaitLog),
 	"within":     cmdWithin,
 }
@@ -111,22 +112,27 @@ func cmdCode(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// retryScript repeats a command until its success is as wanted ($1: true or false) or the time ($2,
+// seconds since 1970) has come. Only the last attempt's output is passed on.
+const retryScript = `
+want=$1 deadline=$2; shift 2
+out=$(mktemp -d); trap 'rm -r "$out"' EXIT
+while :; do
+	if "$@" >"$out/stdout" 2>"$out/stderr"; then got=true; else got=false; fi
+	if [ $got = $want ]; then code=0; break; fi
+	if [ $(date +%s) -ge $deadline ]; then code=1; break; fi
+	sleep 0.2
+done
+cat "$out/stdout"; cat "$out/stderr" >&2; exit $code
+`
+
 // cmdEventually: [!] eventually DURATION COMMAND ARGS…
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
 	needArgs(ts, args, 2, "[!] eventually DURATION COMMAND [ARGS...]")
-	deadline := time.Now().Add(duration(ts, args[0]))
-	for {
-		err := ts.Exec(args[1], args[2:]...)
-		if (err == nil) != neg {
-			return
-		}
-		if time.Now().After(deadline) {
-			if neg {
-				ts.Fatalf("still succeeds after %s", args[0])
-			}
-			ts.Fatalf("still fails after %s: %v", args[0], err)
-		}
-		time.Sleep(200 * time.Millisecond)
+	deadline := time.Now().Add(duration(ts, args[0]) + time.Second).Unix() // whole seconds, never less than asked
+	retry := []string{"-c", retryScript, "sh", strconv.FormatBool(!neg), strconv.FormatInt(deadline, 10)}
+	if err := ts.Exec("sh", append(retry, args[1:]...)...); err != nil {
+		ts.Fatalf("%s: not as wanted within %s", args[1], args[0])
 	}
 }
 
@@ -301,6 +307,21 @@ func checkNumbered(text, prefix string, first, last int) error {
 		problems = append(slices.Clip(problems[:shown]), fmt.Sprintf("and %d more", more))
 	}
 	return errors.New(strings.Join(problems, "; "))
+}
+
+var variable = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// cmdSubst: subst FROM TO
+func cmdSubst(ts *testscript.TestScript, args []string) {
+	needArgs(ts, args, 2, "subst FROM TO")
+	// Only the form with braces and only what is set: manifests hold shell variables too.
+	text := variable.ReplaceAllStringFunc(ts.ReadFile(args[0]), func(match string) string {
+		if value := ts.Getenv(match[2 : len(match)-1]); value != "" {
+			return value
+		}
+		return match
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
 // cmdDatabase: database

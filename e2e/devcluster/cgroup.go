@@ -22,8 +22,7 @@ type hierarchy struct {
 	unified bool // version 2
 }
 
-// hierarchies returns the trees that the kubelet uses: every one of version 1, or the one of version 2
-// where there are none.
+// hierarchies returns the mounted trees: those of version 1 first.
 func hierarchies() ([]hierarchy, error) {
 	mounts, err := readMounts()
 	if err != nil {
@@ -38,13 +37,10 @@ func hierarchies() ([]hierarchy, error) {
 			v2 = append(v2, hierarchy{path: m.path, unified: true})
 		}
 	}
-	if len(v1) > 0 {
-		return v1, nil
-	}
-	if len(v2) == 0 {
+	if len(v1)+len(v2) == 0 {
 		return nil, errors.New("no control groups are mounted (/sys/fs/cgroup); the kubelet and containerd need them")
 	}
-	return v2[:1], nil
+	return append(v1, v2...), nil
 }
 
 // cgroups returns the cluster's group in each hierarchy. The first is the one that is asked for its processes.
@@ -72,6 +68,9 @@ func (c *Cluster) makeCgroups() error {
 		return err
 	}
 	for _, h := range all {
+		if h.unified && h != all[0] {
+			continue // beside version 1 it has no controllers and runc makes the group itself
+		}
 		if h.unified {
 			if err := delegate(h.path); err != nil {
 				return err

@@ -59,7 +59,11 @@ func (c *Cluster) removeOutside() error {
 	if err != nil {
 		return err
 	}
-	doomed = append(doomed, results...)
+	for _, result := range results {
+		// NETWORK-SANDBOX-DEVICE; containerd ties each sandbox to a network "cni-loopback" as well.
+		sandbox := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(result), c.cgroupName()+"-"), "-eth0")
+		doomed = append(doomed, result, filepath.Join(cniResults, "cni-loopback-"+sandbox+"-lo"))
+	}
 	links, err := filepath.Glob(filepath.Join(containerLogs, "*.log"))
 	if err != nil {
 		return err

@@ -354,6 +354,9 @@ func (c *Cluster) Down() error {
 	if err := c.clean(); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(c.dir); err != nil { // by now the marker only
+		return err
+	}
 	c.out.printf("cluster is down, %s is removed", c.dir)
 	return nil
 }
