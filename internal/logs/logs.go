@@ -1,40 +1,361 @@
 // Package logs follows the output of every container run of a Job's pods: each line exactly once, in order per container,
-// live, whatever happens to the connection, the kubelet or the log file in between.
+// live, whatever happens to the connection, the kubelet or the log file in between. What cannot be had any more is said with
+// an event.Gap.
+//
+// One container run (a container id) is one event.Stream. It is followed by one goroutine, and a second one that reads ahead
+// by one batch. The end of an answer never means that the run has ended: the pod's status says that. Then the rest is read
+// without follow, from the place up to which lines were delivered, and only then the run is done.
+//
+// Three things are known about the kubelet's side, and rule the details (k8s.io/cri-client/pkg/logs, pkg/kubelet):
+//   - sinceTime filters lines by their time stamps, in whole seconds; so an answer overlaps with what was delivered.
+//   - A follower may sit at the end of a file that was rotated away and say nothing, while the container writes on.
+//   - The API server ends its answer in good order when the kubelet's answer breaks off (StreamObject in
+//     k8s.io/apiserver ignores the error), so an orderly end proves nothing.
 package logs
 
 import (
 	"context"
 	"io"
+	"slices"
+	"strconv"
+	"sync"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Opener opens the log of one container of a pod, as client-go's Pods(namespace).GetLogs(pod, o).Stream(ctx) does.
+// Opener opens the log of one container of a pod, as client-go's Pods(namespace).GetLogs(pod, o).Stream(ctx) does. When ctx
+// ends, reading must end too. Errors are client-go's, so that apierrors can tell them apart.
 type Opener func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error)
 
 // Options are what a Follower needs.
 type Options struct {
 	Open       Opener
-	Out        chan<- event.Event
-	Streams    int           // streams that are open at once; 0 means 64
-	Containers []string      // names of the containers to follow; empty means all
-	MinBackoff time.Duration // first pause before a log is opened again; 0 means 100 ms
+	Out        chan<- event.Event // receives Lines, Gap, Notice and Drained; whoever reads it slowly slows the reading of logs
+	Streams    int                // containers that are read at once; 0 means 64
+	Containers []string           // names of the containers to follow; empty means all
+	MinBackoff time.Duration      // first pause before a log is opened again; 0 means 100 ms
 }
 
 // Follower follows the containers of the pods that it is shown.
-type Follower struct{}
+type Follower struct {
+	Options
+	ctx  context.Context // ends with Close
+	stop context.CancelFunc
+	work context.Context // ends with Close, and when the time for draining is over
+	halt context.CancelFunc
+	runs sync.WaitGroup // goroutines of container runs
+	all  sync.WaitGroup // those and the one that drains
+
+	mu        sync.Mutex
+	numbering Numbering
+	known     map[containerKey][]*run
+	waiting   []*run // in order of appearance
+	reading   int    // runs that have a goroutine
+	following int    // those of them that were running when they got it
+	appeared  int    // runs so far
+	pending   int    // those that are not done
+	draining  bool
+	closed    bool
+	forbidden bool
+	drained   chan struct{} // closed when nothing is pending while draining
+}
+
+type containerKey struct {
+	pod       types.UID
+	container string
+}
 
 // New makes a Follower that works until Close or until ctx is done.
-func New(ctx context.Context, o Options) *Follower { return &Follower{} }
+func New(ctx context.Context, o Options) *Follower {
+	if o.Streams == 0 {
+		o.Streams = 64
+	}
+	if o.MinBackoff == 0 {
+		o.MinBackoff = 100 * time.Millisecond
+	}
+	f := &Follower{Options: o, known: map[containerKey][]*run{}, drained: make(chan struct{})}
+	f.ctx, f.stop = context.WithCancel(ctx)
+	f.work, f.halt = context.WithCancel(f.ctx)
+	return f
+}
 
-// Observe tells the state of a pod. It never blocks.
-func (f *Follower) Observe(pod *corev1.Pod, gone bool) {}
+// Observe tells the state of a pod; gone says that it was deleted and that this was its last state. It never blocks. Pods
+// must be shown in the order in which they were created, where that is known: their attempts are numbered by it.
+func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	index, attempt := f.numbering.Of(pod)
+	if f.closed {
+		return
+	}
+	base := event.Stream{Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID), Index: index, Attempt: attempt}
+	for _, s := range pod.Status.InitContainerStatuses {
+		base.Kind = event.Init
+		policy := restartPolicy(pod, pod.Spec.InitContainers, s.Name)
+		if policy == corev1.RestartPolicyAlways {
+			base.Kind = event.Sidecar
+		}
+		f.observe(base, s, policy != corev1.RestartPolicyNever, gone)
+	}
+	for _, s := range pod.Status.ContainerStatuses {
+		base.Kind = event.Main
+		f.observe(base, s, restartPolicy(pod, pod.Spec.Containers, s.Name) != corev1.RestartPolicyNever, gone)
+	}
+	f.admit()
+}
 
-// Drain reads every log to its end, for at most limit; then event.Drained is sent once. It does not wait.
-func (f *Follower) Drain(limit time.Duration) {}
+// restartPolicy is a container's own restart policy, or its pod's. A Job's pod never has Always, so an init container that has
+// it is a sidecar. A container with restart rules has a policy of its own, even if it is Never, and may be started again.
+func restartPolicy(pod *corev1.Pod, containers []corev1.Container, name string) corev1.RestartPolicy {
+	for _, c := range containers {
+		switch {
+		case c.Name != name:
+		case len(c.RestartPolicyRules) > 0:
+			return corev1.RestartPolicyOnFailure
+		case c.RestartPolicy != nil:
+			return corev1.RestartPolicy(*c.RestartPolicy)
+		}
+	}
+	return pod.Spec.RestartPolicy
+}
 
-// Close stops everything and waits for it.
-func (f *Follower) Close() {}
+// observe looks at one container of a pod. A container has up to two runs that can be read: the current one, and the one
+// before it, which the kubelet calls previous and keeps in lastState.
+func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, restarts, gone bool) {
+	if len(f.Containers) > 0 && !slices.Contains(f.Containers, s.Name) {
+		return
+	}
+	base.Container = s.Name
+	key := containerKey{types.UID(base.PodUID), s.Name}
+	restart := int(s.RestartCount)
+	var current, previous string
+	switch {
+	case s.State.Running != nil && s.ContainerID != "":
+		current = s.ContainerID
+		f.update(key, base, current, restart, state{restarts: restarts, gone: gone})
+	case s.State.Terminated != nil && ran(s.State.Terminated):
+		current = s.State.Terminated.ContainerID
+		f.update(key, base, current, restart, ended(s.State.Terminated, restarts, gone))
+	}
+	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != current {
+		previous = t.ContainerID
+		if current != "" {
+			restart--
+		}
+		was := ended(t, restarts, gone)
+		was.previous = true
+		f.update(key, base, previous, max(restart, 0), was)
+	}
+	if current == "" && previous == "" {
+		if gone {
+			for _, r := range f.known[key] {
+				f.set(r, func(s *state) { s.gone = true })
+			}
+		}
+		return
+	}
+	for _, r := range f.known[key] {
+		if id := r.stream.ContainerID; id != current && id != previous {
+			f.set(r, func(s *state) { s.ended, s.replaced, s.gone = true, true, s.gone || gone })
+		}
+	}
+}
+
+// ran tells whether a terminated container has run: the kubelet reports the others with an empty id or a start in 1970.
+func ran(t *corev1.ContainerStateTerminated) bool {
+	return t.ContainerID != "" && (t.StartedAt.IsZero() || t.StartedAt.Unix() > 0) && t.Reason != "StartError"
+}
+
+func ended(t *corev1.ContainerStateTerminated, restarts, gone bool) state {
+	return state{ended: true, restarts: restarts && t.ExitCode != 0, gone: gone, at: t.FinishedAt.Time}
+}
+
+// update notes the state of a run, which is new when its id is.
+func (f *Follower) update(key containerKey, stream event.Stream, id string, restart int, now state) {
+	for _, r := range f.known[key] {
+		if r.stream.ContainerID == id {
+			f.set(r, func(s *state) { *s = now })
+			return
+		}
+	}
+	stream.ContainerID, stream.Restart = id, restart
+	r := newRun(f, &stream, now)
+	f.known[key] = append(f.known[key], r)
+	f.waiting = append(f.waiting, r)
+	f.pending++
+}
+
+// set changes the state of a run and wakes it when that says something new.
+func (f *Follower) set(r *run, change func(*state)) {
+	was := r.now
+	change(&r.now)
+	if r.now != was {
+		r.wake()
+	}
+}
+
+// admit gives free places to waiting runs, in order. An eighth of the places is for runs that have ended: those that run may
+// do so for ever, and must not keep the others from being read while their pods exist.
+func (f *Follower) admit() {
+	if f.forbidden {
+		f.pending -= len(f.waiting)
+		f.waiting = nil
+	}
+	f.waiting = slices.DeleteFunc(f.waiting, func(r *run) bool {
+		follows := !r.now.ended && !r.now.gone && !f.draining
+		if f.closed || f.reading == f.Streams || follows && f.following >= f.Streams-f.Streams/8 {
+			return false
+		}
+		f.reading++
+		if follows {
+			f.following++
+		}
+		f.runs.Add(1)
+		f.all.Go(func() {
+			defer f.runs.Done()
+			r.read(f.work)
+			f.release(r, follows)
+		})
+		return true
+	})
+	if f.draining && f.pending == 0 && !f.closed {
+		f.closed = true
+		close(f.drained)
+	}
+}
+
+func (f *Follower) release(r *run, followed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading--
+	if followed {
+		f.following--
+	}
+	if r.done {
+		f.pending--
+	}
+	f.admit()
+}
+
+// Drain reads every log to its end, for at most limit; what is unread then is given up with a Gap. Then event.Drained is sent
+// once, and pods are not looked at any more. Containers that still run are read up to now. It does not wait, and must be
+// called once at most.
+func (f *Follower) Drain(limit time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		return
+	}
+	f.draining = true
+	for _, runs := range f.known {
+		for _, r := range runs {
+			r.wake()
+		}
+	}
+	f.admit()
+	f.all.Go(func() {
+		late := time.NewTimer(limit)
+		defer late.Stop()
+		select {
+		case <-f.drained:
+		case <-late.C:
+		case <-f.ctx.Done():
+			return
+		}
+		for _, r := range f.abandon() {
+			r.gap(f.ctx, time.Time{}, "the log could not be read to its end within "+event.Seconds(limit)+" after the Job's end")
+		}
+		f.send(f.ctx, event.Drained{})
+	})
+}
+
+// abandon ends all reading and gives the runs that are not done.
+func (f *Follower) abandon() []*run {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.halt()
+	f.runs.Wait()
+	var open []*run
+	for _, runs := range f.known {
+		for _, r := range runs {
+			if !r.done && !f.forbidden {
+				open = append(open, r)
+			}
+		}
+	}
+	slices.SortFunc(open, func(a, b *run) int { return a.number - b.number })
+	return open
+}
+
+// Close stops everything and waits until it has.
+func (f *Follower) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.stop()
+	f.all.Wait()
+}
+
+// send tells whether e was received.
+func (f *Follower) send(ctx context.Context, e event.Event) bool {
+	select {
+	case f.Out <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// forbid ends everything after the first answer that logs may not be read: it would be the same for every other pod.
+func (f *Follower) forbid(ctx context.Context, err error) {
+	f.mu.Lock()
+	first := !f.forbidden
+	f.forbidden = true
+	f.mu.Unlock()
+	if first {
+		f.send(ctx, event.Notice{
+			Level: event.Error, Key: "logs-forbidden",
+			Message: "logs cannot be shown: " + err.Error(),
+			Hint:    `allow the verb "get" on "pods/log" in the Job's namespace for this user`,
+		})
+	}
+}
+
+// Numbering gives each pod of a Job its completion index and its number among the pods of that index, or among all pods of
+// the Job when it has no indexes: also with a parallelism above 1, where the number tells the order in which pods came.
+// Pods count in the order in which they are shown; where the Job counts failures by index, its own count is taken.
+// The zero value is ready. It is not safe for concurrent use.
+type Numbering struct {
+	attempts map[types.UID]int
+	last     map[int]int
+}
+
+// Of gives the index of a pod, -1 without one, and its attempt, from 1.
+func (n *Numbering) Of(pod *corev1.Pod) (index, attempt int) {
+	index = -1
+	if i, err := strconv.Atoi(pod.Annotations[batchv1.JobCompletionIndexAnnotation]); err == nil {
+		index = i
+	} else if i, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation]); err == nil {
+		index = i
+	}
+	if attempt = n.attempts[pod.UID]; attempt > 0 {
+		return index, attempt
+	}
+	if n.attempts == nil {
+		n.attempts, n.last = map[types.UID]int{}, map[int]int{}
+	}
+	attempt = n.last[index] + 1
+	if failed, err := strconv.Atoi(pod.Annotations[batchv1.JobIndexFailureCountAnnotation]); err == nil {
+		ignored, _ := strconv.Atoi(pod.Annotations[batchv1.JobIndexIgnoredFailureCountAnnotation])
+		attempt = failed + ignored + 1
+	}
+	n.attempts[pod.UID] = attempt
+	n.last[index] = max(n.last[index], attempt)
+	return index, attempt
+}

@@ -1,0 +1,82 @@
+package logs
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// disorder is how much older than the line before it a line may be written: the container runtime stamps stdout and stderr
+// in two goroutines that write into one file.
+const disorder = 100 * time.Millisecond
+
+// cursor is the place in a log up to which lines were delivered: the last line's time stamp, and how many lines had it.
+// The line is recognised where it stands in the file, never by its age alone: time stamps go back where stdout and stderr
+// meet, and when the node's clock is set.
+type cursor struct {
+	at  time.Time
+	n   int       // 0: nothing was delivered
+	max time.Time // the latest time stamp delivered so far
+}
+
+// add moves the cursor behind lines, which were delivered.
+func (c *cursor) add(lines []event.Line) {
+	last := lines[len(lines)-1].At
+	n := 0
+	for i := len(lines) - 1; i >= 0 && lines[i].At.Equal(last); i-- {
+		n++
+	}
+	if n == len(lines) && c.n > 0 && c.at.Equal(last) {
+		n += c.n
+	}
+	c.at, c.n = last, n
+	for i := range lines {
+		if lines[i].At.After(c.max) {
+			c.max = lines[i].At
+		}
+	}
+}
+
+// since is the sinceTime of a request whose answer holds the cursor's line and all lines behind it; nil means from the
+// beginning. The API has whole seconds here (metav1.Time), and the kubelet keeps what is not older.
+func (c *cursor) since() *metav1.Time {
+	if c.at.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: c.at.Add(-disorder).Truncate(time.Second)}
+}
+
+// astray tells whether lines were delivered that have a later time stamp than the last one.
+func (c *cursor) astray() bool { return c.max.After(c.at) }
+
+// seeker finds the cursor in an answer.
+type seeker struct {
+	cursor
+	seen   int
+	found  bool // the cursor's line has passed, or there is none to look for
+	missed bool // the file does not hold it: it was rotated away
+}
+
+func seek(c cursor) *seeker { return &seeker{cursor: c, found: c.n == 0} }
+
+// skip gives the lines that were not delivered yet.
+func (s *seeker) skip(lines []event.Line) []event.Line {
+	if s.found || s.missed {
+		return lines
+	}
+	for i := range lines {
+		switch at := lines[i].At; {
+		case at.Equal(s.at):
+			if s.seen++; s.seen == s.n {
+				s.found = true
+				return lines[i+1:]
+			}
+		case at.After(s.max):
+			s.found, s.missed = s.seen > 0, s.seen == 0
+			return lines[i:]
+		}
+	}
+	return nil
+}

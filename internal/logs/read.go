@@ -1,0 +1,190 @@
+package logs
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+const (
+	// chunk is how much is read at once.
+	chunk = 32 << 10
+	// maxLine is the longest text that is delivered as one line. A longer line comes in pieces of exactly this size, so that
+	// the pieces are the same ones whenever it is read again.
+	maxLine = 1 << 20
+	// maxStamp is more than the longest time stamp and its space take.
+	maxStamp = 64
+)
+
+// reader splits an answer of pods/log with timestamps into lines. What it holds is bounded by maxLine, whatever comes.
+type reader struct {
+	src   io.Reader
+	buf   []byte
+	n     int  // buf[:n] is a line whose end was not read yet
+	mid   bool // its first pieces were delivered
+	long  bool // a line had to be cut
+	at    time.Time
+	clock clock
+	size  int64 // bytes read so far
+}
+
+func newReader(src io.Reader) *reader { return &reader{src: src, buf: make([]byte, chunk)} }
+
+// next reads once or more, until there is a line or an error; both may come together. All texts share one string.
+func (r *reader) next() ([]event.Line, error) {
+	for {
+		if r.n > len(r.buf)/2 {
+			grown := make([]byte, 2*len(r.buf))
+			copy(grown, r.buf[:r.n])
+			r.buf = grown
+		}
+		m, err := r.src.Read(r.buf[r.n:])
+		lines := r.split(m)
+		r.size += int64(m)
+		if len(lines) > 0 || err != nil {
+			return lines, err
+		}
+	}
+}
+
+// split takes the lines that the m bytes behind the unfinished line have completed.
+func (r *reader) split(m int) []event.Line {
+	end := r.n
+	if i := bytes.LastIndexByte(r.buf[r.n:r.n+m], '\n'); i >= 0 {
+		end += i + 1
+	} else {
+		end = 0
+	}
+	r.n += m
+	var lines []event.Line
+	if end > 0 {
+		lines = make([]event.Line, 0, bytes.Count(r.buf[:end], []byte{'\n'}))
+		for text := string(r.buf[:end]); text != ""; {
+			i := strings.IndexByte(text, '\n')
+			lines = r.line(lines, text[:i])
+			r.mid = false
+			text = text[i+1:]
+		}
+		r.consume(end)
+	}
+	for r.n > maxLine+maxStamp {
+		head := 0
+		if !r.mid {
+			head = r.clock.width(r.buf[:maxStamp])
+		}
+		lines = r.piece(lines, string(r.buf[:head+maxLine]))
+		r.consume(head + maxLine)
+	}
+	return lines
+}
+
+// consume forgets the first n bytes, and the large buffer of a long line behind it.
+func (r *reader) consume(n int) {
+	rest := r.buf[n:r.n]
+	if len(r.buf) > 8*chunk && len(rest) < chunk/2 {
+		r.buf = make([]byte, chunk)
+	}
+	r.n = copy(r.buf, rest)
+}
+
+// line appends a line without its newline, in pieces when it is too long.
+func (r *reader) line(lines []event.Line, text string) []event.Line {
+	if len(text) > maxLine {
+		head := 0
+		if !r.mid {
+			head = r.clock.width([]byte(text[:maxStamp]))
+		}
+		for len(text) > head+maxLine {
+			lines = r.piece(lines, text[:head+maxLine])
+			text, head = text[head+maxLine:], 0
+		}
+	}
+	return append(lines, r.stamped(text))
+}
+
+func (r *reader) piece(lines []event.Line, text string) []event.Line {
+	lines = append(lines, r.stamped(text))
+	r.mid, r.long = true, true
+	return lines
+}
+
+// stamped parts a line from its time stamp. What has none belongs to the line before: the kubelet writes no time stamp
+// before the parts of a line that follow its first one (writeLogs in k8s.io/cri-client/pkg/logs), and when only later parts
+// are not older than sinceTime, an answer starts with them.
+func (r *reader) stamped(text string) event.Line {
+	if !r.mid {
+		if at, rest, ok := r.clock.parse(text); ok {
+			r.at = at
+			return event.Line{At: at, Text: rest}
+		}
+	}
+	return event.Line{At: r.at, Text: text}
+}
+
+// rest is what an answer holds behind its last newline. stamped says whether it is container output; otherwise it is the
+// kubelet's error message: the kubelet has sent status 200 before it opens the file, and writes what goes wrong afterwards
+// into the same answer (getContainerLogs in pkg/kubelet/server/server.go).
+func (r *reader) rest() (line event.Line, stamped bool) {
+	text := string(r.buf[:r.n])
+	if r.mid {
+		return event.Line{At: r.at, Text: text}, true
+	}
+	at, rest, ok := r.clock.parse(text)
+	if !ok {
+		return event.Line{Text: text}, false
+	}
+	return event.Line{At: at, Text: rest}, true
+}
+
+// clock parses the time stamps of the CRI, "2006-01-02T15:04:05.000000000Z07:00", and remembers the second of the last one:
+// most lines differ from the one before in their nanoseconds only.
+type clock struct {
+	second [20]byte // with its point
+	zone   [6]byte  // "Z" or "+07:00"
+	zoned  int      // bytes of zone that count; 0 when nothing is remembered
+	at     time.Time
+}
+
+const nanos = 9
+
+func (c *clock) parse(s string) (at time.Time, rest string, ok bool) {
+	end := len(c.second) + nanos + c.zoned
+	if c.zoned > 0 && len(s) > end && s[end] == ' ' && s[:len(c.second)] == string(c.second[:]) && s[end-c.zoned:end] == string(c.zone[:c.zoned]) {
+		n := 0
+		for i := len(c.second); i < len(c.second)+nanos; i++ {
+			d := s[i] - '0'
+			if d > 9 {
+				return time.Time{}, "", false
+			}
+			n = n*10 + int(d)
+		}
+		return c.at.Add(time.Duration(n)), s[end+1:], true
+	}
+	end = strings.IndexByte(s[:min(len(s), maxStamp)], ' ')
+	if end < 0 {
+		return time.Time{}, "", false
+	}
+	at, err := time.Parse(time.RFC3339Nano, s[:end])
+	if err != nil {
+		return time.Time{}, "", false
+	}
+	at = at.UTC()
+	if zone := end - len(c.second) - nanos; zone == 1 && s[end-1] == 'Z' || zone == len(c.zone) {
+		copy(c.second[:], s)
+		c.zoned = copy(c.zone[:], s[end-zone:end])
+		c.at = at.Truncate(time.Second)
+	}
+	return at, s[end+1:], true
+}
+
+// width is the length of a line's time stamp with its space, 0 when it has none.
+func (c *clock) width(head []byte) int {
+	s := string(head)
+	if _, rest, ok := c.parse(s); ok {
+		return len(s) - len(rest)
+	}
+	return 0
+}

@@ -1,0 +1,634 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+const (
+	// notice is how long the kubelet may take to see that a container has ended (logForceCheckPeriod in
+	// k8s.io/cri-client/pkg/logs, and the period of its pod lifecycle event generator): an orderly end of a stream is
+	// followed by the news that the container has ended within that time, or it was something else.
+	notice = time.Second
+	// settle is how long the news of a restart may be behind a log that already is the next run's.
+	settle = 500 * time.Millisecond
+	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end.
+	linger = 3 * notice
+	// stall is the silence after which a stream is suspected to sit at the end of a file that was rotated away. It is less
+	// than the shortest time between two rotations (3 s, containerLogMonitorInterval): after the second one lines are lost.
+	stall = 1500 * time.Millisecond
+	// idle is the silence after which any stream is checked once, for what neither end has noticed; each further check
+	// takes four times as long, so that their number does not grow with the time.
+	idle = time.Minute
+	// rotatable is how much a container must have written before its log can have been rotated: half of the smallest
+	// containerLogMaxSize that is in use (1Mi), since the file holds more than what is read of it.
+	rotatable = 512 << 10
+	// leap is a step between the time stamps of two lines that a lost file may hide in. A file is lost between two
+	// rotations, which are 3 s apart at least.
+	leap = 2500 * time.Millisecond
+	// certain is the size up to which an answer that ended in good order is taken to be whole. A longer one may have been
+	// cut on its way from the kubelet and is asked for again from its end.
+	certain = 256 << 10
+	// tries is how often a refusal is taken to be the kubelet's confusion (it has just started, it is rotating the file).
+	tries = 8
+
+	rotated = "the log was rotated away before it could be read"
+)
+
+// errElsewhere says that the current log file does not hold the last line that was delivered, while there is a stream that
+// may still be reading the file before it.
+var errElsewhere = errors.New("the log file does not continue what was read")
+
+// errMoved says that the state of the run has changed so that an answer may be another run's.
+var errMoved = errors.New("the container has been restarted")
+
+// state is what was observed of a run.
+type state struct {
+	ended    bool
+	previous bool      // the container has another run; this one is read with PodLogOptions.Previous
+	replaced bool      // two runs have followed it: nobody can read it any more
+	restarts bool      // the container is started again, or may be
+	gone     bool      // the pod was deleted
+	at       time.Time // when it ended, in whole seconds; zero when unknown
+}
+
+// over tells that nothing will be written any more.
+func (s state) over() bool { return s.ended || s.gone }
+
+// run is one container run.
+type run struct {
+	f       *Follower
+	stream  *event.Stream
+	number  int           // in order of appearance, from 1
+	changed chan struct{} // has an element when the state has changed or draining has begun
+
+	// Guarded by f.mu.
+	now  state
+	done bool
+
+	// The rest belongs to the goroutine that reads.
+	cur      cursor
+	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
+	volume   int64 // bytes read from streams
+	checked  int64 // volume at the last check for a lost file
+	every    int64 // volume between two of them
+	idle     time.Duration
+	tail     string // an unterminated last line that was seen once
+	absent   bool   // the log did not hold the last line that was delivered, once
+	refusals int
+	long     bool // it was said that lines are cut
+	retry    *backoff.ExponentialBackOff
+}
+
+func newRun(f *Follower, stream *event.Stream, now state) *run {
+	f.appeared++
+	return &run{
+		f: f, stream: stream, number: f.appeared, now: now, changed: make(chan struct{}, 1), every: rotatable, idle: idle,
+		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(f.MinBackoff), backoff.WithMultiplier(2),
+			backoff.WithMaxInterval(30*f.MinBackoff), backoff.WithMaxElapsedTime(0)),
+	}
+}
+
+func (r *run) wake() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (r *run) look() (s state, draining bool) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	return r.now, r.f.draining
+}
+
+func (r *run) finished() {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	r.done = true
+}
+
+// read delivers the log until it is done or ctx ends.
+func (r *run) read(ctx context.Context) {
+	for ctx.Err() == nil && !r.done {
+		if s, draining := r.look(); s.over() || draining {
+			r.finish(ctx, s)
+		} else {
+			r.follow(ctx, s)
+		}
+	}
+}
+
+// wait ends early when the state changes.
+func (r *run) wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.changed:
+	case <-ctx.Done():
+	}
+}
+
+// gap says that what lies between the last line that was delivered and until is lost.
+func (r *run) gap(ctx context.Context, until time.Time, why string) bool {
+	return r.f.send(ctx, event.Gap{Stream: r.stream, After: r.cur.at, Until: until, Why: why})
+}
+
+// giveUp ends the run without having read it, and says so unless everything had been read.
+func (r *run) giveUp(ctx context.Context, why string) {
+	if r.orderly || r.gap(ctx, time.Time{}, why) {
+		r.finished()
+	}
+}
+
+// answer is the body of a request for logs.
+type answer struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (a answer) Close() error {
+	a.cancel()
+	return a.ReadCloser.Close()
+}
+
+func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
+		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: r.cur.since(),
+	})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	return answer{body, cancel}, nil
+}
+
+// seeker gives what finds the cursor in the next answer. When lines with later time stamps were delivered, those tell nothing
+// about whether the cursor's line is still to come: then the file is looked through first.
+func (r *run) seeker(ctx context.Context, s state) (*seeker, error) {
+	k := seek(r.cur)
+	if k.found || !r.cur.astray() {
+		return k, nil
+	}
+	found, _, err := r.locate(ctx, s)
+	if err == nil && !found {
+		k.max = time.Time{}
+	}
+	return k, err
+}
+
+// locate looks for the cursor's line in the current file. behind tells whether there are lines behind it, or lines at all
+// when it is not there.
+func (r *run) locate(ctx context.Context, s state) (found, behind bool, err error) {
+	body, err := r.open(ctx, s, false)
+	if err != nil {
+		return false, false, err
+	}
+	defer body.Close()
+	rd, k := newReader(body), seek(r.cur)
+	for {
+		lines, err := rd.next()
+		if len(k.skip(lines)) > 0 {
+			return k.found, true, nil
+		}
+		if err == io.EOF {
+			if _, stamped := rd.rest(); rd.n > 0 && !stamped {
+				return false, false, refusal(rd)
+			}
+			return k.found, false, nil
+		}
+		if err != nil {
+			return false, false, err
+		}
+	}
+}
+
+// refusal is what the kubelet wrote instead of a log.
+func refusal(rd *reader) error {
+	line, _ := rd.rest()
+	return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)]))
+}
+
+// failed handles an error of a request, and waits before the next one.
+func (r *run) failed(ctx context.Context, s state, err error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errMoved):
+	case apierrors.IsForbidden(err):
+		r.f.forbid(ctx, err)
+		r.finished()
+	case s.over() && (apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)):
+		// A 404 is the kubelet's own while it has not yet heard of its pods after a start.
+		if r.refusals++; r.refusals == tries || s.previous && strings.Contains(err.Error(), "previous terminated container") {
+			r.giveUp(ctx, "the log cannot be read: "+err.Error())
+			return
+		}
+		r.wait(ctx, r.retry.NextBackOff())
+	default:
+		r.wait(ctx, r.retry.NextBackOff())
+	}
+}
+
+// finish reads what is left of a run that has ended, or of one that still runs while everything is drained.
+func (r *run) finish(ctx context.Context, s state) {
+	switch {
+	case s.gone:
+		r.giveUp(ctx, "the pod was deleted before its log could be read")
+	case s.replaced:
+		r.giveUp(ctx, "the container was restarted twice before the log of this run could be read")
+	default:
+		if err := r.rest(ctx, s, nil); err != nil {
+			r.failed(ctx, s, err)
+		}
+	}
+}
+
+// rest reads from the cursor to the end of the file, and marks the run as done when that was all. A live stream is closed as
+// soon as it is clear that the file continues what was read from it; otherwise errElsewhere leaves it to be read first.
+func (r *run) rest(ctx context.Context, s state, live *source) error {
+	k, err := r.seeker(ctx, s)
+	if err != nil {
+		return err
+	}
+	body, err := r.open(ctx, s, false)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	rd, delivered := newReader(body), false
+	for {
+		lines, err := rd.next()
+		fresh := k.skip(lines)
+		if live != nil && k.missed {
+			return errElsewhere
+		}
+		if live != nil && k.found {
+			live.close()
+			live = nil
+		}
+		if len(fresh) > 0 {
+			if !delivered {
+				if err := r.accept(ctx, s, k, fresh[0].At, r.orderly); err != nil {
+					return err
+				}
+			}
+			delivered = true
+			if !r.deliver(ctx, fresh, rd.long) {
+				return ctx.Err()
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if live != nil {
+		return errElsewhere
+	}
+	if rd.n > 0 {
+		line, stamped := rd.rest()
+		if !stamped && !(rd.at.IsZero() && r.cur.n > 0) {
+			return refusal(rd)
+		}
+		// It may be half of a line of an answer that was cut, so it must come twice.
+		if seen := line.At.String() + line.Text; s.over() && r.tail != seen {
+			r.tail = seen
+			return nil
+		}
+		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
+			if !delivered {
+				if err := r.accept(ctx, s, k, line.At, r.orderly); err != nil {
+					return err
+				}
+			}
+			if !r.deliver(ctx, fresh, rd.long) {
+				return ctx.Err()
+			}
+		}
+	} else if !k.found && !k.missed && !r.orderly {
+		if !r.absent && s.over() {
+			r.absent = true
+			return nil
+		}
+		if !r.gap(ctx, time.Time{}, rotated) {
+			return ctx.Err()
+		}
+	}
+	if s.over() && delivered && rd.size > certain {
+		return nil
+	}
+	r.finished()
+	return nil
+}
+
+// accept decides whether an answer whose first new line was written at at is this run's, and says what is missing before it.
+// whole tells that nothing can be missing.
+func (r *run) accept(ctx context.Context, s state, k *seeker, at time.Time, whole bool) error {
+	if r.cur.n > 0 && !k.missed {
+		return nil
+	}
+	if s.restarts && (k.missed || s.over()) && !s.previous {
+		r.wait(ctx, settle)
+		r.wake() // wait may have taken the news that draining has begun
+		if now, _ := r.look(); now != s || ctx.Err() != nil {
+			return errMoved
+		}
+	}
+	if !s.at.IsZero() && at.After(s.at.Add(2*time.Second)) && (s.restarts || s.previous) {
+		r.giveUp(ctx, "the container was restarted before the log of this run could be read")
+		return errMoved
+	}
+	if k.missed && !whole && !r.gap(ctx, at, rotated) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// deliver sends lines and moves the cursor behind them.
+func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
+	if len(lines) == 0 {
+		return true
+	}
+	if long && !r.long {
+		r.long = true
+		if !r.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
+			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", r.stream.Container, r.stream.Pod, maxLine)}) {
+			return false
+		}
+	}
+	if !r.f.send(ctx, event.Lines{Stream: r.stream, Lines: lines}) {
+		return false
+	}
+	r.cur.add(lines)
+	r.refusals, r.tail, r.absent = 0, "", false
+	r.retry.Reset()
+	return true
+}
+
+// source is an open stream of a running container.
+type source struct {
+	body    io.ReadCloser
+	batches chan batch // closed at the end of the stream; then err and reader may be read
+	err     error
+	reader  *reader
+	quit    chan struct{}
+
+	seeker    *seeker
+	accepted  bool
+	whole     bool // it takes the place of a stream that was silent: nothing is missing in between
+	fresh     bool // lines of it were delivered
+	at        time.Time
+	suspect   int64         // bytes since the stream was last known to be at the end of the current file
+	threshold int64         // suspect bytes that make a silence suspicious
+	stall     time.Duration // length of a suspicious silence
+}
+
+type batch struct {
+	lines []event.Line
+	size  int64
+	long  bool
+}
+
+func (r *run) connect(ctx context.Context, s state) (*source, error) {
+	k, err := r.seeker(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	body, err := r.open(ctx, s, true)
+	if err != nil {
+		return nil, err
+	}
+	src := &source{
+		body: body, batches: make(chan batch), reader: newReader(body), quit: make(chan struct{}), seeker: k,
+		at: time.Now(), threshold: rotatable, stall: stall,
+	}
+	go src.pump()
+	return src, nil
+}
+
+func (s *source) pump() {
+	defer close(s.batches)
+	var size int64
+	for s.err == nil {
+		var b batch
+		b.lines, s.err = s.reader.next()
+		b.size, b.long = s.reader.size-size, s.reader.long
+		size = s.reader.size
+		if len(b.lines) == 0 {
+			continue
+		}
+		select {
+		case s.batches <- b:
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// close ends the stream and waits until nothing of it is left. It may be called again.
+func (s *source) close() {
+	select {
+	case <-s.quit:
+	default:
+		close(s.quit)
+		s.body.Close()
+	}
+	for range s.batches {
+	}
+}
+
+// follow streams until the run is done, its state is another one, or the stream ends.
+func (r *run) follow(ctx context.Context, s state) {
+	r.orderly = false
+	src, err := r.connect(ctx, s)
+	if err != nil {
+		r.failed(ctx, s, err)
+		return
+	}
+	defer func() { src.close() }()
+	quiet := time.NewTimer(r.patience(src))
+	defer quiet.Stop()
+	ending := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case b, ok := <-src.batches:
+			if !ok {
+				r.ended(ctx, src)
+				return
+			}
+			if !r.take(ctx, s, src, b) {
+				return
+			}
+			if ending {
+				quiet.Reset(linger)
+			} else {
+				quiet.Reset(r.patience(src))
+			}
+		case <-r.changed:
+			now, draining := r.look()
+			if ending || !now.over() && !draining {
+				s = now
+				continue
+			}
+			if !now.gone && !now.replaced {
+				if err := r.rest(ctx, now, src); err == nil || src.closed() {
+					if err != nil {
+						r.failed(ctx, now, err)
+					}
+					return
+				}
+			}
+			// The stream is read to its end, which the kubelet brings about, or until it has nothing more to give.
+			s, ending = now, true
+			quiet.Reset(linger)
+		case <-quiet.C:
+			if ending {
+				r.orderly = true
+				return
+			}
+			if next := r.probe(ctx, s, src); next != nil {
+				src.close()
+				src = next
+			}
+			quiet.Reset(r.patience(src))
+		}
+	}
+}
+
+func (s *source) closed() bool {
+	select {
+	case <-s.quit:
+		return true
+	default:
+		return false
+	}
+}
+
+// ended looks at how a stream ended, and waits before the log is asked for again.
+func (r *run) ended(ctx context.Context, src *source) {
+	r.orderly = src.err == io.EOF && src.reader.n == 0
+	s, draining := r.look()
+	switch {
+	case s.over() || draining:
+	case src.err == io.EOF:
+		r.wait(ctx, max(notice, r.retry.NextBackOff()))
+	case !src.fresh:
+		r.wait(ctx, r.retry.NextBackOff())
+	}
+}
+
+// take delivers a batch of a stream; false ends the stream.
+func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
+	r.volume += b.size
+	src.suspect += b.size
+	fresh := src.seeker.skip(b.lines)
+	if len(fresh) == 0 {
+		return true
+	}
+	if !src.accepted {
+		if r.accept(ctx, s, src.seeker, fresh[0].At, src.whole) != nil {
+			return false
+		}
+		src.accepted = true
+	}
+	silence := time.Since(src.at)
+	if !src.fresh {
+		silence = time.Duration(1<<63 - 1) // there is no line of this stream to compare with
+	}
+	for {
+		i := r.leap(fresh, silence)
+		if i < 0 {
+			break
+		}
+		if !r.deliver(ctx, fresh[:i], b.long) {
+			return false
+		}
+		fresh, silence = fresh[i:], 0
+		r.checked, r.every = r.volume, 2*r.every
+		found, behind, err := r.locate(ctx, s)
+		if err == nil && !found && behind && !r.gap(ctx, fresh[0].At, rotated) {
+			return false
+		}
+	}
+	if !r.deliver(ctx, fresh, b.long) {
+		return false
+	}
+	src.fresh, src.at = true, time.Now()
+	return true
+}
+
+// leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
+// but it came soon after it. That happens when the kubelet's follower was so far behind that two rotations passed.
+func (r *run) leap(lines []event.Line, silence time.Duration) int {
+	if r.volume-r.checked < r.every || r.cur.astray() {
+		return -1
+	}
+	before := r.cur.at
+	for i := range lines {
+		if step := lines[i].At.Sub(before); step >= leap && r.cur.n > 0 && (i > 0 || step-silence >= time.Second) {
+			return i
+		}
+		before = lines[i].At
+	}
+	return -1
+}
+
+// patience is how long a stream may be silent until it is checked.
+func (r *run) patience(src *source) time.Duration {
+	if src.suspect >= src.threshold {
+		return src.stall
+	}
+	return r.idle
+}
+
+// probe checks a silent stream: when the current file has lines that the stream has not delivered, or is another one than that
+// which the stream has read, a new stream is opened. Nothing can be missing then: had the file been rotated twice, the
+// kubelet's follower would have seen the second time and would not be silent.
+func (r *run) probe(ctx context.Context, s state, src *source) *source {
+	quick := src.suspect >= src.threshold
+	if !quick {
+		r.idle *= 4
+	}
+	within, cancel := context.WithTimeout(ctx, 10*time.Second)
+	found, behind, err := r.locate(within, s)
+	cancel()
+	switch {
+	case err != nil:
+		src.stall = min(2*src.stall, idle)
+		return nil
+	case found && !behind:
+		src.suspect, src.threshold = 0, 4*src.threshold
+		return nil
+	}
+	next, err := r.connect(ctx, s)
+	if err != nil {
+		src.stall = min(2*src.stall, idle)
+		return nil
+	}
+	select {
+	case b, ok := <-src.batches:
+		next.close()
+		if ok && !r.take(ctx, s, src, b) {
+			src.close()
+		}
+		return nil
+	default:
+	}
+	next.whole = true
+	return next
+}
