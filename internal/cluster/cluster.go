@@ -1,21 +1,27 @@
 // Package cluster finds the credentials of a Kubernetes cluster, makes clients from them, and gives every call to the API
 // server the patience and the words that a user needs: what can heal is tried again, what cannot is explained.
+//
+// Nothing here prints, and no message holds a credential. Every error that leaves the package is an *event.Cause.
 package cluster
 
 import (
 	"context"
+	"io"
+	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/klog/v2"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
-
-// NonceAnnotation holds a random text that tells our own Job from another one of the same name.
-const NonceAnnotation = "kubernetes-job-action.planton.ai/nonce"
 
 // Options say which cluster is meant and how long it may be out of reach.
 type Options struct {
@@ -28,7 +34,7 @@ type Options struct {
 	UserAgent   string
 }
 
-// Client talks to one cluster.
+// Client talks to one cluster. Its fields are set before the first call and not changed afterwards.
 type Client struct {
 	kubernetes.Interface
 	Dynamic dynamic.Interface
@@ -37,54 +43,83 @@ type Client struct {
 	Context   string // the kubeconfig context, "" in a pod
 	Namespace string // the context's namespace, "default" when it names none
 
-	// OnConnection is told once when an outage begins (Err is set) and once when it ends. It may be nil.
+	// OnConnection is told when a call meets an outage that lasts (Err is set), and when the same call gets through again.
+	// Calls run in parallel, so several may tell of one outage. It may be nil.
 	OnConnection func(event.Connection)
-	// OnWarning is told the API server's warnings about a request. It may be nil.
-	OnWarning func(string)
+	// OnWarning is told the warnings that the API server adds to its answers, such as a pod that would violate the
+	// namespace's pod security. The text is the server's. It may be nil.
+	OnWarning func(text string)
+
+	mapper     meta.RESTMapper // discovers the cluster's kinds when it is first asked
+	apiTimeout time.Duration
+	reached    atomic.Bool // the API server has answered once: the address is right
 }
 
-// Access is one permission that a run needs.
-type Access struct {
-	Group       string // "" for the core group
-	Resource    string // plural; pods/log for a subresource
-	Verbs       []string
-	Name        string // of the one object that is meant, "" for all
-	ClusterWide bool   // the resource has no namespace
-	Optional    bool   // only explains: a run is possible without it
+// Connect finds the cluster and makes the clients. It sends no request, so that it cannot tell whether the server answers.
+// The notices tell of choices that were made. Errors have the reason InvalidInput.
+func Connect(o Options) (*Client, []event.Notice, error) {
+	t, notices, err := locate(o)
+	if err != nil {
+		return nil, nil, err
+	}
+	c := &Client{Context: t.context, Namespace: t.namespace, Server: address(t.config.Host), apiTimeout: o.APITimeout}
+	if err := c.dial(t.config, o.UserAgent); err != nil {
+		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
+	}
+	return c, notices, nil
 }
 
-// Connect finds the cluster and makes the clients. It sends no request.
-func Connect(o Options) (*Client, []event.Notice, error) { return nil, nil, nil }
+// quiet turns client-go's own logging off. What it would say comes back as an error too, and its lines would stand between
+// those of the run, unmasked.
+var quiet = sync.OnceFunc(func() {
+	klog.LogToStderr(false)
+	klog.SetOutput(io.Discard)
+})
 
-// Do calls the API server until the call succeeds, cannot heal, or APITimeout has passed.
-func (c *Client) Do(ctx context.Context, what string, call func(context.Context) error) error {
-	return call(ctx)
+// dial makes the clients of a configuration.
+func (c *Client) dial(config *rest.Config, userAgent string) error {
+	quiet()
+	config = rest.CopyConfig(config)
+	config.UserAgent = userAgent
+	// The API server's own fairness and the backoff of Do protect it; client-go's limit of 5 requests a second would only
+	// delay the log streams of a Job with many pods.
+	config.QPS = -1
+	config.WarningHandlerWithContext = warnings{c}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return err
+	}
+	typed, err := kubernetes.NewForConfigAndClient(config, client)
+	if err != nil {
+		return err
+	}
+	c.Interface = typed
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery()))
+	c.Dynamic, err = dynamic.NewForConfigAndClient(config, client)
+	return err
 }
 
-// Cause puts an error of client-go into words.
-func Cause(err error, what string) *event.Cause { return &event.Cause{Message: what, Err: err} }
+// warnings hands the server's warnings on.
+type warnings struct{ c *Client }
 
-// Preflight asks whether everything that is needed is allowed.
-func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access) ([]event.Notice, error) {
-	return nil, nil
+// HandleWarningHeaderWithContext takes a header "Warning: 299 - text"; 299 is the only code that Kubernetes sends.
+func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
+	if code == 299 && text != "" && w.c.OnWarning != nil {
+		w.c.OnWarning(text)
+	}
 }
 
-// Apply applies an object of the user by server-side apply.
-func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) error {
-	return nil
+// address is a server's address without a user name and password, which a URL may hold.
+func address(host string) string {
+	u, err := url.Parse(host)
+	if err != nil || u.User == nil {
+		return host
+	}
+	u.User = nil
+	return u.String()
 }
 
-// EnsureNamespace creates the namespace when it is missing, and tells whether it did.
-func (c *Client) EnsureNamespace(ctx context.Context, name string, labels map[string]string) (created bool, err error) {
-	return false, nil
-}
-
-// CreateJob creates the Job. One whose answer was lost is found again by NonceAnnotation.
-func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
-	return nil, nil
-}
-
-// CronJob reads a CronJob.
-func (c *Client) CronJob(ctx context.Context, namespace, name string) (*batchv1.CronJob, error) {
-	return nil, nil
+// invalid is the error of an option that cannot be used.
+func invalid(message, hint string, err error) error {
+	return &event.Cause{Reason: event.InvalidInput, Message: message, Hint: hint, Err: err}
 }

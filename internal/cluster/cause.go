@@ -1,0 +1,270 @@
+package cluster
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// Cause puts an error of client-go into words: "cannot <what>: <why>", with the way out as hint. what says what was tried, such
+// as "create Job ns/name". An error that is a *event.Cause already, or wraps one, is answered as it is; nil gives nil.
+func Cause(err error, what string) *event.Cause {
+	if err == nil {
+		return nil
+	}
+	var cause *event.Cause
+	if errors.As(err, &cause) {
+		return cause
+	}
+	cause = explain(err)
+	cause.Message = "cannot " + what + ": " + cause.Message
+	cause.Err = err
+	return cause
+}
+
+// why is the reason of an error in a few words.
+func why(err error) string { return explain(err).Message }
+
+// explain finds the reason, the words and the hint for an error.
+func explain(err error) *event.Cause {
+	var status apierrors.APIStatus
+	switch {
+	case errors.As(err, &status):
+		return explainStatus(status.Status())
+	case meta.IsNoMatchError(err):
+		return &event.Cause{Reason: event.InvalidManifest, Message: "the cluster does not know this kind: " + short(err.Error()),
+			Hint: "Check apiVersion and kind; if it is a custom resource, its definition must be installed first: kubectl api-resources"}
+	case pluginFailed(err):
+		_, text, _ := strings.Cut(err.Error(), "getting credentials: ")
+		if text == "" {
+			text = err.Error()
+		}
+		text, _, _ = strings.Cut(text, "\n")
+		return &event.Cause{Reason: event.Unauthorized, Message: "the kubeconfig's credential plugin gave no credentials: " + short(text),
+			Hint: "What it printed stands above. Is it logged in, and are its environment variables set in this step?"}
+	default:
+		return explainConnection(err)
+	}
+}
+
+// explainConnection is for errors that are not an answer of the API server.
+func explainConnection(err error) *event.Cause {
+	server := "the API server"
+	var request *url.Error
+	if errors.As(err, &request) {
+		if u, err := url.Parse(request.URL); err == nil {
+			server += " " + u.Scheme + "://" + u.Host
+		}
+	}
+	cause := &event.Cause{Reason: event.APIUnreachable}
+	var invalid x509.CertificateInvalidError
+	var authority x509.UnknownAuthorityError
+	var host x509.HostnameError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		cause.Message = fmt.Sprintf("the certificate of %s is not valid now (%s)", server, invalid.Detail)
+		cause.Hint = "It has to be renewed on the server; if the dates look right, this machine's clock is wrong."
+	case errors.As(err, &host):
+		cause.Message = fmt.Sprintf("the certificate of %s is for another name (%s)", server, strings.TrimPrefix(host.Error(), "x509: "))
+		cause.Hint = "Use a name from the certificate as the server's address, or set the cluster's tls-server-name in the kubeconfig to one."
+	case errors.As(err, &authority):
+		cause.Message = fmt.Sprintf("the certificate of %s is signed by an authority that the kubeconfig does not trust", server)
+		cause.Hint = "The cluster's certificate-authority-data must be that of this very cluster; it changes when a cluster is made anew. Behind a proxy that breaks TLS open, it is the proxy's."
+	case certificateRefused(err):
+		cause.Reason = event.Unauthorized
+		cause.Message = fmt.Sprintf("%s refuses the client certificate (%s)", server, short(rootText(err)))
+		cause.Hint = "A client certificate ends after a year, mostly; make a new kubeconfig."
+	case noTLS(err):
+		cause.Message = server + " does not speak TLS"
+		cause.Hint = "Check the address and port in the kubeconfig: https:// needs a server that speaks it."
+	case untrusted(err):
+		cause.Message = fmt.Sprintf("the certificate of %s cannot be verified (%s)", server, short(rootText(err)))
+	case errors.As(err, &dns):
+		cause.Message = fmt.Sprintf("the name %q of the API server cannot be resolved (%s)", dns.Name, dns.Err)
+		cause.Hint = "Check the server's address in the kubeconfig. The names of private clusters are known only in their own network: it takes a runner there."
+	case utilnet.IsConnectionRefused(err):
+		cause.Message = server + " refuses the connection"
+		cause.Hint = "Check the address and port in the kubeconfig, and whether the cluster runs."
+		if isLoopback(request) {
+			cause.Hint += " In a container, localhost is the container itself."
+		}
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		cause.Message = fmt.Sprintf("there is no way to %s (%s)", server, short(rootText(err)))
+		cause.Hint = "A private cluster needs a runner in its network."
+	case errors.Is(err, context.DeadlineExceeded), utilnet.IsTimeout(err):
+		cause.Message = server + " does not answer in time"
+		cause.Hint = "A firewall, or an address that only another network reaches, looks like this: a private cluster needs a runner in its network."
+	case errors.Is(err, context.Canceled):
+		cause.Reason, cause.Message = event.ReasonCancelled, "it was cancelled"
+	case outage(err):
+		cause.Message = fmt.Sprintf("the connection to %s broke (%s)", server, short(rootText(err)))
+	default:
+		cause.Message = short(err.Error())
+	}
+	return cause
+}
+
+func isLoopback(request *url.Error) bool {
+	if request == nil {
+		return false
+	}
+	u, err := url.Parse(request.URL)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// rootText is the text of an error without the request that it belongs to.
+func rootText(err error) string {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return request.Err.Error()
+	}
+	return err.Error()
+}
+
+// explainStatus is for an answer of the API server, or of something that stands before it.
+func explainStatus(s metav1.Status) *event.Cause {
+	cause := &event.Cause{Reason: event.InvalidInput, Message: short(s.Message)}
+	details := s.Details
+	if details == nil {
+		details = &metav1.StatusDetails{}
+	}
+	switch s.Code {
+	case http.StatusUnauthorized:
+		cause.Reason = event.Unauthorized
+		cause.Message = "the API server does not accept the credentials (401 Unauthorized)"
+		cause.Hint = "The token or certificate in the kubeconfig has expired, was revoked, or belongs to another cluster; make a new one: kubectl create token NAME --duration=1h"
+	case http.StatusForbidden:
+		explainForbidden(cause, s.Message)
+	case http.StatusNotFound:
+		switch {
+		case details.Kind == "namespaces" && details.Name != "":
+			cause.Object = event.Ref{Kind: "Namespace", Name: details.Name}
+			cause.Message = fmt.Sprintf("the namespace %q does not exist", details.Name)
+			cause.Hint = fmt.Sprintf("Create it (kubectl create namespace %s), or set createNamespace: true in a KubernetesJob manifest.", details.Name)
+		case details.Name == "":
+			// A server that knows the resource names the object that is missing.
+			cause.Reason = event.APIUnreachable
+			cause.Message = "the server does not know this resource (404)"
+			cause.Hint = "Either the address in the kubeconfig is not that of a Kubernetes API server (a path too much?), or its version is older than 1.21, which batch/v1 needs: kubectl version"
+		}
+	case http.StatusConflict:
+		if s.Reason != metav1.StatusReasonAlreadyExists {
+			cause.Message = "it was changed by someone else at the same time: " + cause.Message
+		}
+	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+		cause.Reason = event.InvalidManifest
+		if refused(cause, s.Message) {
+			break
+		}
+		if list := fieldList(details.Causes); list != "" {
+			cause.Message = "the API server finds it invalid: " + list
+		}
+	case http.StatusTooManyRequests:
+		cause.Reason, cause.Message = event.APIUnreachable, "the API server has too many requests (429)"
+	case http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusUnsupportedMediaType:
+		cause.Reason = event.APIUnreachable
+		cause.Message = fmt.Sprintf("the server does not understand the request (%d): %s", s.Code, cause.Message)
+	default:
+		if s.Code >= 500 {
+			cause.Reason = event.APIUnreachable
+			cause.Message = fmt.Sprintf("the API server answers %d: %s", s.Code, cause.Message)
+			if strings.Contains(s.Message, "failed calling webhook") {
+				cause.Reason = event.Forbidden
+				cause.Message = "an admission webhook of the cluster cannot be reached, and nothing is allowed without it: " + short(s.Message)
+				cause.Hint = "The webhook's pods must run: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
+			}
+		}
+	}
+	return cause
+}
+
+// fieldList is what validation found, field by field.
+func fieldList(causes []metav1.StatusCause) string {
+	var list []string
+	for _, c := range causes {
+		switch {
+		case c.Field != "" && c.Message != "":
+			list = append(list, c.Field+": "+c.Message)
+		case c.Message != "":
+			list = append(list, c.Message)
+		}
+	}
+	return short(strings.Join(list, "; "))
+}
+
+// denied is how the authorizers of the API server put a refusal
+// (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, ForbiddenMessage).
+var denied = regexp.MustCompile(`User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?`)
+
+func explainForbidden(cause *event.Cause, message string) {
+	cause.Reason = event.Forbidden
+	if refused(cause, message) {
+		return
+	}
+	m := denied.FindStringSubmatch(message)
+	if m == nil {
+		return
+	}
+	user, verb, resource, group, namespace := m[1], m[2], m[3], m[4], m[5]
+	a := Access{Group: group, Resource: resource, Verbs: []string{verb}, ClusterWide: namespace == ""}
+	cause.Message = fmt.Sprintf("%s may not %s %s", user, verb, a.name())
+	in := "--all-namespaces"
+	if namespace != "" {
+		cause.Message += " in namespace " + namespace
+		in = "-n " + namespace
+	}
+	cause.Hint = fmt.Sprintf("Check with: kubectl auth can-i %s %s %s --as=%q. It takes this permission:\n%s", verb, a.name(), in, user, roles(namespace, user, []Access{a}))
+}
+
+// refused explains an object that was refused for what it is, and not for who sent it.
+func refused(cause *event.Cause, message string) bool {
+	switch {
+	case strings.Contains(message, "exceeded quota"):
+		cause.Reason = event.Forbidden
+		cause.Message = "the namespace's quota is used up: " + short(message)
+		cause.Hint = "Ask for less, wait until something ends, or raise the quota: kubectl describe resourcequota"
+	case strings.Contains(message, "violates PodSecurity"):
+		cause.Reason = event.Forbidden
+		cause.Message = "the namespace's pod security level does not allow it: " + short(message)
+		cause.Hint = "Change the securityContext as the message says, or the namespace's label pod-security.kubernetes.io/enforce."
+	case strings.Contains(message, "admission webhook"), strings.Contains(message, "ValidatingAdmissionPolicy"):
+		cause.Reason = event.Forbidden
+		cause.Message = "a policy of the cluster refuses it: " + short(message)
+		cause.Hint = "Change the manifest as the policy asks, or ask those who run the cluster."
+	case strings.Contains(message, "because it is being terminated"):
+		cause.Reason = event.Forbidden
+		cause.Message = "the namespace is being deleted: " + short(message)
+		cause.Hint = "Wait until it is gone, and run again."
+	default:
+		return false
+	}
+	return true
+}
+
+// short bounds the text of others: a proxy may answer with a whole page.
+func short(text string) string {
+	const most = 1000
+	if text = strings.TrimSpace(text); len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + " …"
+}

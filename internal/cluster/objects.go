@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// NonceAnnotation holds a random text that tells our own Job from another one of the same name.
+const NonceAnnotation = "kubernetes-job-action.planton.ai/nonce"
+
+// FieldManager is the owner of the fields that Apply sets.
+const FieldManager = "kubernetes-job-action"
+
+// CreateJob creates the Job and answers with what the API server made of it. The answer to a create may be lost although the Job
+// was created; the next try then finds a Job of that name, and the nonce tells that it is ours. Another Job of that name gives an
+// error that apierrors.IsAlreadyExists knows.
+func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
+	var created *batchv1.Job
+	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}
+	err := c.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
+		jobs := c.BatchV1().Jobs(job.Namespace)
+		answer, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager})
+		if apierrors.IsAlreadyExists(err) && job.Annotations[NonceAnnotation] != "" {
+			there, getErr := jobs.Get(ctx, job.Name, metav1.GetOptions{})
+			switch {
+			case getErr != nil && !apierrors.IsNotFound(getErr):
+				return getErr
+			case getErr == nil && there.Annotations[NonceAnnotation] == job.Annotations[NonceAnnotation]:
+				answer, err = there, nil
+			}
+		}
+		created = answer
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created, nil
+}
+
+// CronJob reads a CronJob.
+func (c *Client) CronJob(ctx context.Context, namespace, name string) (*batchv1.CronJob, error) {
+	var cronJob *batchv1.CronJob
+	ref := event.Ref{Kind: "CronJob", Namespace: namespace, Name: name}
+	err := c.Do(ctx, "read "+ref.String(), func(ctx context.Context) (err error) {
+		cronJob, err = c.BatchV1().CronJobs(namespace).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cronJob, nil
+}
+
+// EnsureNamespace creates the namespace when it is missing, and tells whether it did. It is enough to be allowed either to
+// create namespaces, or to see that this one exists.
+func (c *Client) EnsureNamespace(ctx context.Context, name string, labels map[string]string) (created bool, err error) {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+	err = c.Do(ctx, fmt.Sprintf("create Namespace %s", name), func(ctx context.Context) error {
+		_, err := c.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
+		created = err == nil
+		switch {
+		case apierrors.IsAlreadyExists(err):
+			return nil
+		case apierrors.IsForbidden(err):
+			if _, getErr := c.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); getErr == nil {
+				return nil
+			}
+		}
+		return err
+	})
+	return created, err
+}
+
+// Apply makes the object in the cluster what the manifest says, by server-side apply. The fields of the manifest are taken from
+// whoever managed them before: the file is what the user wants, and in CI nobody is there to settle a conflict. With dryRun the
+// API server checks everything, admission included, and changes nothing. An object of a kind with namespaces that names none
+// goes into that of the context.
+func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) error {
+	gvk := obj.GroupVersionKind()
+	ref := event.Ref{Kind: gvk.Kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+	if ref.Name == "" {
+		return &event.Cause{Reason: event.InvalidManifest, Object: ref, Message: fmt.Sprintf("cannot apply a %s without a name", gvk.Kind),
+			Hint: "Set metadata.name; generateName cannot be applied."}
+	}
+	options := metav1.ApplyOptions{FieldManager: FieldManager, Force: true}
+	if dryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	return c.Do(ctx, "apply "+ref.String(), func(ctx context.Context) error {
+		mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if err != nil {
+			return err
+		}
+		var resource dynamic.ResourceInterface = c.Dynamic.Resource(mapping.Resource)
+		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+			namespace := ref.Namespace
+			if namespace == "" {
+				namespace = c.Namespace
+			}
+			resource = c.Dynamic.Resource(mapping.Resource).Namespace(namespace)
+		}
+		_, err = resource.Apply(ctx, ref.Name, obj, options)
+		return err
+	})
+}
