@@ -108,15 +108,16 @@ type Drained struct{}
 
 // Started opens a run: the Job exists, nothing was followed yet.
 type Started struct {
-	Job       Ref
-	UID       string
-	Cluster   string // the API server's address, credentials never included
-	Context   string // the kubeconfig context, "" without one
-	Pods      int    // pods that the Job wants to succeed (completions, else parallelism)
-	Indexed   bool
-	Several   bool // several streams are expected from the first attempt on: lines want a prefix
-	Attached  bool // the Job was there before
-	CreatedAt time.Time
+	Job        Ref
+	UID        string
+	Cluster    string // the API server's address, credentials never included
+	Context    string // the kubeconfig context, "" without one
+	Pods       int    // pods that the Job wants to succeed (completions, else parallelism)
+	Indexed    bool
+	Containers int  // containers of each pod, init containers and sidecars included
+	Several    bool // several streams are expected from the first attempt on: lines want a prefix
+	Attached   bool // the Job was there before
+	CreatedAt  time.Time
 }
 
 // Object tells what was done to one object of the cluster.
