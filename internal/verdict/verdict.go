@@ -1,9 +1,45 @@
 // Package verdict decides how a run stands: from the last states of the Job and its pods, their events and a clock value, it
 // computes the outcome, the cause and the hint. It does no I/O and reads no clock, so the same State always gives the same
 // Verdict.
+//
+// # Who decides
+//
+// The Job decides; pods and events only explain. A run ends when
+//   - the Job has the condition Complete or Failed with status True, for any reason. SuccessCriteriaMet and FailureTarget count
+//     already: the controller never takes them back, it only waits for terminating pods and for its own counting before it
+//     adds the final condition with the same reason and message (syncJob and enactJobFinished in
+//     k8s.io/kubernetes/pkg/controller/job/job_controller.go). The API server itself protects FailureTarget, Failed and
+//     Complete from everybody (ValidateJobStatusUpdate in pkg/apis/batch/validation/validation.go) but not SuccessCriteriaMet,
+//     which therefore counts only when Kubernetes' own controller runs the Job (spec.managedBy);
+//   - the Job is gone or replaced before that (outcome vanished). When a condition above was seen, that stands;
+//   - our own patience ends: fail-fast, start-timeout, timeout.
+//
+// A later State never changes the outcome that the Job decided. Job and pods are watched apart, so a pod's last state may come
+// after the condition that it led to: Incomplete says so, and deciding again a moment later gives the better cause. A complete
+// cause is kept: the deletion of the pods that follows takes information away.
+//
+// # Which reason
+//
+// The reason is the most specific thing that somebody can act on. Rules of the Job keep their own word, whatever the container
+// did: DeadlineExceeded, PodFailurePolicy, FailedIndexes, MaxFailedIndexesExceeded. The back-off limit is only the sum of its
+// failures, so the last failure speaks for it: OOMKilled, Evicted, Preempted, NodeLost, a pod's own DeadlineExceeded, or
+// Unschedulable for a pod that its node refused. A container that just exited is ContainerExit when it was the only attempt
+// and BackoffLimitExceeded when several attempts failed. Message, container and exit code name the container in all of them.
+// A reason of the Job that is not known here is handed on as it is.
+//
+// # Patience
+//
+// Patience is measured by our clock from the beginning of the following. Suspended time does not count: as for
+// activeDeadlineSeconds, a resumed Job starts anew (syncJob resets startTime). start-timeout always applies and means: no
+// container of the Job has started, and it did not yet succeed or fail in anything.
+//
+// Fail-fast ends a run only while nothing makes progress: no container works, and every living pod is held up by something
+// that nobody but a person can change, longer than its grace. A pod that waits for something else, a capacity or a registry
+// that may come back, keeps the run alive until start-timeout. Graces begin with the cluster's own time stamp of the trouble.
 package verdict
 
 import (
+	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -11,6 +47,18 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// The graces of fail-fast. InvalidImageName and ErrImageNeverPull have none: they are the kubelet's own, final answers.
+const (
+	// PullGrace is the time from the first refused pull of an image to the end of the run. The pull must have failed twice
+	// at least, so never the first back-off decides (the kubelet tries again after 10 s, then 20 s, …).
+	PullGrace = 20 * time.Second
+	// ConfigGrace is for missing Secrets, ConfigMaps, keys, claims, and volumes that cannot be mounted. It covers helpers that
+	// are created right after the Job.
+	ConfigGrace = 15 * time.Second
+	// CreateGrace is for pods that the API server refuses: quota, admission, service account.
+	CreateGrace = 10 * time.Second
 )
 
 // State is everything that is known about the followed Job at one moment. Nothing in it is changed by this package.
@@ -28,27 +76,160 @@ type State struct {
 
 // Options is our own patience with the Job. A zero duration means without limit.
 type Options struct {
-	FailFast     bool          // end the run when what holds the pods back cannot heal by itself
+	FailFast     bool          // end the run when what holds the pods up cannot heal by itself
 	Timeout      time.Duration // for the whole run
-	StartTimeout time.Duration // for the first container to run
+	StartTimeout time.Duration // for the first container to start
 }
 
 // Verdict is the answer to a State.
 type Verdict struct {
-	Decided        bool           // the run is over; everything below Progress is final
-	Outcome        event.Outcome  // meaningful when Decided
-	Cause          *event.Cause   // nil when not Decided or Succeeded
+	Decided        bool           // the run is over
+	Outcome        event.Outcome  // "" until Decided
+	Cause          *event.Cause   // nil until Decided, and when the Job succeeded
 	DeleteJob      bool           // we ended it, not the Job itself: the option on-timeout applies
-	CausePod       string         // whose last lines belong to the cause; "" when no container's
+	CausePod       string         // the pod whose last lines belong to the cause; "" when it is not one container's
 	CauseContainer string         // in CausePod
+	Incomplete     bool           // the Job's condition came before the state of the pod that explains it: decide again soon
 	Warnings       []event.Cause  // what a user should know although it did not decide
-	Notices        []event.Notice // keyed: the caller sends each key once
+	Notices        []event.Notice // all keyed: the caller sends each key once
 	Progress       event.Progress
 	Next           time.Time // when the clock alone may change this answer, by our clock; zero: never
 }
 
-// Decide gives the Verdict of a State.
-func Decide(s State) Verdict { return Verdict{} }
+// Decide gives the Verdict of a State. It accepts any State, also one that no cluster would give.
+func Decide(s State) Verdict {
+	w := look(s)
+	var v Verdict
+	if !w.ended(&v) && !w.vanished(&v) {
+		w.impatient(&v)
+	}
+	if v.Cause != nil {
+		v.Cause.Message, v.Cause.Hint = clean(v.Cause.Message, maxMessage), clean(v.Cause.Hint, maxMessage)
+	}
+	v.Warnings = w.warnings(v.Cause)
+	v.Progress = w.progress()
+	v.Notices = w.notices(v)
+	return v
+}
 
-// Result makes the closing event of a run from its last State and Verdict.
-func Result(s State, v Verdict) event.Finished { return event.Finished{} }
+// ended decides by the Job's own conditions.
+func (w *view) ended(v *Verdict) bool {
+	if w.succeeded() != nil {
+		v.Decided, v.Outcome = true, event.Succeeded
+		return true
+	}
+	c := w.failed()
+	if c == nil {
+		return false
+	}
+	v.Decided, v.Outcome = true, event.Failed
+	v.Cause = w.jobFailure(c)
+	v.Incomplete = w.incomplete
+	w.point(v)
+	return true
+}
+
+// vanished decides for a Job that is no longer there and had not finished.
+func (w *view) vanished(v *Verdict) bool {
+	switch {
+	case w.ReplacedBy != "":
+		v.Cause = &event.Cause{
+			Reason: event.JobReplaced, Object: w.ref,
+			Message: fmt.Sprintf("%s was deleted before it finished, and another Job was created under its name (UID %s instead of %s)", w.name, w.ReplacedBy, w.job.UID),
+			Hint:    "Probably another run of the same workflow did that: give each run its own Job with name-suffix, or let one run wait for the other with a concurrency group.",
+		}
+	case w.Gone:
+		v.Cause = &event.Cause{
+			Reason: event.JobDeleted, Object: w.ref,
+			Message: fmt.Sprintf("%s was deleted by someone else before it finished (%s)", w.name, w.tally()),
+			Hint:    "Look for another run, a clean-up job or a person that deletes Jobs in this namespace; the audit log of the cluster knows who it was.",
+		}
+		if ttl := w.job.Spec.TTLSecondsAfterFinished; ttl != nil {
+			v.Cause.Message = fmt.Sprintf("%s was deleted before it was seen to finish (%s)", w.name, w.tally())
+			v.Cause.Hint = fmt.Sprintf("Its ttlSecondsAfterFinished of %d s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.", *ttl)
+		}
+	default:
+		return false
+	}
+	v.Decided, v.Outcome = true, event.Vanished
+	return true
+}
+
+// impatient decides by our own patience, or says when it could.
+func (w *view) impatient(v *Verdict) {
+	o := w.Options
+	if o.FailFast && !w.suspended {
+		if p, due := w.hopeless(); p != nil {
+			if !w.Now.Before(due) {
+				v.Decided, v.Outcome, v.DeleteJob = true, event.Failed, true
+				v.Cause = &p.Cause
+				w.point(v)
+				return
+			}
+			v.next(due)
+		}
+	}
+	if w.suspended {
+		return
+	}
+	if o.StartTimeout > 0 && !w.started() {
+		if due := w.patientSince.Add(o.StartTimeout); w.Now.Before(due) {
+			v.next(due)
+		} else {
+			v.timedOut(w.startTimeout())
+			return
+		}
+	}
+	if o.Timeout > 0 {
+		if due := w.patientSince.Add(o.Timeout); w.Now.Before(due) {
+			v.next(due)
+		} else {
+			v.timedOut(w.timeout())
+		}
+	}
+}
+
+func (v *Verdict) next(t time.Time) {
+	if v.Next.IsZero() || t.Before(v.Next) {
+		v.Next = t
+	}
+}
+
+func (v *Verdict) timedOut(c *event.Cause) {
+	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Next = true, event.TimedOut, true, c, time.Time{}
+}
+
+// point tells whose last lines belong to the cause.
+func (w *view) point(v *Verdict) {
+	v.Next = time.Time{}
+	if v.Cause.ExitCode != nil && v.Cause.Object.Kind == "Pod" {
+		v.CausePod, v.CauseContainer = v.Cause.Object.Name, v.Cause.Container
+	}
+}
+
+func (w *view) startTimeout() *event.Cause {
+	c := &event.Cause{
+		Reason: event.StartTimeout, Object: w.ref,
+		Message: fmt.Sprintf("no container of %s started within %s (start-timeout)", w.name, brief(w.Options.StartTimeout)),
+		Hint:    fmt.Sprintf("See what it waits for: kubectl -n %s describe job %s; or give it more time with start-timeout.", w.ref.Namespace, w.ref.Name),
+	}
+	if p := w.problem(); p != nil {
+		c.Reason, c.Object, c.Container, c.Hint = p.Reason, p.Object, p.Container, p.Hint
+		c.Message += ": " + p.Message
+	} else {
+		c.Message += ": " + w.progress().String()
+	}
+	return c
+}
+
+func (w *view) timeout() *event.Cause {
+	c := &event.Cause{
+		Reason: event.Timeout, Object: w.ref,
+		Message: fmt.Sprintf("%s did not finish within %s (timeout): %s", w.name, brief(w.Options.Timeout), w.progress()),
+		Hint:    "Give it more time with timeout, or find out in its log what took so long.",
+	}
+	if p := w.problem(); p != nil {
+		c.Hint = p.Hint
+	}
+	return c
+}

@@ -1,0 +1,62 @@
+package verdict
+
+import (
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// What others wrote (events, termination messages, conditions) is quoted at most this long, in bytes; and the whole of a
+// message or hint is bounded too.
+const (
+	maxQuote   = 400
+	maxMessage = 1024
+)
+
+// clean makes untrusted text fit for one line of a log: white space becomes single spaces, control and other invisible
+// characters and invalid UTF-8 go, and what is longer than limit bytes is cut with an ellipsis.
+func clean(s string, limit int) string {
+	if len(s) > 4*limit {
+		s = s[:4*limit] // an event may hold anything; what is read stays bounded
+	}
+	var b strings.Builder
+	space := false
+	for _, r := range s {
+		switch {
+		case unicode.IsSpace(r):
+			space = b.Len() > 0
+		case r == utf8.RuneError || !unicode.IsPrint(r):
+		default:
+			if space {
+				b.WriteByte(' ')
+				space = false
+			}
+			b.WriteRune(r)
+		}
+	}
+	s = b.String()
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit - len("…")
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+// quote is clean for text that becomes part of one of our sentences.
+func quote(s string) string { return strings.TrimRight(clean(s, maxQuote), ".") }
+
+// brief writes a duration as the options are written: 5m, 1h30m.
+func brief(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,302 @@
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// view is a State made ready for the questions that are asked of it.
+type view struct {
+	State
+	job          *batchv1.Job // never nil
+	ref          event.Ref    // of the Job
+	name         string       // "Job namespace/name", for messages
+	external     string       // the controller that runs the Job, "" for Kubernetes' own
+	suspended    bool
+	patientSince time.Time // when our patience began
+
+	podEvents  map[types.UID][]*corev1.Event // of the pods that have not ended and whose main containers do not run
+	living     []*corev1.Pod                 // pods that may still do something: not ended, not being deleted
+	heldUp     []*problem                    // what those of living wait for that run no main container
+	working    int                           // living pods with a main or init container (no sidecar) at work
+	running    int                           // living pods with a main container at work
+	incomplete bool                          // the cause lacks a pod's state that is still on its way
+	refused    *problem                      // the API server refuses new pods
+}
+
+func look(s State) *view {
+	w := &view{State: s, job: s.Job, name: "the Job"}
+	if w.job == nil {
+		w.job = &batchv1.Job{}
+	} else {
+		w.ref = event.Ref{Kind: "Job", Namespace: w.job.Namespace, Name: w.job.Name}
+		w.name = w.ref.String()
+	}
+	if m := w.job.Spec.ManagedBy; m != nil && *m != batchv1.JobControllerName {
+		w.external = *m
+	}
+	w.Pods = slices.DeleteFunc(slices.Clone(s.Pods), func(p *corev1.Pod) bool { return p == nil })
+
+	w.patientSince = s.FollowedSince
+	for _, c := range w.job.Status.Conditions {
+		if c.Type != batchv1.JobSuspended {
+			continue
+		}
+		// Between the change of spec.suspend and the controller's answer the Job has not moved yet.
+		w.suspended = c.Status == corev1.ConditionTrue
+		if resumed := c.LastTransitionTime.Time; resumed.After(w.patientSince) {
+			w.patientSince = resumed
+		}
+	}
+	w.suspended = w.suspended || w.job.Spec.Suspend != nil && *w.job.Spec.Suspend
+
+	w.podEvents = map[types.UID][]*corev1.Event{}
+	for _, p := range w.Pods {
+		if main, _ := running(p); !main && !ended(p) {
+			w.podEvents[p.UID] = nil
+		}
+	}
+	for _, e := range s.Events {
+		if e == nil || len(w.podEvents) == 0 {
+			continue
+		}
+		if of, ok := w.podEvents[e.InvolvedObject.UID]; ok {
+			w.podEvents[e.InvolvedObject.UID] = append(of, e)
+		}
+	}
+	for _, p := range w.Pods {
+		if w.GonePods[p.UID] || ended(p) || p.DeletionTimestamp != nil {
+			continue
+		}
+		w.living = append(w.living, p)
+		main, init := running(p)
+		if main || init {
+			w.working++
+		}
+		if main {
+			w.running++
+		} else {
+			w.heldUp = append(w.heldUp, w.holdUp(p))
+		}
+	}
+	w.refused = w.refusal()
+	return w
+}
+
+// condition is the Job's condition of a type when its status is True.
+func (w *view) condition(t batchv1.JobConditionType) *batchv1.JobCondition {
+	for i, c := range w.job.Status.Conditions {
+		if c.Type == t && c.Status == corev1.ConditionTrue {
+			return &w.job.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+// succeeded is the condition by which the Job succeeded, nil while it has not.
+func (w *view) succeeded() *batchv1.JobCondition {
+	if c := w.condition(batchv1.JobComplete); c != nil || w.external != "" {
+		return c
+	}
+	return w.condition(batchv1.JobSuccessCriteriaMet)
+}
+
+// failed is the condition by which the Job failed, nil while it has not.
+func (w *view) failed() *batchv1.JobCondition {
+	if c := w.condition(batchv1.JobFailed); c != nil {
+		return c
+	}
+	return w.condition(batchv1.JobFailureTarget)
+}
+
+// wanted is the number of pods that the Job wants to succeed. A Job without completions, a work queue, wants its workers.
+func (w *view) wanted() int32 {
+	switch {
+	case w.job.Spec.Completions != nil:
+		return *w.job.Spec.Completions
+	case w.job.Spec.Parallelism != nil:
+		return *w.job.Spec.Parallelism
+	default:
+		return 1
+	}
+}
+
+// parallel is the number of pods that the Job should have at this moment (manageJob in job_controller.go).
+func (w *view) parallel() int {
+	n := 1
+	if w.job.Spec.Parallelism != nil {
+		n = int(*w.job.Spec.Parallelism)
+	}
+	if w.job.Spec.Completions != nil {
+		succeeded, _ := w.counts()
+		n = min(n, int(*w.job.Spec.Completions)-succeeded)
+	}
+	return n
+}
+
+// counts are the Job's own counters, with the pods that the controller has noted but not yet added
+// (JobStatus.UncountedTerminatedPods).
+func (w *view) counts() (succeeded, failed int) {
+	succeeded, failed = int(w.job.Status.Succeeded), int(w.job.Status.Failed)
+	if u := w.job.Status.UncountedTerminatedPods; u != nil {
+		succeeded += len(u.Succeeded)
+		failed += len(u.Failed)
+	}
+	return succeeded, failed
+}
+
+// tally is "1 of 3 pods succeeded".
+func (w *view) tally() string {
+	succeeded, failed := w.counts()
+	s := fmt.Sprintf("%d of %s succeeded", succeeded, plural(int(w.wanted()), "pod"))
+	if failed > 0 {
+		s += fmt.Sprintf(", %d failed", failed)
+	}
+	return s
+}
+
+// started tells whether the Job has ever begun to work.
+func (w *view) started() bool {
+	succeeded, failed := w.counts()
+	if succeeded > 0 || failed > 0 || w.job.Status.Ready != nil && *w.job.Status.Ready > 0 {
+		return true
+	}
+	for _, p := range w.Pods {
+		if ended(p) {
+			return true
+		}
+		for _, c := range containers(p) {
+			if s := c.status; s != nil && (s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// container is one container of a pod with its status; status is nil before the kubelet wrote one.
+type container struct {
+	kind   event.ContainerKind
+	spec   *corev1.Container
+	status *corev1.ContainerStatus
+}
+
+// String is `container "main"` or `init container "wait"`.
+func (c container) String() string {
+	switch c.kind {
+	case event.Init:
+		return fmt.Sprintf("init container %q", c.spec.Name)
+	case event.Sidecar:
+		return fmt.Sprintf("sidecar %q", c.spec.Name)
+	default:
+		return fmt.Sprintf("container %q", c.spec.Name)
+	}
+}
+
+// containers are the pod's containers in the order in which they start.
+func containers(p *corev1.Pod) []container {
+	all := make([]container, 0, len(p.Spec.InitContainers)+len(p.Spec.Containers))
+	for i := range p.Spec.InitContainers {
+		spec := &p.Spec.InitContainers[i]
+		kind := event.Init
+		if spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			kind = event.Sidecar
+		}
+		all = append(all, container{kind, spec, status(p.Status.InitContainerStatuses, spec.Name)})
+	}
+	for i := range p.Spec.Containers {
+		spec := &p.Spec.Containers[i]
+		all = append(all, container{event.Main, spec, status(p.Status.ContainerStatuses, spec.Name)})
+	}
+	return all
+}
+
+func status(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// running tells whether a main container and whether an init container (no sidecar) is at work.
+func running(p *corev1.Pod) (main, init bool) {
+	for _, c := range containers(p) {
+		if c.status != nil && c.status.State.Running != nil {
+			main = main || c.kind == event.Main
+			init = init || c.kind == event.Init
+		}
+	}
+	return main, init
+}
+
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+}
+
+func podCondition(p *corev1.Pod, t corev1.PodConditionType) *corev1.PodCondition {
+	for i := range p.Status.Conditions {
+		if p.Status.Conditions[i].Type == t {
+			return &p.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func podRef(p *corev1.Pod) event.Ref {
+	return event.Ref{Kind: "Pod", Namespace: p.Namespace, Name: p.Name}
+}
+
+// named is "pod x", or "pod x (index 3)" in an Indexed Job.
+func named(p *corev1.Pod) string {
+	if i, ok := p.Annotations[batchv1.JobCompletionIndexAnnotation]; ok {
+		return fmt.Sprintf("pod %s (index %s)", p.Name, clean(i, 16))
+	}
+	return "pod " + p.Name
+}
+
+// deletedAt is when a pod's deletion was asked for; its time stamp says when its grace ends. Zero: it was not, or by force.
+func deletedAt(p *corev1.Pod) time.Time {
+	if p.DeletionTimestamp == nil || p.DeletionGracePeriodSeconds == nil {
+		return time.Time{}
+	}
+	return p.DeletionTimestamp.Add(-time.Duration(*p.DeletionGracePeriodSeconds) * time.Second)
+}
+
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+		return "1 " + noun
+	case noun == "index":
+		return fmt.Sprintf("%d indexes", n)
+	default:
+		return fmt.Sprintf("%d %ss", n, noun)
+	}
+}
+
+// seen is when an event happened first and last, and how often. Events come in two shapes: the older one counts in the
+// event itself, that of events.k8s.io (the scheduler's) in its series.
+func seen(e *corev1.Event) (first, last time.Time, count int) {
+	first, last, count = e.FirstTimestamp.Time, e.LastTimestamp.Time, int(e.Count)
+	if first.IsZero() {
+		first = e.EventTime.Time
+	}
+	if first.IsZero() {
+		first = e.CreationTimestamp.Time
+	}
+	if e.Series != nil {
+		last, count = e.Series.LastObservedTime.Time, int(e.Series.Count)
+	}
+	if last.Before(first) {
+		last = first
+	}
+	return first, last, max(count, 1)
+}
