@@ -1,0 +1,59 @@
+# Everything that a machine needs beside Debian, Go and make is installed by these targets themselves.
+SHELL := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/planton/kubernetes-job-action/internal/app.version=$(VERSION)
+TOOL := go tool -modfile=e2e/go.mod
+DEVCLUSTER := go -C e2e run ./cmd/devcluster
+export CGO_ENABLED ?= 0
+
+.PHONY: build demo test test-unit test-e2e lint bench soak fuzz generate cluster-up cluster-down
+
+build:
+	go build -trimpath -ldflags "$(LDFLAGS)" -o bin/kubernetes-job-action ./cmd/kubernetes-job-action
+
+# The example of the README on a local cluster, or on yours: make demo KUBECONFIG=~/.kube/config. A KUBECONFIG that merely
+# stands in the environment is not meant: nothing runs on a cluster by accident.
+demo: build
+	@e2e/demo.sh $(if $(filter command,$(firstword $(origin KUBECONFIG))),$(KUBECONFIG))
+
+test: test-unit test-e2e
+
+# The race detector needs cgo.
+test-unit:
+	CGO_ENABLED=1 go test -race ./...
+
+test-e2e: build
+	go -C e2e test -timeout 40m ./...
+
+lint:
+	@test -z "$$(gofmt -l cmd internal e2e)" || { echo "gofmt would change:"; gofmt -l cmd internal e2e; exit 1; }
+	go vet ./...
+	go -C e2e vet ./...
+	$(TOOL) staticcheck ./...
+	cd e2e && go tool staticcheck ./...
+	$(TOOL) actionlint .github/workflows/*.yml
+	go mod tidy -diff
+	go -C e2e mod tidy -diff
+
+bench: build
+	go test -run '^$$' -bench . -benchmem ./internal/...
+	go -C e2e test -timeout 60m -run '^$$' -bench . -benchtime 1x .
+
+soak: build
+	go -C e2e test -timeout 4h -run TestSoak -soak .
+
+FUZZTIME ?= 10m
+fuzz:
+	@grep -rl --include='*_test.go' 'func Fuzz' internal | xargs -n1 dirname | sort -u | while read -r dir; do \
+	  for f in $$(grep -ho 'func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -d' ' -f2); do \
+	    echo "== $$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done
+
+# Rewrites what is generated: action.yml, the tables of README.md, the JSON schema, golden files.
+generate:
+	go test ./internal/app ./internal/kubernetesjob -update
+
+cluster-up:
+	$(DEVCLUSTER) up
+
+cluster-down:
+	$(DEVCLUSTER) down

@@ -1,0 +1,280 @@
+// Package app puts the program together: it reads the options, loads and renders the manifest, connects to the cluster,
+// chooses the reporters, runs, and maps the end to an exit code. It is the only package that knows all the others.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/planton/kubernetes-job-action/internal/cluster"
+	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+	"github.com/planton/kubernetes-job-action/internal/render"
+	"github.com/planton/kubernetes-job-action/internal/report"
+	"github.com/planton/kubernetes-job-action/internal/report/github"
+	"github.com/planton/kubernetes-job-action/internal/report/text"
+	"github.com/planton/kubernetes-job-action/internal/run"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// Process is what the program gets from the operating system.
+type Process struct {
+	Args      []string // without the program's name
+	Stdin     io.Reader
+	Stdout    io.Writer
+	Stderr    io.Writer
+	LookupEnv func(string) (string, bool)
+	Dir       string // the working directory
+	Terminal  bool   // Stderr is a terminal
+}
+
+// commands are the words that may come first on the command line; run is the default.
+var commands = []string{"run", "validate", "render", "version"}
+
+// Main runs the program and returns its exit code.
+func Main(p Process) int {
+	command, args := "run", p.Args
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		command, args = args[0], args[1:]
+	}
+	if !slices.Contains(commands, command) {
+		fmt.Fprintf(p.Stderr, "error: there is no command %q; the commands are %s (a manifest is given with --manifest)\n", command, strings.Join(commands, ", "))
+		return exitInvalid
+	}
+	options, findings := config.Parse(args, p.LookupEnv)
+	switch {
+	case options.Help:
+		fmt.Fprint(p.Stdout, config.Usage())
+		return exitOK
+	case command == "version":
+		fmt.Fprintln(p.Stdout, version)
+		return exitOK
+	case options.DryRun == "client":
+		command = "render"
+	}
+	a := &app{Process: p, options: options}
+	a.reporter = a.reporters()
+	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	// A closed standard output is an error of the sink, which deletes the Job, and not the silent end of the process.
+	signal.Ignore(syscall.SIGPIPE)
+
+	code, err := a.do(ctx, command, findings)
+	if err != nil {
+		fmt.Fprintf(p.Stderr, "error: output cannot be written: %v\n", err)
+		code = max(code, exitJobFailed)
+	}
+	return code
+}
+
+// app is one invocation.
+type app struct {
+	Process
+	options  config.Options
+	reporter *report.Fanout
+}
+
+// reporters are those of the format that the user chose, or of the CI system that the environment tells of.
+func (a *app) reporters() *report.Fanout {
+	format := a.options.Format
+	if v, _ := a.LookupEnv("GITHUB_ACTIONS"); format == "auto" && v == "true" {
+		format = "github"
+	}
+	if format == "github" {
+		return report.New(github.New(a.Stdout, a.getenv, github.Options{Timestamps: a.options.Timestamps, Summary: a.options.Summary}))
+	}
+	_, noColor := a.LookupEnv("NO_COLOR")
+	return report.New(text.New(a.Stdout, a.Stderr, text.Options{Timestamps: a.options.Timestamps, Color: a.Terminal && !noColor}))
+}
+
+func (a *app) getenv(name string) string {
+	v, _ := a.LookupEnv(name)
+	return v
+}
+
+// do runs a command. The error is that of the reporters.
+func (a *app) do(ctx context.Context, command string, findings []event.Finding) (int, error) {
+	set, found := a.load(findings)
+	findings = append(findings, found...)
+	if event.HasErrors(findings) {
+		return a.invalid(findings)
+	}
+	o, found := a.overrides()
+	findings = append(findings, found...)
+
+	var client *cluster.Client
+	if a.options.FromCronJob != "" && !event.HasErrors(findings) {
+		var err error
+		if client, err = a.connect(""); err != nil {
+			return a.refused(findings, err)
+		}
+		namespace := a.options.Namespace
+		if namespace == "" {
+			namespace = client.Namespace
+		}
+		if o.FromCronJob, err = client.CronJob(ctx, namespace, a.options.FromCronJob); err != nil {
+			return a.refused(findings, err)
+		}
+	}
+	plan, found := render.Render(set, o)
+	findings = append(findings, found...)
+	if plan != nil {
+		a.reporter.AddSecrets(plan.Secrets...)
+	}
+	if event.HasErrors(findings) {
+		return a.invalid(findings)
+	}
+	if err := a.tell(findings); err != nil {
+		return exitJobFailed, err
+	}
+
+	switch command {
+	case "validate":
+		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: fmt.Sprintf("the manifest is valid: Job %s", plan.Job.Name)})
+	case "render":
+		out, err := plan.YAML(a.options.ShowSecrets)
+		if err == nil {
+			_, err = a.Stdout.Write(out)
+		}
+		return exitOK, err
+	}
+	if client == nil {
+		var err error
+		if client, err = a.connect(plan.Cluster); err != nil {
+			return a.refused(nil, err)
+		}
+	}
+	if plan.Namespace == "" {
+		plan.InNamespace(client.Namespace)
+	}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned}
+	if a.options.DryRun == "server" {
+		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
+			return a.refused(nil, err)
+		}
+		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server accepts every object; nothing was created"})
+	}
+	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), a.reporter)
+	return exitCode(finished), err
+}
+
+// load reads the manifest.
+func (a *app) load(findings []event.Finding) (*manifest.Set, []event.Finding) {
+	source := manifest.Source{
+		Paths:      a.options.Manifest,
+		Content:    a.options.ManifestContent,
+		References: a.options.References,
+		Stdin:      a.Stdin,
+		Dir:        a.Dir,
+		Substitute: a.options.Substitute,
+		LookupEnv:  a.LookupEnv,
+	}
+	// The runner hands the repository's checkout to a container action under this name, and nothing outside of it is the
+	// workflow's business.
+	if workspace, _ := a.LookupEnv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
+		source.Dir, source.Confine = workspace, workspace
+	}
+	return manifest.Load(source)
+}
+
+// overrides are the options that change what is rendered.
+func (a *app) overrides() (render.Options, []event.Finding) {
+	o := a.options
+	suffix, finding := a.nameSuffix()
+	out := render.Options{
+		Namespace: o.Namespace, Name: o.Name, NameSuffix: suffix,
+		Image: o.Image, ContainerCommand: o.ContainerCommand, ContainerArgs: o.ContainerArgs,
+		Env: o.Env, SecretEnv: o.SecretEnv, Labels: o.Labels, Annotations: o.Annotations,
+		Patch: o.Patch, RegistryCredentials: o.RegistryCredentials,
+		Stamp: a.stamp(), Timeout: o.Timeout, Cleanup: o.Cleanup,
+	}
+	return out, finding
+}
+
+func (a *app) connect(clusterName string) (*cluster.Client, error) {
+	client, notices, err := cluster.Connect(cluster.Options{
+		Kubeconfig: a.options.Kubeconfig, Context: a.options.Context, ClusterName: clusterName,
+		LookupEnv: a.LookupEnv, Dir: a.Dir, APITimeout: a.options.APITimeout, UserAgent: "kubernetes-job-action/" + version,
+	})
+	for _, n := range notices {
+		err = errors.Join(err, a.reporter.Event(n))
+	}
+	return client, err
+}
+
+func (a *app) runOptions(plan *render.Plan) run.Options {
+	o := a.options
+	return run.Options{
+		Preflight: o.Preflight, Wait: o.Wait, IfExists: o.IfExists, Cleanup: o.Cleanup,
+		ManifestTTL: plan.Job.Spec.TTLSecondsAfterFinished != nil && !plan.TTLSet,
+		OnCancel:    o.OnCancel, OnTimeout: o.OnTimeout, Logs: o.Logs, LogContainers: o.LogContainers, APITimeout: o.APITimeout,
+		Verdict: verdict.Options{FailFast: o.FailFast, Timeout: o.Timeout, StartTimeout: o.StartTimeout},
+	}
+}
+
+// tell reports findings.
+func (a *app) tell(findings []event.Finding) error {
+	for _, f := range findings {
+		if err := a.reporter.Event(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// invalid ends a run whose options or manifest are wrong.
+func (a *app) invalid(findings []event.Finding) (int, error) {
+	if err := a.tell(findings); err != nil {
+		return exitInvalid, err
+	}
+	errs, reason := 0, event.InvalidInput
+	for _, f := range findings {
+		if f.Level == event.Error {
+			errs++
+			if f.File != "" {
+				reason = event.InvalidManifest
+			}
+		}
+	}
+	things := fmt.Sprintf("%d problems", errs)
+	if errs == 1 {
+		things = "one problem"
+	}
+	return a.refused(nil, &event.Cause{Reason: reason, Message: things + " must be mended first; nothing was created"})
+}
+
+// refused ends a run that could not begin.
+func (a *app) refused(findings []event.Finding, err error) (int, error) {
+	if err := a.tell(findings); err != nil {
+		return exitInvalid, err
+	}
+	f := event.Finished{Outcome: event.Failed}
+	if !errors.As(err, &f.Cause) {
+		f.Cause = cluster.Cause(err, "start the run")
+	}
+	return exitCode(f), a.reporter.Event(f)
+}
+
+// ThisProcess is the process that the program runs in.
+func ThisProcess() Process {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "." // every path that is opened then says what is wrong with it
+	}
+	info, err := os.Stderr.Stat()
+	return Process{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
+		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}

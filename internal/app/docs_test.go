@@ -1,0 +1,52 @@
+package app
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
+
+var update = flag.Bool("update", false, "rewrite what is generated")
+
+// action.yml and README.md hold what the declarations say, between markers.
+func TestGenerated(t *testing.T) {
+	var inputs, table strings.Builder
+	for _, o := range report.OutputDocs {
+		inputs.WriteString("  " + o.Name + ":\n    description: >-\n      " + o.Description + "\n")
+		table.WriteString("| `" + o.Name + "` | " + strings.ReplaceAll(o.Description, "|", `\|`) + " |\n")
+	}
+	for _, g := range []struct{ file, name, want string }{
+		{"../../action.yml", "inputs", config.ActionInputs()},
+		{"../../action.yml", "outputs", inputs.String()},
+		{"../../README.md", "options", config.Tables()},
+		{"../../README.md", "outputs", "| output | meaning |\n|---|---|\n" + table.String()},
+	} {
+		content, err := os.ReadFile(g.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open, end := "  # generated: "+g.name+"\n", "  # end: "+g.name
+		if strings.HasSuffix(g.file, ".md") {
+			open, end = "<!-- generated: "+g.name+" -->\n", "<!-- end: "+g.name+" -->"
+		}
+		before, rest, ok := strings.Cut(string(content), open)
+		got, after, ok2 := strings.Cut(rest, end)
+		if !ok || !ok2 {
+			t.Fatalf("%s has no lines %q and %q", g.file, open, end)
+		}
+		if got == g.want {
+			continue
+		}
+		if !*update {
+			t.Errorf("%s: the generated part %q differs from the declarations; make generate rewrites it", g.file, g.name)
+			continue
+		}
+		if err := os.WriteFile(g.file, []byte(before+open+g.want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

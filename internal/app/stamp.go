@@ -1,0 +1,56 @@
+package app
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strings"
+
+	"github.com/planton/kubernetes-job-action/internal/cluster"
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// stampPrefix begins the annotations that tell where a Job comes from.
+const stampPrefix = "kubernetes-job-action.planton.ai/"
+
+// ciRun is what the CI system says about its run; the fields are empty outside of one.
+type ciRun struct{ url, id, attempt, commit string }
+
+// ciRun reads the variables that GitHub's and GitLab's runners set for every job.
+func (a *app) ciRun() ciRun {
+	if id := a.getenv("GITHUB_RUN_ID"); id != "" {
+		return ciRun{
+			url:     a.getenv("GITHUB_SERVER_URL") + "/" + a.getenv("GITHUB_REPOSITORY") + "/actions/runs/" + id,
+			id:      id,
+			attempt: a.getenv("GITHUB_RUN_ATTEMPT"),
+			commit:  a.getenv("GITHUB_SHA"),
+		}
+	}
+	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), commit: a.getenv("CI_COMMIT_SHA")}
+}
+
+// stamp are the annotations of a Job of this run. The nonce tells our own Job from another one of the same name when the
+// answer to its creation was lost.
+func (a *app) stamp() map[string]string {
+	r := a.ciRun()
+	stamp := map[string]string{cluster.NonceAnnotation: rand.Text()}
+	for key, value := range map[string]string{"run-url": r.url, "run-id": r.id, "run-attempt": r.attempt, "commit": r.commit} {
+		if value != "" {
+			stamp[stampPrefix+key] = value
+		}
+	}
+	return stamp
+}
+
+// nameSuffix is the option of that name, with "run" resolved.
+func (a *app) nameSuffix() (string, []event.Finding) {
+	if a.options.NameSuffix != "run" {
+		return a.options.NameSuffix, nil
+	}
+	r := a.ciRun()
+	if r.id == "" {
+		return "", []event.Finding{{Level: event.Error, Path: "name-suffix",
+			Message:    "`run` needs the id of a CI run, and neither GITHUB_RUN_ID nor CI_JOB_ID is set",
+			Suggestion: fmt.Sprintf("outside of CI, say it yourself: --name-suffix=%s", "1")}}
+	}
+	return strings.TrimSuffix(r.id+"-"+r.attempt, "-"), nil
+}

@@ -1,0 +1,322 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/logs"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
+	"github.com/planton/kubernetes-job-action/internal/watch"
+)
+
+// loop is what is known about the followed Job. One goroutine owns it; everything that happens reaches it over one channel.
+type loop struct {
+	*runner
+	job       *batchv1.Job
+	gone      bool
+	replaced  types.UID
+	pods      []*corev1.Pod // in order of creation
+	gonePods  map[types.UID]bool
+	events    map[types.UID]*corev1.Event
+	since     time.Time
+	follower  *logs.Follower
+	spool     *spool // output that is shown only after a failure; nil when it is shown live
+	tails     tails
+	judge     bool // something changed since the last judgement
+	judgeNow  bool // and it cannot wait
+	lastCount time.Time
+	counts    [2]int // succeeded and failed, as last said
+}
+
+func newLoop(r *runner) *loop {
+	return &loop{runner: r, job: r.job, gonePods: map[types.UID]bool{}, events: map[types.UID]*corev1.Event{},
+		since: time.Now(), tails: tails{}, judge: true, judgeNow: true}
+}
+
+// follow follows the Job until it is decided, or ctx is done, and reads its logs to their end.
+func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
+	// What follows the Job outlives the cancellation by the time that the last lines take.
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	facts := make(chan event.Event, 64)
+	watched := make(chan error, 1)
+	go func() {
+		watched <- watch.Follow(following, l.client, l.runner.job, facts)
+	}()
+	if l.options.Logs != "none" {
+		l.follower = logs.New(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers})
+		defer l.follower.Close()
+	}
+	defer stop()
+	if l.options.Logs == "on-failure" {
+		l.spool = &spool{}
+		defer l.spool.close()
+	}
+
+	state, v := l.untilDecided(ctx, facts, watched)
+	limit := drainLimit
+	if !v.Decided {
+		limit = drainCancelLimit
+	}
+	if l.follower != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
+		l.drain(ctx, facts, limit)
+	}
+	// The pods that were told of while the logs were read are counted too.
+	state = l.state()
+	if l.spool != nil && v.Outcome != event.Succeeded {
+		if err := l.spool.replay(l.emit); err != nil {
+			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
+		}
+	}
+	return state, v
+}
+
+// openLog opens the output of a container.
+func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	return l.client.CoreV1().Pods(namespace).GetLogs(pod, o).Stream(ctx)
+}
+
+// untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
+func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watched <-chan error) (verdict.State, verdict.Verdict) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var last verdict.Verdict
+	var judged time.Time
+	for {
+		select {
+		case e := <-facts:
+			l.take(e)
+		case err := <-watched:
+			if err == nil {
+				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
+			}
+			f := l.refused(ctx, err)
+			return l.state(), verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
+		case <-timer.C:
+			now := time.Now()
+			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
+		case <-ctx.Done():
+			return l.state(), verdict.Verdict{}
+		}
+		// One goroutine tells of everything, so a burst of lines and states is taken whole before it is judged.
+		// The burst is bounded: a container that never stops writing must not hold up the clock.
+	burst:
+		for i := 0; i < cap(facts) && !l.judgeNow && ctx.Err() == nil; i++ {
+			select {
+			case e := <-facts:
+				l.take(e)
+			default:
+				break burst
+			}
+		}
+		now := time.Now()
+		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
+			judged, l.judge, l.judgeNow = now, false, false
+			state := l.state()
+			last = verdict.Decide(state)
+			l.tell(last)
+			if last.Decided {
+				return state, last
+			}
+		}
+		if since := l.silentSince(); !since.IsZero() && now.Sub(since) >= l.options.APITimeout {
+			return l.state(), verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(since))}
+		}
+		timer.Reset(l.untilNext(now, judged, last))
+	}
+}
+
+// untilNext is how long the loop may sleep when no fact arrives.
+func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Duration {
+	l.mu.Lock()
+	next, outage := l.lastSaid.Add(heartbeat), l.outage
+	l.mu.Unlock()
+	if !outage.IsZero() {
+		next = earlier(next, outage.Add(l.options.APITimeout))
+	}
+	if l.judge {
+		next = earlier(next, judged.Add(settle))
+	}
+	if !last.Next.IsZero() {
+		next = earlier(next, last.Next)
+	}
+	return max(next.Sub(now), time.Millisecond)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// take takes one fact into account.
+func (l *loop) take(e event.Event) {
+	switch e := e.(type) {
+	case event.JobSeen:
+		switch {
+		case e.Job.UID != l.job.UID:
+			l.replaced = e.Job.UID
+		case e.Gone:
+			l.gone, l.job = true, e.Job
+		default:
+			l.job = e.Job
+		}
+		l.judge, l.judgeNow = true, true
+	case event.PodSeen:
+		l.takePod(e.Pod, e.Gone)
+		l.judge = true
+	case event.EventSeen:
+		// The verdict reads the others from the pods themselves.
+		if !slices.Contains([]string{"Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate"}, e.Event.Reason) {
+			l.events[e.Event.UID] = e.Event
+			l.judge = true
+		}
+	case event.Connection:
+		l.connection(e)
+	case event.Lines:
+		l.tails.add(e)
+		if l.spool == nil {
+			l.emit(e)
+		} else if err := l.spool.add(e); err != nil {
+			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
+			l.emit(e)
+		}
+	default: // gaps and notices
+		l.emit(e)
+	}
+}
+
+func (l *loop) takePod(pod *corev1.Pod, gone bool) {
+	i := slices.IndexFunc(l.pods, func(p *corev1.Pod) bool { return p.UID == pod.UID })
+	var before *corev1.Pod
+	if i >= 0 {
+		before, l.pods[i] = l.pods[i], pod
+	} else {
+		i = len(l.pods)
+		for i > 0 && pod.CreationTimestamp.Time.Before(l.pods[i-1].CreationTimestamp.Time) {
+			i--
+		}
+		l.pods = slices.Insert(l.pods, i, pod)
+	}
+	if gone {
+		l.gonePods[pod.UID] = true
+	}
+	if l.follower != nil {
+		l.follower.Observe(pod, gone)
+	}
+	for _, e := range news(before, pod, gone, len(l.pods) > fewPods) {
+		l.emit(e)
+	}
+	if pod.Status.Phase == corev1.PodSucceeded {
+		l.tails.drop(string(pod.UID))
+	}
+}
+
+// state is what the verdict is computed from.
+func (l *loop) state() verdict.State {
+	events := make([]*corev1.Event, 0, len(l.events))
+	for _, e := range l.events {
+		events = append(events, e)
+	}
+	slices.SortFunc(events, func(a, b *corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
+		Events: events, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+}
+
+// tell says what a judgement adds to what the user knows.
+func (l *loop) tell(v verdict.Verdict) {
+	for _, n := range v.Notices {
+		l.emit(n)
+	}
+	now := time.Now()
+	p := v.Progress
+	counts := [2]int{p.Succeeded, p.Failed}
+	switch {
+	case v.Decided:
+	case p.Wanted > 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
+		l.counts, l.lastCount = counts, now
+		l.emit(p)
+	case now.Sub(l.lastSaid) >= heartbeat:
+		p.Heartbeat = true
+		l.emit(p)
+	}
+}
+
+// progressEvery is the shortest time between two counts of a Job with many pods.
+const progressEvery = 5 * time.Second
+
+// unreachable is the cause of a run that gives up on the API server.
+func (l *loop) unreachable(silent time.Duration) *event.Cause {
+	return &event.Cause{Reason: event.APIUnreachable, Object: l.ref(),
+		Message: fmt.Sprintf("the API server %s has not answered for %s, so the end of %s is not known", l.client.Server, event.Seconds(silent), l.ref()),
+		Hint:    fmt.Sprintf("The Job may still run: kubectl -n %s get job %s. A longer outage is bridged with api-timeout.", l.job.Namespace, l.job.Name)}
+}
+
+// drain reads the logs of every container to their end.
+func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.Duration) {
+	if ctx.Err() == nil {
+		l.refreshPods(ctx)
+	}
+	l.follower.Drain(limit)
+	done := ctx.Done()
+	if ctx.Err() != nil {
+		done = nil // the limit of a cancelled run is short already
+	}
+	for {
+		select {
+		case e := <-facts:
+			if _, ok := e.(event.Drained); ok {
+				return
+			}
+			l.take(e)
+		case <-done:
+			return
+		}
+	}
+}
+
+// refreshPods looks at the pods once more when the Job's counts know of an end that the watch on the pods has not told yet:
+// two watches have no common order, and the logs of a pod that nobody saw start would be lost.
+func (l *loop) refreshPods(ctx context.Context) {
+	ended := 0
+	for _, p := range l.pods {
+		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+			ended++
+		}
+	}
+	if l.gone || ended >= int(l.job.Status.Succeeded+l.job.Status.Failed) {
+		return
+	}
+	var pods *corev1.PodList
+	err := l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
+		pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{
+			LabelSelector: batchv1.ControllerUidLabel + "=" + string(l.job.UID)})
+		return err
+	})
+	if err != nil {
+		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
+		return
+	}
+	for i := range pods.Items {
+		l.takePod(&pods.Items[i], false)
+	}
+}
+
+// tail is the end of what the container wrote that decided.
+func (l *loop) tail(v verdict.Verdict) []string {
+	for _, p := range l.pods {
+		if p.Name == v.CausePod {
+			return l.tails.last(string(p.UID), v.CauseContainer)
+		}
+	}
+	return nil
+}
