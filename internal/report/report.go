@@ -1,37 +1,82 @@
 // Package report turns the news of a run into output. It holds what every output protocol shares: the fan-out to several
-// reporters, the secret mask, the prefix of a stream's lines, the cleaning of untrusted text, and the outputs.
+// reporters, the mask over secret values, the words for each event, the prefix of a stream's lines, the cleaning of untrusted
+// text, and the outputs. The protocols themselves are its subpackages.
 package report
 
-import "github.com/planton/kubernetes-job-action/internal/event"
+import (
+	"errors"
+	"fmt"
 
-// Sink takes the news of a run, one event at a time, in the order in which they happened.
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that what it was
+// told did not reach its reader.
 type Sink interface {
 	Event(event.Event) error
 }
 
-// Fanout hands every event to several sinks, secrets masked.
-type Fanout struct{ sinks []Sink }
+// masker is a Sink whose reader masks secrets too, in all that it shows. It gets them as single lines, and before they can
+// occur in an event.
+type masker interface {
+	AddMasks(lines []string) error
+}
 
-// New makes a Fanout.
+// Fanout is a Sink that hands every event to several others, secrets masked.
+type Fanout struct {
+	sinks   []Sink
+	mask    mask
+	pending error // of AddSecrets
+	broken  error // of the sinks that were given up
+}
+
+// New makes a Fanout. The first sink is the one that the user reads during the run: its errors are those of the Fanout. When
+// another one fails, it is given up, the others get a warning and go on, and the error comes with Finished: a file that
+// cannot be written must neither stop the run nor hide how it ended.
 func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 
-// AddSecrets adds values that no sink may see from now on.
-func (f *Fanout) AddSecrets(values ...string) {}
+// AddSecrets adds values that no sink may see from now on; in all texts they become ***, also line by line, in base64, and as
+// JSON and URLs write them. Lines of less than four characters and such words as true stay, because hiding them would
+// hide everything else. Identities (names of objects, pods, nodes) are never masked: scripts need them.
+func (f *Fanout) AddSecrets(values ...string) {
+	var lines []string
+	for _, v := range values {
+		lines = append(lines, f.mask.add(v)...)
+	}
+	if len(lines) == 0 {
+		return
+	}
+	for _, s := range f.sinks {
+		if m, ok := s.(masker); ok {
+			f.pending = errors.Join(f.pending, m.AddMasks(lines))
+		}
+	}
+}
 
-// Event hands e on.
-func (f *Fanout) Event(e event.Event) error { return nil }
-
-// Output is one output of a run.
-type Output struct{ Name, Value string }
-
-// OutputDoc describes one output.
-type OutputDoc struct{ Name, Description string }
-
-// OutputDocs are all outputs, in the order in which they are shown.
-var OutputDocs = []OutputDoc{}
-
-// Outputs are the outputs of a run that ended so.
-func Outputs(f event.Finished) []Output { return nil }
-
-// Prefix is what the lines of a stream begin with.
-func Prefix(s *event.Stream, started event.Started) string { return "" }
+// Event hands e to every sink.
+func (f *Fanout) Event(e event.Event) error {
+	e = f.mask.event(e)
+	err := f.pending
+	f.pending = nil
+	// A sink that fails leaves the list, so the warning about it can be an event of its own.
+	for i := 0; i < len(f.sinks); i++ {
+		failed := f.sinks[i].Event(e)
+		switch {
+		case failed == nil:
+		case i == 0:
+			err = errors.Join(err, failed)
+		default:
+			f.sinks = append(f.sinks[:i:i], f.sinks[i+1:]...)
+			i--
+			f.broken = errors.Join(f.broken, failed)
+			warning := event.Notice{Level: event.Warning, Message: fmt.Sprintf("a report cannot be written: %v", failed)}
+			for _, s := range f.sinks[:i+1] {
+				err = errors.Join(err, s.Event(warning))
+			}
+		}
+	}
+	if _, last := e.(event.Finished); last {
+		err = errors.Join(err, f.broken)
+	}
+	return err
+}

@@ -1,23 +1,342 @@
-// Package github reports a run to the runner of GitHub Actions.
+// Package github reports a run to the runner of GitHub Actions (https://github.com/actions/runner): log, annotations, masks,
+// outputs and the step summary.
+//
+// The runner reads commands out of the log itself, out of standard output and standard error alike (OutputManager.cs,
+// ActionCommand.cs): "::name::…" at the start of a line, after any white space, and "##[name]…" anywhere in it. Lines of
+// containers are therefore written only while commands are stopped by a token that nobody can know: 130 random bits, drawn
+// anew each time. All commands and all lines go through one writer, so that nothing slips in between. Lines of ours begin
+// with a mark, so that what they quote never stands at the start of a line; and "##[" is taken apart everywhere, because the
+// log's viewer reads it too.
 package github
 
 import (
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sethvargo/go-githubactions"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
+
+// Limits of GitHub. More annotations of a kind than that are not shown, and a longer message is cut.
+const (
+	maxAnnotations = 10   // of a kind, in a step
+	maxMessage     = 4096 // characters; counted in bytes here, which are never fewer
+	maxTitle       = 200
 )
 
 // Options are the choices of the user.
 type Options struct {
-	Timestamps bool
-	Summary    bool
+	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
+	Summary    bool // write the step summary
 }
 
-// Reporter is a sink.
-type Reporter struct{}
+// Reporter is a report.Sink. It belongs to one goroutine.
+type Reporter struct {
+	stdout   io.Writer
+	getenv   func(string) string
+	files    *githubactions.Action // for the command files only; its log functions panic
+	options  Options
+	started  event.Started
+	streamed bool              // a line of a container was shown
+	grouped  bool              // a group is open; groups cannot be nested
+	token    string            // commands are stopped until it; "" when they are not
+	issued   map[string]int    // annotations by kind
+	outputs  map[string]string // as they were published
+	draw     func() string     // a random text of at least 128 bits
+	broken   error             // outputs that could not be written
+	buf      []byte            // what one event writes: one system call for a whole batch of lines
+}
 
-// New makes a Reporter.
-func New(stdout io.Writer, getenv func(string) string, o Options) *Reporter { return &Reporter{} }
+// keptBuffer is how much of buf may stay after a large batch.
+const keptBuffer = 1 << 20
 
-// Event reports e.
-func (r *Reporter) Event(e event.Event) error { return nil }
+// New makes a Reporter. All of the log goes to stdout; getenv tells where the command files are. On a machine that is no
+// runner (GITHUB_ACTIONS is not true), secrets are not announced, because there they would be printed.
+func New(stdout io.Writer, getenv func(string) string, o Options) *Reporter {
+	return &Reporter{
+		stdout: stdout, getenv: getenv, options: o,
+		files:  githubactions.New(githubactions.WithGetenv(getenv), githubactions.WithWriter(io.Discard)),
+		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
+	}
+}
+
+// AddMasks has the runner replace each of the lines by *** in all that it shows from now on, output of later steps included.
+func (r *Reporter) AddMasks(lines []string) error {
+	if r.getenv("GITHUB_ACTIONS") != "true" {
+		return nil
+	}
+	for _, line := range lines {
+		r.command("add-mask", nil, line)
+	}
+	return r.flush()
+}
+
+// Event reports e. The error is that of a write to the log, or, with Finished, of outputs that could not be written: later
+// steps must not take a missing output for an empty one.
+func (r *Reporter) Event(e event.Event) error {
+	_, object := e.(event.Object)
+	if r.grouped && !object {
+		r.command("endgroup", nil, "")
+		r.grouped = false
+	}
+	switch e := e.(type) {
+	case event.Lines:
+		r.lines(e)
+	case event.Finished:
+		r.finished(e)
+		return errors.Join(r.flush(), r.broken)
+	case event.Started:
+		r.started = e
+		r.say(e)
+		r.publish(report.Known(e.Job, e.UID))
+	case event.Object:
+		// What is created before the Job is followed is of interest only when something is wrong.
+		if !r.grouped && r.started.UID == "" {
+			r.command("group", nil, "Objects in the cluster")
+			r.grouped = true
+		}
+		r.say(e)
+	default:
+		r.say(e)
+	}
+	return r.flush()
+}
+
+// flush writes what the event added.
+func (r *Reporter) flush() error {
+	if len(r.buf) == 0 {
+		return nil
+	}
+	_, err := r.stdout.Write(r.buf)
+	r.buf = r.buf[:0]
+	if cap(r.buf) > keptBuffer {
+		r.buf = nil
+	}
+	return err
+}
+
+// command adds a workflow command. It is obeyed: commands are resumed before it when they are stopped.
+func (r *Reporter) command(name string, properties githubactions.CommandProperties, message string) {
+	r.resume()
+	c := githubactions.Command{Name: name, Properties: properties, Message: message}
+	r.buf = append(r.buf, c.String()...)
+	r.buf = append(r.buf, '\n')
+}
+
+// stop makes the runner take every line as text, until resume.
+func (r *Reporter) stop() {
+	if r.token != "" {
+		return
+	}
+	token := r.draw()
+	r.command("stop-commands", nil, token)
+	r.token = token
+}
+
+func (r *Reporter) resume() {
+	if r.token == "" {
+		return
+	}
+	token := r.token
+	r.token = ""
+	r.command(token, nil, "")
+}
+
+// lines adds lines of a container. Commands stay stopped after them: mostly, more lines follow.
+func (r *Reporter) lines(e event.Lines) {
+	r.streamed = true
+	r.stop()
+	prefix := report.Prefix(e.Stream, r.started)
+	for _, l := range e.Lines {
+		for text := range strings.SplitSeq(disarm(report.Clean(l.Text)), "\n") {
+			if r.options.Timestamps {
+				r.buf = append(l.At.UTC().AppendFormat(r.buf, report.TimeFormat), ' ')
+			}
+			r.buf = append(r.buf, prefix...)
+			r.buf = append(r.buf, text...)
+			r.buf = append(r.buf, '\n')
+		}
+	}
+}
+
+// disarm takes "##[" apart, which the runner and the log's viewer read as a command wherever it stands, and Azure's
+// "##vso[". A space, and nothing invisible: the runner compares by the rules of a culture, which skip what cannot be seen.
+func disarm(text string) string {
+	if !strings.Contains(text, "##") {
+		return text
+	}
+	return armed.Replace(text)
+}
+
+var armed = strings.NewReplacer("##[", "## [", "##vso[", "## vso[")
+
+// plain is untrusted text for a line or a command of ours.
+func plain(text string) string { return disarm(report.Plain(text)) }
+
+// line adds a line of ours, which is obeyed in no mode: it begins with a mark, and so does each further line of text.
+func (r *Reporter) line(mark, text string) {
+	for line := range strings.SplitSeq(plain(text), "\n") {
+		r.buf = append(r.buf, mark...)
+		r.buf = append(r.buf, ' ')
+		r.buf = append(r.buf, line...)
+		r.buf = append(r.buf, '\n')
+		mark = "│"
+	}
+}
+
+func (r *Reporter) say(e event.Event) {
+	m, ok := report.Say(e)
+	if !ok {
+		return
+	}
+	var properties githubactions.CommandProperties
+	if f, ok := e.(event.Finding); ok {
+		properties = r.position(f)
+	}
+	switch m.Level {
+	case event.Debug:
+		r.debug(m.Text)
+	case event.Warning:
+		r.annotate("warning", maxAnnotations, properties, m.Text, m.Hint)
+	case event.Error:
+		// One is left for the verdict.
+		r.annotate("error", maxAnnotations-1, properties, m.Text, m.Hint)
+	default:
+		r.line("·", m.Text)
+		if m.Hint != "" {
+			r.line("→", m.Hint)
+		}
+	}
+}
+
+func (r *Reporter) debug(text string) {
+	if r.getenv("RUNNER_DEBUG") == "1" {
+		r.command("debug", nil, plain(text))
+	}
+}
+
+// annotate adds an annotation, or a line when there are limit annotations of that kind already.
+func (r *Reporter) annotate(kind string, limit int, properties githubactions.CommandProperties, text, hint string) {
+	if r.issued[kind] >= limit {
+		r.line("!", kind+": "+text)
+		if hint != "" {
+			r.line("→", hint)
+		}
+		return
+	}
+	r.issued[kind]++
+	if hint != "" {
+		text += "\n→ " + hint
+	}
+	r.command(kind, properties, report.Shorten(plain(text), maxMessage))
+}
+
+// position is where an annotation stands: a file of the workspace, as the runner and GitHub name it.
+func (r *Reporter) position(f event.Finding) githubactions.CommandProperties {
+	file := filepath.Clean(f.File)
+	if filepath.IsAbs(file) {
+		var err error
+		if file, err = filepath.Rel(r.getenv("GITHUB_WORKSPACE"), file); err != nil {
+			return nil
+		}
+	}
+	if f.File == "" || !filepath.IsLocal(file) || f.File == "<stdin>" || f.File == "manifest-content" {
+		return nil
+	}
+	p := githubactions.CommandProperties{"file": plain(filepath.ToSlash(file))}
+	if f.Line > 0 {
+		p["line"] = strconv.Itoa(f.Line)
+		if f.Column > 0 {
+			p["col"] = strconv.Itoa(f.Column)
+		}
+	}
+	return p
+}
+
+func (r *Reporter) finished(f event.Finished) {
+	// The files first: they are still good when the log is not.
+	outputs, note := report.Outputs(f)
+	r.publish(outputs)
+	if r.options.Summary {
+		if err := r.file("step-summary", summary(f)); err != nil {
+			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
+		}
+	}
+	for _, w := range f.Warnings {
+		r.annotate("warning", maxAnnotations, nil, w.Message, w.Hint)
+	}
+	if len(f.Tail) > 0 && !r.streamed {
+		r.line("·", "last lines of the container that decided:")
+		r.stop()
+		for _, line := range f.Tail {
+			r.line("│", line)
+		}
+	}
+	if report.Good(f.Outcome) {
+		r.line("✓", report.Verdict(f))
+	} else {
+		title, hint := "Kubernetes Job "+string(f.Outcome), ""
+		if c := f.Cause; c != nil {
+			title, hint = title+": "+string(c.Reason), c.Hint
+		}
+		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": report.Shorten(plain(title), maxTitle)}, report.Verdict(f), hint)
+	}
+	if note != "" {
+		r.annotate("warning", maxAnnotations, nil, note, "")
+	}
+	if f.UID != "" { // else there was no Job, and nothing came out of it
+		r.command("group", nil, "Outputs")
+		for _, line := range report.OutputLines(outputs) {
+			r.line("·", line)
+		}
+		r.command("endgroup", nil, "")
+	}
+	r.resume()
+}
+
+// publish sets outputs through the runner's file, those that are not set to the same value already. What fails is kept for
+// the end: the Job must not be stopped by it.
+func (r *Reporter) publish(outputs []report.Output) {
+	var entries []string
+	for _, o := range outputs {
+		if value, set := r.outputs[o.Name]; set && value == o.Value {
+			continue
+		}
+		r.outputs[o.Name] = o.Value
+		// Not the library's SetOutput: its delimiter is known, so a value could end itself and set further outputs.
+		delimiter := r.draw()
+		for strings.Contains(o.Value, delimiter) {
+			delimiter = r.draw()
+		}
+		entries = append(entries, o.Name+"<<"+delimiter+"\n"+o.Value+"\n"+delimiter)
+	}
+	if len(entries) == 0 {
+		return
+	}
+	if err := r.file("output", strings.Join(entries, "\n")); err != nil {
+		r.broken = errors.Join(r.broken, fmt.Errorf("the outputs of the step cannot be written: %w", err))
+	}
+}
+
+// file appends to one of the runner's command files; without a runner there is none, and that is no error.
+func (r *Reporter) file(name, message string) (err error) {
+	variable := "GITHUB_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+	if r.getenv(variable) == "" {
+		r.debug(variable + " is not set, so nothing is written there")
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil { // how the library tells of an error
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	r.files.IssueFileCommand(&githubactions.Command{Name: name, Message: message})
+	return nil
+}

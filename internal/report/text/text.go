@@ -1,23 +1,154 @@
-// Package text reports a run to a terminal, or to the log of a CI system without commands of its own.
+// Package text reports a run to a terminal, or to the log of a CI system without commands of its own. Standard output holds
+// what the containers wrote and nothing else, so that it can be piped; everything of ours goes to standard error.
 package text
 
 import (
 	"io"
+	"strings"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 // Options are the choices of the user.
 type Options struct {
-	Timestamps bool // each line of a container begins with its time
-	Color      bool
+	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
+	Color      bool // marks are coloured: standard error is a terminal, and NO_COLOR is not set
 }
 
-// Reporter is a sink.
-type Reporter struct{}
+// Reporter is a report.Sink. It belongs to one goroutine.
+type Reporter struct {
+	stdout, stderr io.Writer
+	options        Options
+	started        event.Started
+	streamed       bool   // a line of a container was shown
+	buf            []byte // what one event writes: one system call for a whole batch of lines
+}
 
-// New makes a Reporter.
-func New(stdout, stderr io.Writer, o Options) *Reporter { return &Reporter{} }
+// keptBuffer is how much of buf may stay after a large batch.
+const keptBuffer = 1 << 20
 
-// Event reports e.
-func (r *Reporter) Event(e event.Event) error { return nil }
+// New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
+func New(stdout, stderr io.Writer, o Options) *Reporter {
+	return &Reporter{stdout: stdout, stderr: stderr, options: o}
+}
+
+// Event reports e. The error is that of a write.
+func (r *Reporter) Event(e event.Event) error {
+	if cap(r.buf) > keptBuffer {
+		r.buf = nil
+	}
+	r.buf = r.buf[:0]
+	out := r.stderr
+	switch e := e.(type) {
+	case event.Lines:
+		out = r.stdout
+		r.lines(e)
+	case event.Finished:
+		r.finished(e)
+	default:
+		if s, ok := e.(event.Started); ok {
+			r.started = s
+		}
+		if m, ok := report.Say(e); ok && m.Level != event.Debug {
+			r.say(m)
+		}
+	}
+	if len(r.buf) == 0 {
+		return nil
+	}
+	_, err := out.Write(r.buf)
+	return err
+}
+
+func (r *Reporter) lines(e event.Lines) {
+	r.streamed = true
+	prefix := report.Prefix(e.Stream, r.started)
+	for _, l := range e.Lines {
+		for text := range strings.SplitSeq(report.Clean(l.Text), "\n") {
+			if r.options.Timestamps {
+				r.buf = append(l.At.UTC().AppendFormat(r.buf, report.TimeFormat), ' ')
+			}
+			r.buf = append(r.buf, prefix...)
+			r.buf = append(r.buf, text...)
+			r.buf = append(r.buf, '\n')
+		}
+	}
+}
+
+// style is how one of our lines begins.
+type style struct{ mark, color string }
+
+var (
+	quiet   = style{"·", "\x1b[2m"}
+	warning = style{"!", "\x1b[33m"}
+	bad     = style{"✗", "\x1b[31m"}
+	good    = style{"✓", "\x1b[32m"}
+)
+
+func (r *Reporter) say(m report.Message) {
+	s := quiet
+	switch m.Level {
+	case event.Warning:
+		s = warning
+	case event.Error:
+		s = bad
+	}
+	r.message(s, m.Text, m.Hint)
+}
+
+// message adds a text of one line or several, and a hint below it.
+func (r *Reporter) message(s style, text, hint string) {
+	mark := s.mark
+	if r.options.Color {
+		mark = s.color + s.mark + "\x1b[0m"
+	}
+	r.block(mark+" ", "  ", text)
+	if hint != "" {
+		r.block("  → ", "    ", hint)
+	}
+}
+
+// block adds text: first stands before its first line, other before the others.
+func (r *Reporter) block(first, other, text string) {
+	indent := first
+	for line := range strings.SplitSeq(report.Plain(text), "\n") {
+		r.buf = append(r.buf, indent...)
+		r.buf = append(r.buf, line...)
+		r.buf = append(r.buf, '\n')
+		indent = other
+	}
+}
+
+func (r *Reporter) finished(f event.Finished) {
+	for _, w := range f.Warnings {
+		r.message(warning, w.Message, w.Hint)
+	}
+	if report.Good(f.Outcome) {
+		r.message(good, report.Verdict(f), "")
+	} else {
+		hint := ""
+		if f.Cause != nil {
+			hint = f.Cause.Hint
+		}
+		r.message(bad, report.Verdict(f), hint)
+	}
+	// Lines that were streamed stand above already.
+	if len(f.Tail) > 0 && !r.streamed {
+		r.block("  ", "", "its last lines:")
+		for _, line := range f.Tail {
+			r.block("  | ", "  | ", line)
+		}
+	}
+	if f.UID == "" { // there was no Job, so nothing came out of it
+		return
+	}
+	outputs, note := report.Outputs(f)
+	r.buf = append(r.buf, '\n')
+	for _, line := range report.OutputLines(outputs) {
+		r.block("  ", "", line)
+	}
+	if note != "" {
+		r.message(warning, note, "")
+	}
+}

@@ -1,0 +1,186 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// How large the values may become, in bytes. GitHub allows 1 MB for all outputs of a job together.
+const (
+	maxMessage = 16 << 10
+	maxTail    = 64 << 10
+	maxPods    = 512 << 10
+)
+
+// Output is one output of a run. Value may have several lines, and is valid UTF-8 without control characters.
+type Output struct{ Name, Value string }
+
+// OutputDoc describes one output for the tables of the documentation.
+type OutputDoc struct{ Name, Description string }
+
+// OutputDocs are all outputs, in the order in which they are shown. action.yml and README.md are generated from it.
+var OutputDocs = []OutputDoc{
+	{"job-name", "Name of the Job, suffix included. Set as soon as the Job exists."},
+	{"namespace", "Namespace of the Job. Set as soon as the Job exists."},
+	{"job-uid", "UID of the Job. Set as soon as the Job exists."},
+	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` when the end is not awaited."},
+	{"reason", "Stable code of what went wrong, such as `BackoffLimitExceeded` or `ImagePull`; empty after success."},
+	{"message", "One sentence that names the cause; empty after success."},
+	{"exit-code", "Exit code of the container that decided: `0` after success, empty when no container did."},
+	{"attempts", "Number of pods that were started."},
+	{"succeeded", "Number of pods that succeeded."},
+	{"failed", "Number of pods that failed."},
+	{"failed-indexes", "Failed indexes of an Indexed Job, such as `1,3-5`."},
+	{"started-at", "When the Job started, by the cluster's clock, as RFC 3339 in UTC."},
+	{"completed-at", "When the Job ended, by the cluster's clock, as RFC 3339 in UTC."},
+	{"duration-seconds", "Time between the two, in seconds, with fractions."},
+	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB, failed pods first when not all fit."},
+	{"log-tail", "Last lines of the container that decided. At most 64 KiB."},
+	{"job_name", "The same as `job-name`, under the name that earlier workflows use."},
+}
+
+// Known are the outputs that are known when the Job exists.
+func Known(job event.Ref, uid string) []Output {
+	return []Output{{"job-name", job.Name}, {"namespace", job.Namespace}, {"job-uid", uid}, {"job_name", job.Name}}
+}
+
+// Outputs are the outputs of a run that ended so, all of them, in the order of OutputDocs. The note is a sentence about what
+// did not fit into them; mostly "".
+func Outputs(f event.Finished) (outputs []Output, note string) {
+	values := map[string]string{
+		"status":         string(f.Outcome),
+		"attempts":       strconv.Itoa(f.Attempts),
+		"succeeded":      strconv.Itoa(f.Succeeded),
+		"failed":         strconv.Itoa(f.Failed),
+		"failed-indexes": f.FailedIndexes,
+		"started-at":     rfc3339(f.StartedAt),
+		"completed-at":   rfc3339(f.CompletedAt),
+	}
+	if f.UID != "" { // else the Job that is named never was
+		for _, o := range Known(f.Job, f.UID) {
+			values[o.Name] = o.Value
+		}
+	}
+	if f.Outcome == event.Succeeded {
+		values["exit-code"] = "0"
+	}
+	if c := f.Cause; c != nil {
+		values["reason"] = string(c.Reason)
+		values["message"] = Shorten(Plain(c.Message), maxMessage)
+		if c.ExitCode != nil {
+			values["exit-code"] = strconv.Itoa(int(*c.ExitCode))
+		}
+	}
+	if f.Duration > 0 || !f.CompletedAt.IsZero() {
+		values["duration-seconds"] = strconv.FormatFloat(f.Duration.Round(time.Millisecond).Seconds(), 'f', -1, 64)
+	}
+	values["pods"], note = podsJSON(f.Pods)
+	values["log-tail"] = Tail(f.Tail, maxTail)
+	for _, d := range OutputDocs {
+		outputs = append(outputs, Output{d.Name, values[d.Name]})
+	}
+	return outputs, note
+}
+
+func rfc3339(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func podsJSON(pods []event.PodResult) (value, note string) {
+	if len(pods) == 0 {
+		return "[]", ""
+	}
+	all, err := json.Marshal(pods)
+	if err != nil { // a time stamp beyond the year 9999
+		return "[]", fmt.Sprintf("the output pods is empty: %v", err)
+	}
+	if len(all) <= maxPods {
+		return string(all), ""
+	}
+	sorted, fit, size := FailedFirst(pods), 0, len("[]")
+	for ; fit < len(sorted); fit++ {
+		entry, err := json.Marshal(sorted[fit])
+		if size += len(entry) + len(","); err != nil || size > maxPods {
+			break
+		}
+	}
+	all, err = json.Marshal(sorted[:fit])
+	if err != nil {
+		return "[]", fmt.Sprintf("the output pods is empty: %v", err)
+	}
+	return string(all), fmt.Sprintf("the output pods holds %d of %d pods, the failed ones first", fit, len(pods))
+}
+
+// FailedFirst orders pods by what is worth more when not all can be shown, and keeps their order otherwise.
+func FailedFirst(pods []event.PodResult) []event.PodResult {
+	sorted := slices.Clone(pods)
+	rank := func(p event.PodResult) int {
+		if p.Phase == "Failed" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(sorted, func(a, b event.PodResult) int { return rank(a) - rank(b) })
+	return sorted
+}
+
+// Tail joins lines, without their colours: as many as fit into limit bytes, from the last one backwards.
+func Tail(lines []string, limit int) string {
+	var kept []string
+	size := 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		line := Plain(lines[i])
+		if size += len(line) + 1; size > limit {
+			kept = append(kept, fmt.Sprintf("… %d earlier lines are left out", i+1))
+			break
+		}
+		kept = append(kept, line)
+	}
+	slices.Reverse(kept)
+	return strings.Join(kept, "\n")
+}
+
+// Shorten cuts s to at most limit bytes, with an ellipsis for what was cut, and never inside of a character.
+func Shorten(s string, limit int) string {
+	const ellipsis = "…"
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit - len(ellipsis)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + ellipsis
+}
+
+// OutputLines shows outputs to people: name and value in two columns, without the empty ones and the older name, each on one
+// short line.
+func OutputLines(outputs []Output) []string {
+	width := 0
+	for _, d := range OutputDocs {
+		width = max(width, len(d.Name))
+	}
+	var lines []string
+	for _, o := range outputs {
+		if o.Value == "" || o.Value == "[]" || o.Name == "job_name" {
+			continue
+		}
+		first, rest, several := strings.Cut(o.Value, "\n")
+		first = Shorten(first, 120)
+		if several {
+			first += fmt.Sprintf(" … (%d lines)", 2+strings.Count(rest, "\n"))
+		}
+		lines = append(lines, fmt.Sprintf("%-*s  %s", width, o.Name, first))
+	}
+	return lines
+}
