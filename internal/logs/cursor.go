@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"hash/maphash"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,18 +13,22 @@ import (
 // in two goroutines that write into one file.
 const disorder = 100 * time.Millisecond
 
-// cursor is the place in a log up to which lines were delivered: the last line's time stamp, and how many lines had it.
+var seed = maphash.MakeSeed()
+
+// cursor is the place in a log up to which lines were delivered: the last line's time stamp and text, and how many lines in a
+// row had that time stamp.
 // The line is recognised where it stands in the file, never by its age alone: time stamps go back where stdout and stderr
 // meet, and when the node's clock is set.
 type cursor struct {
 	at  time.Time
+	sum uint64    // of the text
 	n   int       // 0: nothing was delivered
 	max time.Time // the latest time stamp delivered so far
 }
 
 // add moves the cursor behind lines, which were delivered.
 func (c *cursor) add(lines []event.Line) {
-	last := lines[len(lines)-1].At
+	last, text := lines[len(lines)-1].At, lines[len(lines)-1].Text
 	n := 0
 	for i := len(lines) - 1; i >= 0 && lines[i].At.Equal(last); i-- {
 		n++
@@ -31,7 +36,7 @@ func (c *cursor) add(lines []event.Line) {
 	if n == len(lines) && c.n > 0 && c.at.Equal(last) {
 		n += c.n
 	}
-	c.at, c.n = last, n
+	c.at, c.sum, c.n = last, maphash.String(seed, text), n
 	for i := range lines {
 		if lines[i].At.After(c.max) {
 			c.max = lines[i].At
@@ -48,8 +53,9 @@ func (c *cursor) since() *metav1.Time {
 	return &metav1.Time{Time: c.at.Add(-disorder).Truncate(time.Second)}
 }
 
-// astray tells whether lines were delivered that have a later time stamp than the last one.
-func (c *cursor) astray() bool { return c.max.After(c.at) }
+// astray tells whether the clock was set back: lines were delivered whose time stamps are later than the last one's by more
+// than disorder explains.
+func (c *cursor) astray() bool { return c.max.Sub(c.at) > time.Second }
 
 // seeker finds the cursor in an answer.
 type seeker struct {
@@ -61,7 +67,8 @@ type seeker struct {
 
 func seek(c cursor) *seeker { return &seeker{cursor: c, found: c.n == 0} }
 
-// skip gives the lines that were not delivered yet.
+// skip gives the lines that were not delivered yet. As soon as a line is later than all that were delivered, the cursor's line
+// will not come any more.
 func (s *seeker) skip(lines []event.Line) []event.Line {
 	if s.found || s.missed {
 		return lines
@@ -69,7 +76,7 @@ func (s *seeker) skip(lines []event.Line) []event.Line {
 	for i := range lines {
 		switch at := lines[i].At; {
 		case at.Equal(s.at):
-			if s.seen++; s.seen == s.n {
+			if s.seen++; s.seen >= s.n && maphash.String(seed, lines[i].Text) == s.sum {
 				s.found = true
 				return lines[i+1:]
 			}

@@ -100,11 +100,11 @@ func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
 		if policy == corev1.RestartPolicyAlways {
 			base.Kind = event.Sidecar
 		}
-		f.observe(base, s, policy != corev1.RestartPolicyNever, gone)
+		f.observe(base, s, policy, gone)
 	}
 	for _, s := range pod.Status.ContainerStatuses {
 		base.Kind = event.Main
-		f.observe(base, s, restartPolicy(pod, pod.Spec.Containers, s.Name) != corev1.RestartPolicyNever, gone)
+		f.observe(base, s, restartPolicy(pod, pod.Spec.Containers, s.Name), gone)
 	}
 	f.admit()
 }
@@ -126,7 +126,7 @@ func restartPolicy(pod *corev1.Pod, containers []corev1.Container, name string) 
 
 // observe looks at one container of a pod. A container has up to two runs that can be read: the current one, and the one
 // before it, which the kubelet calls previous and keeps in lastState.
-func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, restarts, gone bool) {
+func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy corev1.RestartPolicy, gone bool) {
 	if len(f.Containers) > 0 && !slices.Contains(f.Containers, s.Name) {
 		return
 	}
@@ -137,17 +137,17 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, restarts
 	switch {
 	case s.State.Running != nil && s.ContainerID != "":
 		current = s.ContainerID
-		f.update(key, base, current, restart, state{restarts: restarts, gone: gone})
+		f.update(key, base, current, restart, state{restarts: policy != corev1.RestartPolicyNever, gone: gone})
 	case s.State.Terminated != nil && ran(s.State.Terminated):
 		current = s.State.Terminated.ContainerID
-		f.update(key, base, current, restart, ended(s.State.Terminated, restarts, gone))
+		f.update(key, base, current, restart, ended(s.State.Terminated, policy, gone))
 	}
 	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != current {
 		previous = t.ContainerID
 		if current != "" {
 			restart--
 		}
-		was := ended(t, restarts, gone)
+		was := ended(t, policy, gone)
 		was.previous = true
 		f.update(key, base, previous, max(restart, 0), was)
 	}
@@ -171,8 +171,9 @@ func ran(t *corev1.ContainerStateTerminated) bool {
 	return t.ContainerID != "" && (t.StartedAt.IsZero() || t.StartedAt.Unix() > 0) && t.Reason != "StartError"
 }
 
-func ended(t *corev1.ContainerStateTerminated, restarts, gone bool) state {
-	return state{ended: true, restarts: restarts && t.ExitCode != 0, gone: gone, at: t.FinishedAt.Time}
+func ended(t *corev1.ContainerStateTerminated, policy corev1.RestartPolicy, gone bool) state {
+	restarts := policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && t.ExitCode != 0
+	return state{ended: true, restarts: restarts, gone: gone, at: t.FinishedAt.Time}
 }
 
 // update notes the state of a run, which is new when its id is.

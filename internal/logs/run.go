@@ -42,6 +42,9 @@ const (
 	// tries is how often a refusal is taken to be the kubelet's confusion (it has just started, it is rotating the file).
 	tries = 8
 
+	// looks is how often an answer that ended in good order must lack the cursor's line before that is believed.
+	looks = 3
+
 	rotated = "the log was rotated away before it could be read"
 )
 
@@ -84,7 +87,7 @@ type run struct {
 	every    int64 // volume between two of them
 	idle     time.Duration
 	tail     string // an unterminated last line that was seen once
-	absent   bool   // the log did not hold the last line that was delivered, once
+	absent   int    // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
 	long     bool // it was said that lines are cut
 	retry    *backoff.ExponentialBackOff
@@ -175,18 +178,21 @@ func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, er
 	return answer{body, cancel}, nil
 }
 
-// seeker gives what finds the cursor in the next answer. When lines with later time stamps were delivered, those tell nothing
-// about whether the cursor's line is still to come: then the file is looked through first.
+// seeker gives what finds the cursor in the next answer. When the clock was set back, time stamps tell nothing about whether
+// the cursor's line is still to come: then the file is looked through first, again and again before it is taken to be another
+// one, as each answer may have been cut.
 func (r *run) seeker(ctx context.Context, s state) (*seeker, error) {
 	k := seek(r.cur)
 	if k.found || !r.cur.astray() {
 		return k, nil
 	}
-	found, _, err := r.locate(ctx, s)
-	if err == nil && !found {
-		k.max = time.Time{}
+	for range looks {
+		if found, _, err := r.locate(ctx, s); found || err != nil {
+			return k, err
+		}
 	}
-	return k, err
+	k.max = time.Time{}
+	return k, nil
 }
 
 // locate looks for the cursor's line in the current file. behind tells whether there are lines behind it, or lines at all
@@ -319,8 +325,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 			}
 		}
 	} else if !k.found && !k.missed && !r.orderly {
-		if !r.absent && s.over() {
-			r.absent = true
+		if r.absent++; r.absent < looks && s.over() {
 			return nil
 		}
 		if !r.gap(ctx, time.Time{}, rotated) {
@@ -373,7 +378,7 @@ func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
 		return false
 	}
 	r.cur.add(lines)
-	r.refusals, r.tail, r.absent = 0, "", false
+	r.refusals, r.tail, r.absent = 0, "", 0
 	r.retry.Reset()
 	return true
 }

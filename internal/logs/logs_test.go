@@ -1,0 +1,434 @@
+package logs
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"go.uber.org/goleak"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func pod(name string, statuses ...corev1.ContainerStatus) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)},
+		Spec:       corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever},
+		Status:     corev1.PodStatus{ContainerStatuses: statuses},
+	}
+}
+
+func running(id string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{
+		Name: "main", ContainerID: id,
+		State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}},
+	}
+}
+
+func terminated(id string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: "main", ContainerID: id, State: dead(id, 0)}
+}
+
+func dead(id string, code int32) corev1.ContainerState {
+	now := metav1.NewTime(time.Now().Truncate(time.Second))
+	return corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ContainerID: id, ExitCode: code, StartedAt: now, FinishedAt: now}}
+}
+
+// sink collects what a Follower sends.
+type sink struct {
+	out    chan event.Event
+	events []event.Event
+	done   chan struct{} // closed after Drained
+}
+
+func newSink() *sink {
+	s := &sink{out: make(chan event.Event), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		for e := range s.out {
+			s.events = append(s.events, e)
+			if _, ok := e.(event.Drained); ok {
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// text is what came, in short.
+func (s *sink) text() string {
+	var b strings.Builder
+	for _, e := range s.events {
+		switch e := e.(type) {
+		case event.Lines:
+			for _, l := range e.Lines {
+				fmt.Fprintf(&b, "%s %q\n", name(e.Stream), l.Text)
+			}
+		case event.Gap:
+			fmt.Fprintf(&b, "%s gap: %s\n", name(e.Stream), e.Why)
+		case event.Notice:
+			fmt.Fprintf(&b, "%s %s\n", e.Level, e.Key)
+		case event.Drained:
+			b.WriteString("drained\n")
+		}
+	}
+	return b.String()
+}
+
+func name(s *event.Stream) string {
+	return fmt.Sprintf("%s/%s/%d", s.Pod, s.Container, s.Restart)
+}
+
+// check compares what came of one container run with what was written: every line once and in order, or a gap that covers
+// exactly what is missing. It gives the number of lines that are missing.
+func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps int) {
+	t.Helper()
+	next := 0
+	var gap *event.Gap
+	at := func(i int) time.Time {
+		if i < 0 {
+			return time.Time{}
+		}
+		return log.all[i].at
+	}
+	for _, e := range events {
+		switch e := e.(type) {
+		case event.Gap:
+			if gap != nil {
+				t.Fatalf("two gaps in a row after line %d: %+v, %+v", next, gap, e)
+			}
+			gap = &e
+			gaps++
+		case event.Lines:
+			for _, l := range e.Lines {
+				var n int
+				if _, err := fmt.Sscanf(l.Text, "line %d ", &n); err != nil || n >= len(log.all) || l.Text != log.all[n].text {
+					t.Fatalf("a line that was never written: %.80q", l.Text)
+				}
+				if !l.At.Equal(log.all[n].at) {
+					t.Fatalf("line %d has time %s, want %s", n, l.At, log.all[n].at)
+				}
+				if n < next {
+					t.Fatalf("line %d came after line %d", n, next-1)
+				}
+				if n > next && gap == nil {
+					t.Fatalf("lines %d to %d are missing and nothing says so (file starts: %v)", next, n-1, log.firsts[n])
+				}
+				if gap != nil {
+					if !gap.After.Equal(at(next-1)) || !gap.Until.Equal(at(n)) {
+						t.Fatalf("the gap from %s until %s does not cover lines %d to %d", gap.After, gap.Until, next, n-1)
+					}
+					if n == next && !log.firsts[n] {
+						t.Fatalf("a gap before line %d, where nothing is missing and no file starts: %+v", n, gap)
+					}
+				}
+				missing += n - next
+				next, gap = n+1, nil
+			}
+		}
+	}
+	if next < len(log.all) {
+		if gap == nil {
+			t.Fatalf("the last lines, from %d to %d, are missing and nothing says so", next, len(log.all)-1)
+		}
+		missing += len(log.all) - next
+	} else if gap != nil && !gap.Until.IsZero() {
+		t.Fatalf("a gap with an end after the last line: %+v", gap)
+	}
+	return missing, gaps
+}
+
+// TestEveryLineOnce writes a log with bursts, pauses, equal and disordered time stamps and rotations, while answers break off
+// at random bytes and requests are refused.
+func TestEveryLineOnce(t *testing.T) {
+	tests := map[string]struct {
+		faults     float64
+		rotate     bool
+		disorder   bool
+		noMissing  bool
+		clockSteps bool
+	}{
+		"quiet":               {noMissing: true},
+		"cuts":                {faults: 0.97, noMissing: true},
+		"cuts and disorder":   {faults: 0.97, disorder: true, noMissing: true},
+		"rotation":            {rotate: true, noMissing: true},
+		"rotation and cuts":   {rotate: true, faults: 0.97},
+		"everything":          {rotate: true, faults: 0.97, disorder: true},
+		"clock set backwards": {clockSteps: true, noMissing: true},
+	}
+	for title, tt := range tests {
+		t.Run(title, func(t *testing.T) {
+			var missing, gaps, requests, lines int
+			for seed := range uint64(8) {
+				synctest.Test(t, func(t *testing.T) {
+					rnd := rand.New(rand.NewPCG(seed, 1))
+					k, log, s := newKubelet(), newContainerLog(), newSink()
+					k.serve("p/main", log, nil)
+					if tt.faults > 0 {
+						k.fault = randomFaults(rand.New(rand.NewPCG(seed, 2)), tt.faults)
+					}
+					f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+					f.Observe(pod("p", running("id")), false)
+					lastRotation, skew := time.Now(), time.Duration(0)
+					pad := strings.Repeat("x", 60)
+					for range 40 {
+						if tt.clockSteps && rnd.IntN(8) == 0 {
+							time.Sleep(100 * time.Millisecond) // what was written before is delivered
+							synctest.Wait()
+							skew -= time.Duration(rnd.IntN(5000)) * time.Millisecond
+						}
+						burst := 1 + rnd.IntN(600)
+						for i := range burst {
+							at := time.Now().Add(skew)
+							if tt.disorder {
+								at = at.Add(-time.Duration(rnd.IntN(3)) * time.Microsecond)
+							}
+							log.write(at, fmt.Sprintf("line %d %s", len(log.all), pad))
+							if rnd.IntN(20) == 0 || i == burst-1 {
+								time.Sleep(time.Duration(rnd.IntN(20_000_000)))
+							}
+						}
+						time.Sleep(time.Microsecond * time.Duration(10+rnd.IntN(1_000_000)))
+						if tt.rotate && time.Since(lastRotation) > 3*time.Second && rnd.IntN(2) == 0 {
+							lastRotation = time.Now()
+							log.rotate()
+						}
+					}
+					log.end()
+					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Millisecond)
+					f.Observe(pod("p", terminated("id")), false)
+					f.Drain(time.Minute)
+					<-s.done
+					f.Close()
+					m, g := check(t, log, s.events)
+					missing, gaps, requests, lines = missing+m, gaps+g, requests+k.requests, lines+len(log.all)
+					if tt.noMissing && m+g > 0 {
+						t.Errorf("seed %d: %d lines are missing, %d gaps", seed, m, g)
+					}
+				})
+			}
+			t.Logf("%d lines, %d missing, %d gaps, %d requests", lines, missing, gaps, requests)
+		})
+	}
+}
+
+// stuck makes the follower of the kubelet miss a rotation: it happens before its first end of file.
+func TestStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log := newKubelet(), newContainerLog()
+		k.serve("p/main", log, nil)
+		out := make(chan event.Event)
+		f := New(t.Context(), Options{Open: k.Open, Out: out})
+		defer f.Close()
+		for range 20000 {
+			log.write(time.Now(), fmt.Sprintf("line %d %s", len(log.all), strings.Repeat("x", 60)))
+			time.Sleep(time.Microsecond)
+		}
+		f.Observe(pod("p", running("id")), false)
+		synctest.Wait() // the answer is open, and nothing more of it is read as nothing is received
+		log.rotate()
+		seen := 0
+		stop := make(chan struct{})
+		go func() {
+			for range 3000 {
+				log.write(time.Now(), fmt.Sprintf("line %d", len(log.all)))
+				time.Sleep(time.Millisecond)
+			}
+			close(stop)
+		}()
+		var events []event.Event
+		for seen < 23000 {
+			e := <-out
+			events = append(events, e)
+			if l, ok := e.(event.Lines); ok {
+				seen += len(l.Lines)
+			}
+		}
+		<-stop
+		if missing, gaps := check(t, log, events); missing+gaps > 0 {
+			t.Errorf("%d lines are missing, %d gaps", missing, gaps)
+		}
+		if k.requests != 3 {
+			t.Errorf("%d requests, want the stream, the probe and the new stream", k.requests)
+		}
+	})
+}
+
+// A silent container costs no more requests the longer it is silent.
+func TestRequestsOfASilentContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("p/main", log, nil)
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		f.Observe(pod("p", running("id")), false)
+		for range 20000 {
+			log.write(time.Now(), fmt.Sprintf("line %d", len(log.all)))
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(12 * time.Hour)
+		log.end()
+		f.Observe(pod("p", terminated("id")), false)
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		check(t, log, s.events)
+		if k.requests > 8 {
+			t.Errorf("%d requests", k.requests)
+		}
+	})
+}
+
+// The rest is read at once when the pod says that the container has ended, whatever the kubelet's follower knows.
+func TestEndIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("p/main", log, nil)
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		f.Observe(pod("p", running("id")), false)
+		log.write(time.Now(), "line 0")
+		synctest.Wait()
+		start := time.Now()
+		f.Observe(pod("p", terminated("id")), false) // log.end() is missing: the stream stays open
+		f.Drain(time.Minute)
+		<-s.done
+		if d := time.Since(start); d > 0 {
+			t.Errorf("it took %s", d)
+		}
+		f.Close()
+		if got, want := s.text(), "p/main/0 \"line 0\"\ndrained\n"; got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
+		}
+		if k.requests != 2 || k.open != 0 {
+			t.Errorf("%d requests, %d still open", k.requests, k.open)
+		}
+	})
+}
+
+func TestRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, s := newKubelet(), newSink()
+		onFailure := func(p *corev1.Pod) *corev1.Pod {
+			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+			return p
+		}
+		log := func(text string) *containerLog {
+			l := newContainerLog()
+			l.write(time.Now(), text)
+			return l
+		}
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+
+		first := log("first")
+		k.serve("p/main", first, nil)
+		f.Observe(onFailure(pod("p", running("id0"))), false)
+		synctest.Wait()
+		first.end()
+		time.Sleep(time.Second)
+		second := log("second")
+		k.serve("p/main", second, first)
+		status := running("id1")
+		status.RestartCount, status.LastTerminationState = 1, dead("id0", 1)
+		f.Observe(onFailure(pod("p", status)), false)
+		synctest.Wait()
+
+		// The third run has come and gone unseen, like the end of the second.
+		second.end()
+		time.Sleep(10 * time.Second)
+		third, fourth := log("third"), log("fourth")
+		third.end()
+		k.serve("p/main", fourth, third)
+		status = running("id3")
+		status.RestartCount, status.LastTerminationState = 3, dead("id2", 1)
+		f.Observe(onFailure(pod("p", status)), false)
+		synctest.Wait()
+		fourth.end()
+		status = terminated("id3")
+		status.RestartCount, status.LastTerminationState = 3, dead("id2", 1)
+		f.Observe(onFailure(pod("p", status)), false)
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		got := strings.Split(strings.TrimSpace(s.text()), "\n")
+		slices.Sort(got)
+		want := []string{`drained`, `p/main/0 "first"`, `p/main/1 "second"`, `p/main/2 "third"`, `p/main/3 "fourth"`}
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	})
+}
+
+func TestQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pods = 200
+		k, s := newKubelet(), newSink()
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		for i := range pods {
+			n := fmt.Sprintf("p%03d", i)
+			log := newContainerLog()
+			log.write(time.Now(), "hello")
+			k.serve(n+"/main", log, nil)
+			f.Observe(pod(n, running("id"+n)), false)
+		}
+		synctest.Wait()
+		if f.following != 56 || k.open != 56 {
+			t.Errorf("%d runs are followed, %d streams open, want 56", f.following, k.open)
+		}
+		// Those that were waiting end first: they are read while the others run.
+		for i := pods - 1; i >= 60; i-- {
+			n := fmt.Sprintf("p%03d", i)
+			k.logs[n+"/main"].end()
+			f.Observe(pod(n, terminated("id"+n)), false)
+		}
+		synctest.Wait()
+		if got := len(s.events); got != 56+140 {
+			t.Errorf("%d pods were read, want %d", got, 56+140)
+		}
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		if k.most > 72 {
+			t.Errorf("%d streams were open at once", k.most)
+		}
+		for i := range pods {
+			if line := fmt.Sprintf("p%03d/main/0 \"hello\"\n", i); strings.Count(s.text(), line) != 1 {
+				t.Errorf("want once: %s", line)
+			}
+		}
+	})
+}
+
+func TestDrainLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, s := newKubelet(), newSink()
+		k.fault = func() (int, error, error) { return 0, nil, context.DeadlineExceeded }
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		f.Observe(pod("a", terminated("ida")), false)
+		f.Observe(pod("b", running("idb")), false)
+		f.Drain(5 * time.Second)
+		start := time.Now()
+		<-s.done
+		if d := time.Since(start); d != 5*time.Second {
+			t.Errorf("drained after %s", d)
+		}
+		f.Observe(pod("c", running("idc")), false)
+		f.Close()
+		why := "gap: the log could not be read to its end within 5.0 s after the Job's end\n"
+		if got, want := s.text(), "a/main/0 "+why+"b/main/0 "+why+"drained\n"; got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
+		}
+		if k.requests < 4 {
+			t.Errorf("only %d requests", k.requests)
+		}
+	})
+}
