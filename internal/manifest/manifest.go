@@ -1,39 +1,178 @@
-// Package manifest reads what the user wrote: YAML or JSON from files, globs, standard input and inline text becomes
+// Package manifest reads what the user wrote: YAML or JSON from files, folders, globs, standard input and inline text becomes
 // documents that know where each of their fields stands.
+//
+// A manifest is untrusted: its size, its structure and what its aliases expand to are limited before anything is built from
+// it, and everything that is wrong comes back as findings, all at once, each with its place.
+//
+// Scalars mean what they mean to kubectl, which reads YAML 1.1 (sigs.k8s.io/yaml, go.yaml.in/yaml/v2, resolve.go): yes, no,
+// on, off, y and n are booleans, 0755 is an octal number, and a date is text.
 package manifest
 
 import (
+	"cmp"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 // Source says what to read. Paths are resolved against Dir.
 type Source struct {
-	Paths      []string // each a file, a folder, a glob, or "-" for Stdin
+	Paths      []string // each a file, a folder (its *.yaml, *.yml and *.json, not those of folders below), a glob, or "-" for Stdin
 	Content    string   // a manifest given as text; "" when there is none
 	References []string // paths of resource manifests for valueFrom, as Paths
 	Stdin      io.Reader
 	Dir        string
-	Confine    string   // when set, no path may lead out of this folder, by a symbolic link either
-	Substitute []string // names whose ${NAME} is replaced in Paths and Content
+	Confine    string   // when set, no path may lead out of this folder, by a symbolic link either, and only plain files are read
+	Substitute []string // names whose ${NAME} is replaced in Paths and Content; every other $ stays
 	LookupEnv  func(string) (string, bool)
 }
 
 // Set is everything that was read.
 type Set struct {
 	Documents  []*Document // of Paths and Content, in order; a List is replaced by its items
-	References []*Document // Documents and those of References: where a valueFrom may point
+	References []*Document // Documents and those of Source.References: where a valueFrom may point
 }
 
-// Load reads a Source. Nothing to read gives an empty set.
-func Load(s Source) (*Set, []event.Finding) { return &Set{}, nil }
+// Load reads a Source. Nothing to read gives an empty set. Documents that cannot be used are left out; a finding of level
+// Error says so for each.
+func Load(s Source) (*Set, []event.Finding) {
+	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, names: map[string]bool{}}
+	for _, name := range s.Substitute {
+		if !variable.MatchString("${" + name + "}") {
+			r.problem("substitute", fmt.Sprintf("%q is not the name of an environment variable", name), "")
+			continue
+		}
+		r.names[name] = false
+	}
+	set := &Set{}
+	for _, f := range r.open(s.Paths, "manifest") {
+		set.Documents = append(set.Documents, r.parse(f, true)...)
+	}
+	if s.Content != "" {
+		if f, ok := r.limited("manifest-content", "manifest-content", strings.NewReader(s.Content)); ok {
+			set.Documents = append(set.Documents, r.parse(f, true)...)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.names)) {
+		if !r.names[name] {
+			r.findings = append(r.findings, event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
+		}
+	}
+	set.References = slices.Clone(set.Documents)
+	for _, f := range r.open(s.References, "references") {
+		set.References = append(set.References, r.parse(f, false)...)
+	}
+	return set, r.findings
+}
 
-// Workload is the one document that becomes the Job.
-func (s *Set) Workload() (*Document, []event.Finding) { return nil, nil }
+// The workloads of batch/v1. KubernetesJobVersions has those of the KubernetesJob kind.
+const batchV1 = "batch/v1"
+
+// KubernetesJobVersions are the apiVersions of the three dialects of the KubernetesJob kind.
+func KubernetesJobVersions() []string {
+	return []string{"kubernetes.project-planton.org/v1", "kubernetes.openmcf.org/v1", "kubernetes.planton.dev/v1"}
+}
+
+const allowedWorkloads = "what runs is a KubernetesJob, a batch/v1 Job or a batch/v1 CronJob"
+
+// isWorkload tells whether the document becomes the Job.
+func (d *Document) isWorkload() bool {
+	switch d.Kind {
+	case "Job", "CronJob":
+		return d.APIVersion == batchV1
+	case "KubernetesJob":
+		return slices.Contains(KubernetesJobVersions(), d.APIVersion)
+	}
+	return false
+}
+
+// meant is the finding about a document that was meant to be a workload but is none, by the case of its kind or by its
+// version. Kinds of this name in API groups of their own are helpers like any other.
+func (d *Document) meant() (event.Finding, bool) {
+	versions := []string{batchV1}
+	kind := ""
+	for _, k := range []string{"KubernetesJob", "Job", "CronJob"} {
+		if strings.EqualFold(strings.NewReplacer("-", "", "_", "", " ", "").Replace(d.Kind), k) {
+			kind = k
+		}
+	}
+	group, _, _ := strings.Cut(d.APIVersion, "/")
+	ours := slices.ContainsFunc(KubernetesJobVersions(), func(v string) bool { return strings.HasPrefix(v, group+"/") })
+	switch {
+	case kind == "" && ours && Closest(d.Kind, []string{"KubernetesJob"}) != "":
+		kind = "KubernetesJob"
+	case kind == "" && group == "batch":
+		kind = Closest(d.Kind, []string{"Job", "CronJob"})
+	}
+	switch {
+	case kind == "":
+		return event.Finding{}, false
+	case kind == "KubernetesJob", ours && kind == "Job":
+		kind, versions = "KubernetesJob", KubernetesJobVersions()
+	case group != "batch" && !(kind == "Job" && d.APIVersion == "v1") && !(kind == "CronJob" && d.APIVersion == "v1"):
+		return event.Finding{}, false
+	}
+	if !slices.Contains(versions, d.APIVersion) {
+		near := cmp.Or(Closest(d.APIVersion, versions), versions[0])
+		return d.Finding(event.Error, "apiVersion", fmt.Sprintf("%q is no version of %s; there is %s", d.APIVersion, kind, strings.Join(versions, ", ")), didYouMean(near)), true
+	}
+	return d.Finding(event.Error, "kind", fmt.Sprintf("%q is no kind of %s", d.Kind, d.APIVersion), didYouMean(kind)), true
+}
+
+// Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob.
+// Without exactly one it is nil, and the findings list what is there.
+func (s *Set) Workload() (*Document, []event.Finding) {
+	var workloads []*Document
+	var findings []event.Finding
+	for _, d := range s.Documents {
+		if d.isWorkload() {
+			workloads = append(workloads, d)
+		} else if f, ok := d.meant(); ok {
+			findings = append(findings, f)
+		}
+	}
+	switch {
+	case len(findings) > 0:
+		return nil, findings
+	case len(workloads) == 1:
+		return workloads[0], nil
+	case len(s.Documents) == 0:
+		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob"}}
+	case len(workloads) == 0:
+		d := s.Documents[0]
+		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}
+	}
+	for _, d := range workloads[1:] {
+		findings = append(findings, d.Finding(event.Error, "kind", fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, or name one file in manifest"))
+	}
+	return nil, findings
+}
+
+// list names documents and their places: the first ten.
+func list(documents []*Document) string {
+	var words []string
+	for i, d := range documents {
+		if i == 10 {
+			words = append(words, fmt.Sprintf("%d more", len(documents)-i))
+			break
+		}
+		p := d.Position("kind")
+		words = append(words, fmt.Sprintf("%s (%s:%d)", strings.TrimSpace(d.Kind+" "+d.Name), p.File, p.Line))
+	}
+	return strings.Join(words, ", ")
+}
 
 // Helpers are the documents beside the workload, in order.
-func (s *Set) Helpers() []*Document { return nil }
-
-// Closest is the one of known that word probably means, "" when none is near.
-func Closest(word string, known []string) string { return "" }
+func (s *Set) Helpers() []*Document {
+	var helpers []*Document
+	for _, d := range s.Documents {
+		if !d.isWorkload() {
+			helpers = append(helpers, d)
+		}
+	}
+	return helpers
+}

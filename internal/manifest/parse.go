@@ -1,0 +1,476 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// maxDepth is how deep lists and mappings may be nested. The deepest field of the Kubernetes API is at 20 or so; a custom
+// resource's schema is at 60.
+const maxDepth = 200
+
+// maxAliases is how many fields all aliases of one Load may stand for together.
+const maxAliases = 100_000
+
+// maxProblems is how many problems of one document are told; nobody reads on.
+const maxProblems = 100
+
+// The tags of yaml.Node that a document of ours can have.
+const (
+	nullTag  = "!!null"
+	boolTag  = "!!bool"
+	intTag   = "!!int"
+	floatTag = "!!float"
+	strTag   = "!!str"
+	mergeTag = "!!merge"
+)
+
+// parse turns a file into its documents.
+func (r *reader) parse(f file, substitute bool) []*Document {
+	text := bytes.TrimPrefix(f.text, []byte("\ufeff"))
+	if problem, at := unreadableText(text); problem != "" {
+		r.at(f.name, text, at, problem, "")
+		return nil
+	}
+	if r.budget.nodes -= structure(text); r.budget.nodes < 0 {
+		r.findings = append(r.findings, event.Finding{Level: event.Error, File: f.name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
+		return nil
+	}
+	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
+		text = joinSurrogates(text)
+	}
+	var documents []*Document
+	before := len(r.findings)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var root yaml.Node
+		err := decoder.Decode(&root)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			r.syntax(f.name, text, err)
+			return documents
+		}
+		if len(root.Content) == 1 && root.Content[0].Tag != nullTag {
+			documents = append(documents, r.documents(f.name, root.Content[0], substitute)...)
+		}
+	}
+	if len(documents) == 0 && len(r.findings) == before {
+		r.findings = append(r.findings, event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: "a manifest begins with apiVersion and kind"})
+	}
+	return documents
+}
+
+// at is a finding about the byte at offset.
+func (r *reader) at(name string, text []byte, offset int, message, suggestion string) {
+	line := 1 + bytes.Count(text[:offset], []byte("\n"))
+	column := 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:offset], '\n')+1:offset])
+	r.findings = append(r.findings, event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: message, Suggestion: suggestion})
+}
+
+// unreadableText tells what is not text, and where.
+func unreadableText(text []byte) (problem string, offset int) {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return "this is UTF-16; save the file as UTF-8", 0
+	}
+	if i := bytes.IndexByte(text, 0); i >= 0 {
+		return "this is not text: it holds a NUL byte", i
+	}
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRune(text[i:])
+		if r == utf8.RuneError && size == 1 {
+			return fmt.Sprintf("the byte 0x%02x is not UTF-8; save the file as UTF-8", text[i]), i
+		}
+		i += size
+	}
+	return "", 0
+}
+
+// structure is an upper bound, within a factor of two, for the nodes that text can become: a field or an item needs one of these.
+func structure(text []byte) int {
+	return bytes.Count(text, []byte(":")) + bytes.Count(text, []byte(",")) + bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{")) +
+		bytes.Count(text, []byte("- ")) + bytes.Count(text, []byte("-\n")) + bytes.Count(text, []byte("? ")) + bytes.Count(text, []byte("---"))
+}
+
+var surrogates = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+
+// joinSurrogates rewrites the one thing of JSON that YAML does not have: a character as a pair of UTF-16 surrogates.
+func joinSurrogates(text []byte) []byte {
+	return surrogates.ReplaceAllFunc(text, func(pair []byte) []byte {
+		high, _ := strconv.ParseUint(string(pair[2:6]), 16, 32)
+		low, _ := strconv.ParseUint(string(pair[8:12]), 16, 32)
+		return fmt.Appendf(nil, `\U%08X`, 0x10000+(high-0xd800)<<10+(low-0xdc00))
+	})
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax is the finding for what the YAML library refuses.
+//
+// The library names the line where the surrounding list or mapping begins, or the one before it, or none (decode.go,
+// parser.fail). The line meant is the first one with which the text so far gives the same error.
+func (r *reader) syntax(name string, text []byte, err error) {
+	m := yamlLine.FindStringSubmatch(err.Error())
+	if m == nil {
+		m = []string{"", "", err.Error()}
+	}
+	line, _ := strconv.Atoi(m[1])
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	line = min(max(line, 1), len(lines))
+	length := 0
+	for _, l := range lines[:line-1] {
+		length += len(l)
+	}
+	const patience = 1 << 20 // bytes read again
+	work := 0
+	for i := line; i <= len(lines) && work < patience; i++ {
+		length += len(lines[i-1])
+		work += length
+		if sameError(text[:length], m[2]) {
+			line = i
+			break
+		}
+	}
+	at := lines[line-1]
+	trimmed := bytes.TrimLeft(at, " \t")
+	column := 1 + len(at) - len(trimmed)
+	message, suggestion := m[2], ""
+	switch indent := at[:len(at)-len(trimmed)]; {
+	case bytes.ContainsRune(indent, '\t') && strings.Contains(message, "cannot start any token"):
+		message, suggestion = "the line is indented with a tab, which YAML does not allow", "indent with spaces"
+		column = 1 + bytes.IndexByte(indent, '\t')
+	case strings.Contains(message, "exceeded max depth"):
+		message = fmt.Sprintf("lists and mappings are nested deeper than %d levels", maxDepth)
+	case strings.Contains(message, "did not find expected key"):
+		suggestion = "look at the indentation and at quotes in this line and the one before"
+	case strings.Contains(message, "mapping values are not allowed"):
+		suggestion = `text that holds ": " needs quotes; a nested field needs a line of its own`
+	case strings.Contains(message, "cannot start any token"):
+		suggestion = `text that begins with a special character (@ % and the like) needs quotes`
+	}
+	r.findings = append(r.findings, event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: "this is not YAML: " + message, Suggestion: suggestion})
+}
+
+func sameError(text []byte, message string) bool {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	for {
+		var root yaml.Node
+		if err := decoder.Decode(&root); err != nil {
+			m := yamlLine.FindStringSubmatch(err.Error())
+			return m != nil && m[2] == message
+		}
+	}
+}
+
+// documents makes the documents of one YAML document: one, or the items of a List.
+func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Document {
+	d := &Document{File: name, substituted: map[*yaml.Node]string{}}
+	c := cleaner{reader: r, document: d, substitute: substitute, sizes: map[*yaml.Node]size{}, aliases: maxAliases}
+	d.node = c.clean(node)
+	if c.fatal {
+		return nil
+	}
+	return r.objects(d, 0)
+}
+
+// objects flattens a List. depth stops a List of Lists of Lists.
+func (r *reader) objects(d *Document, depth int) []*Document {
+	fail := func(path, message, suggestion string) []*Document {
+		r.findings = append(r.findings, d.Finding(event.Error, path, message, suggestion))
+		return nil
+	}
+	if d.node.Kind != yaml.MappingNode {
+		return fail("", fmt.Sprintf("a document must be a mapping with apiVersion and kind, not %s", kindOf(d.node)), "")
+	}
+	for _, f := range []struct {
+		path string
+		into *string
+		must bool
+	}{{"apiVersion", &d.APIVersion, true}, {"kind", &d.Kind, true}, {"metadata.name", &d.Name, false}, {"metadata.namespace", &d.Namespace, false}} {
+		n, found := d.find(f.path)
+		switch {
+		case found && n.Tag == strTag && (n.Value != "" || !f.must):
+			*f.into = n.Value
+		case !f.must:
+		case !found || n.Tag == nullTag || n.Tag == strTag:
+			return fail(f.path, "is required: every document says its apiVersion and kind", didYouMean(Closest(f.path, d.keys())))
+		default:
+			return fail(f.path, fmt.Sprintf("must be a string, not %s", kindOf(n)), "")
+		}
+	}
+	items, found := d.find("items")
+	if !strings.HasSuffix(d.Kind, "List") || !found || items.Kind != yaml.SequenceNode {
+		return []*Document{d}
+	}
+	if depth == 3 {
+		return fail("items", "lists are nested too deep", "")
+	}
+	var documents []*Document
+	for _, n := range items.Content {
+		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted}, depth+1)...)
+	}
+	return documents
+}
+
+// size is what a node stands for with its aliases expanded.
+type size struct{ nodes, height int }
+
+// cleaner makes the tree that the rest of the package reads: no aliases, no merge keys, text as keys, tags as kubectl reads
+// them, variables replaced. An aliased node is shared, not copied: it keeps the place where it was written.
+type cleaner struct {
+	*reader
+	document   *Document
+	substitute bool
+	sizes      map[*yaml.Node]size // of what is clean; zero while it is being cleaned
+	aliases    int                 // what is left of maxAliases
+	problems   int
+	fatal      bool // the tree cannot be used
+}
+
+func (c *cleaner) problem(n *yaml.Node, message, suggestion string) {
+	if c.problems++; c.problems > maxProblems {
+		c.fatal = true
+		return
+	}
+	c.findings = append(c.findings, event.Finding{Level: event.Error, File: c.document.File, Line: n.Line, Column: n.Column, Message: clip(message, 1000), Suggestion: clip(suggestion, 500)})
+}
+
+// stop is a problem that makes the tree useless. The first one is enough.
+func (c *cleaner) stop(n *yaml.Node, message, suggestion string) *yaml.Node {
+	if !c.fatal {
+		c.problem(n, message, suggestion)
+	}
+	c.fatal = true
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: nullTag, Line: n.Line, Column: n.Column}
+}
+
+func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
+	if c.fatal {
+		return n
+	}
+	if n.Kind == yaml.AliasNode {
+		done, ok := c.sizes[n.Alias]
+		switch {
+		case ok && done.height == 0:
+			return c.stop(n, fmt.Sprintf("*%s stands inside of what it stands for", n.Value), "")
+		case !ok: // a key's anchor
+			return c.clean(n.Alias)
+		}
+		if c.aliases -= done.nodes; c.aliases < 0 {
+			return c.stop(n, fmt.Sprintf("the aliases of this file stand for more than %d fields", maxAliases), "write the fields out")
+		}
+		return n.Alias
+	}
+	c.sizes[n] = size{}
+	s := size{nodes: 1, height: 1}
+	add := func(child *yaml.Node) {
+		s.nodes += c.sizes[child].nodes
+		s.height = max(s.height, c.sizes[child].height+1)
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		c.scalar(n)
+	case yaml.SequenceNode:
+		c.tag(n, "!!seq")
+		for i, item := range n.Content {
+			n.Content[i] = c.clean(item)
+			add(n.Content[i])
+		}
+	case yaml.MappingNode:
+		c.tag(n, "!!map")
+		c.mapping(n)
+		for _, child := range n.Content {
+			add(child)
+		}
+	}
+	if s.height > maxDepth {
+		return c.stop(n, fmt.Sprintf("lists and mappings are nested deeper than %d levels", maxDepth), "")
+	}
+	c.sizes[n] = s
+	return n
+}
+
+func (c *cleaner) tag(n *yaml.Node, allowed ...string) {
+	if n.Tag != "!" && !slices.Contains(allowed, n.Tag) {
+		c.problem(n, fmt.Sprintf("the tag %s is not supported", clip(n.Tag, 60)), "leave it out")
+	}
+}
+
+// mapping cleans keys and values, merges what << names (an explicit field wins, then the first of several), and refuses
+// fields that are given twice.
+func (c *cleaner) mapping(n *yaml.Node) {
+	var pairs, merges []*yaml.Node
+	first := map[string]*yaml.Node{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		merge := key.Kind == yaml.ScalarNode && key.Tag == mergeTag && key.Style == 0
+		if !merge {
+			key = c.key(key)
+		}
+		if earlier := first[key.Value]; earlier != nil {
+			c.problem(key, fmt.Sprintf("the field %q is given twice: first in line %d, column %d", clip(key.Value, 60), earlier.Line, earlier.Column), "")
+			c.clean(value)
+			continue
+		}
+		first[key.Value] = key
+		value = c.clean(value)
+		switch {
+		case !merge:
+			pairs = append(pairs, key, value)
+		case value.Kind == yaml.SequenceNode:
+			merges = append(merges, value.Content...)
+		default:
+			merges = append(merges, value)
+		}
+	}
+	for _, m := range merges {
+		if m.Kind != yaml.MappingNode {
+			c.problem(m, "<< merges mappings, not "+kindOf(m), "")
+			continue
+		}
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			if key := m.Content[i]; first[key.Value] == nil {
+				first[key.Value] = key
+				pairs = append(pairs, key, m.Content[i+1])
+			}
+		}
+	}
+	n.Content = pairs
+}
+
+// key makes a key text. kubectl makes text of other scalars too (sigs.k8s.io/yaml, convertToJSONableObject), and then "on"
+// becomes "true": that is refused.
+func (c *cleaner) key(n *yaml.Node) *yaml.Node {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode {
+		c.problem(n, "a field's name must be text, not "+kindOf(n), `text that begins with { or [ needs quotes`)
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: strTag, Line: n.Line, Column: n.Column}
+	}
+	if _, ok := c.sizes[n]; !ok {
+		c.scalar(n)
+		if n.Tag != strTag {
+			if read := fmt.Sprint(scalar(n)); n.Tag == nullTag || read != n.Value {
+				c.problem(n, fmt.Sprintf("the field's name %q is read as %s", n.Value, kindOf(n)), fmt.Sprintf("quote it: %q", n.Value))
+			}
+			n.Tag = strTag
+		}
+		c.sizes[n] = size{nodes: 1, height: 1}
+	}
+	return n
+}
+
+// variable is what substitution looks for.
+var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+
+// scalar replaces variables and gives the node the tag that kubectl would find. Variables are replaced in the scalar's value,
+// after parsing: no value of a variable can add a field.
+func (c *cleaner) scalar(n *yaml.Node) {
+	if c.substitute && strings.Contains(n.Value, "${") {
+		was := n.Value
+		n.Value = variable.ReplaceAllStringFunc(was, func(found string) string {
+			name := found[2 : len(found)-1]
+			if _, named := c.names[name]; !named {
+				return found
+			}
+			c.names[name] = true
+			value, set := c.source.LookupEnv(name)
+			if !set {
+				c.problem(n, fmt.Sprintf("the environment variable %s of %s is not set", name, found), "set it, or take it out of substitute")
+			}
+			return value
+		})
+		if n.Value != was && n.Style == 0 && n.Tag == strTag {
+			c.document.substituted[n] = was
+			n.Tag = resolve(n.Value)
+		} else if n.Value != was {
+			c.document.substituted[n] = was
+		}
+	}
+	switch {
+	case n.Tag == strTag && n.Style == 0 && isBool(n.Value):
+		n.Tag = boolTag
+	case n.Tag == "!!timestamp", n.Tag == "!", n.Tag == mergeTag:
+		n.Tag = strTag
+	}
+	c.tag(n, nullTag, boolTag, intTag, floatTag, strTag)
+	var value any
+	if n.Style&yaml.TaggedStyle != 0 && n.Tag != strTag && n.Decode(&value) != nil {
+		c.problem(n, fmt.Sprintf("%q is not %s", n.Value, kindOf(n)), "leave the tag out")
+		n.Tag = strTag
+	}
+	if f, ok := scalar(n).(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
+		c.problem(n, fmt.Sprintf("%s is no number that JSON has", n.Value), "quote it if it is text")
+		n.Tag = strTag
+	}
+}
+
+// resolve is the tag of a plain scalar.
+func resolve(value string) string {
+	n := yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	switch tag := n.ShortTag(); tag {
+	case "!!timestamp", mergeTag:
+		return strTag
+	default:
+		return tag
+	}
+}
+
+// isBool tells whether a plain scalar is one of YAML 1.1's booleans that YAML 1.2 dropped.
+func isBool(value string) bool {
+	switch value {
+	case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF":
+		return true
+	}
+	return false
+}
+
+// scalar is the value of a scalar: nil, bool, int, int64, uint64, float64 or string.
+func scalar(n *yaml.Node) any {
+	switch n.Tag {
+	case nullTag:
+		return nil
+	case boolTag:
+		return slices.Contains([]string{"y", "yes", "on", "true"}, strings.ToLower(n.Value))
+	case intTag, floatTag:
+		plain := yaml.Node{Kind: yaml.ScalarNode, Tag: n.Tag, Value: n.Value}
+		var v any
+		if plain.Decode(&v) == nil {
+			return v
+		}
+	}
+	return n.Value
+}
+
+// kindOf names what a node is, for messages.
+func kindOf(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.Tag {
+	case nullTag:
+		return "empty"
+	case boolTag:
+		return "a boolean"
+	case intTag, floatTag:
+		return "a number"
+	}
+	return "a string"
+}
