@@ -95,6 +95,29 @@ func TestScenarios(t *testing.T) {
 	testscript.Run(t, params("testdata/script"))
 }
 
+// TestFaults runs testdata/fault, one script at a time: they stop and restart parts of the cluster.
+func TestFaults(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/fault/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range scripts {
+		// Each in a run of its own, because the scripts of one run are parallel to each other.
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			p := params("")
+			p.Files = []string{path}
+			testscript.Run(t, p)
+		})
+		heal := devcluster.Options{}
+		if shared.cluster.LogRotation() != devcluster.DefaultLogRotation {
+			heal.LogRotation = &devcluster.DefaultLogRotation
+		}
+		if err := shared.cluster.Up(context.Background(), heal); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func params(dir string) testscript.Params {
 	return testscript.Params{
 		Dir:                 dir,

@@ -10,9 +10,9 @@ import (
 
 // Where components keep things outside of the cluster's folder, without a setting to change it.
 const (
-	shimSockets   = "/run/containerd/s"    // containerd, runtime/v2/shim: socketRoot
-	cniResults    = "/var/lib/cni/results" // libcni: CacheDir
-	containerLogs = "/var/log/containers"  // pkg/kubelet/kuberuntime/legacy.go
+	shimSocketFolder = "/run/containerd/s"    // containerd, runtime/v2/shim: socketRoot
+	cniResults       = "/var/lib/cni/results" // libcni: CacheDir
+	containerLogs    = "/var/log/containers"  // pkg/kubelet/kuberuntime/legacy.go
 )
 
 // clean removes everything of the cluster but its folder itself, whatever state it is in.
@@ -40,20 +40,29 @@ func (c *Cluster) clean() error {
 	return c.removeFiles()
 }
 
-// removeOutside removes the files outside of the folder that are the cluster's.
-func (c *Cluster) removeOutside() error {
+// shimSockets returns the sockets of the shims that hold the cluster's containers.
+func (c *Cluster) shimSockets() ([]string, error) {
 	addresses, err := filepath.Glob(c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*", "address"))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var doomed []string
+	var sockets []string
 	for _, file := range addresses {
 		// Of a container that was cut down while it was made there is no address yet.
 		if address, err := os.ReadFile(file); err == nil {
-			if socket := strings.TrimPrefix(string(address), "unix://"); filepath.Dir(socket) == shimSockets {
-				doomed = append(doomed, socket)
+			if socket := strings.TrimPrefix(string(address), "unix://"); filepath.Dir(socket) == shimSocketFolder {
+				sockets = append(sockets, socket)
 			}
 		}
+	}
+	return sockets, nil
+}
+
+// removeOutside removes the files outside of the folder that are the cluster's.
+func (c *Cluster) removeOutside() error {
+	doomed, err := c.shimSockets()
+	if err != nil {
+		return err
 	}
 	results, err := filepath.Glob(filepath.Join(cniResults, c.cgroupName()+"-*"))
 	if err != nil {

@@ -55,17 +55,29 @@ type settings struct {
 	LogRotation LogRotation `json:"logRotation"`
 	// Password of the database's user.
 	Password string `json:"password"`
+	// Source is the folder of the e2e module that the cluster was made with, and Programs what was
+	// built from it: a component is started again with the same.
+	Source   string   `json:"source"`
+	Programs programs `json:"programs"`
 }
 
 // Open describes the cluster in dir, which need not exist yet. Progress is written to out.
 // An empty dir means .devcluster in the root of the project that the working directory is in.
 func Open(dir string, out io.Writer) (*Cluster, error) {
 	source, err := findSource()
+	if dir == "" {
+		if err != nil {
+			return nil, err
+		}
+		dir = filepath.Join(filepath.Dir(source), ".devcluster")
+	}
+	var known Cluster
+	known.dir = dir
+	if err != nil && known.loadSettings() == nil {
+		source, err = known.settings.Source, nil // from elsewhere a cluster can be handled by its folder
+	}
 	if err != nil {
 		return nil, err
-	}
-	if dir == "" {
-		dir = filepath.Join(filepath.Dir(source), ".devcluster")
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
 		return nil, err
@@ -121,6 +133,14 @@ func (c *Cluster) Bin() string { return c.path("bin") }
 // PostgresEnv is the path of the file with the facts of the database.
 func (c *Cluster) PostgresEnv() string { return c.path("postgres.env") }
 
+// LogRotation returns the recorded settings.
+func (c *Cluster) LogRotation() LogRotation {
+	if err := c.loadSettings(); err != nil {
+		return DefaultLogRotation // of no cluster: what the next one begins with
+	}
+	return c.settings.LogRotation
+}
+
 func (c *Cluster) path(elem ...string) string {
 	return filepath.Join(append([]string{c.dir}, elem...)...)
 }
@@ -159,7 +179,7 @@ func (c *Cluster) Up(ctx context.Context, opts Options) error {
 			return fmt.Errorf("what an earlier run left cannot be removed: %w", err)
 		}
 	}
-	if err := c.prepare(opts, programs, len(alive) > 0); err != nil {
+	if err := c.prepare(opts.LogRotation, programs, len(alive) > 0); err != nil {
 		return err
 	}
 	if opts.LogRotation != nil && alive["kubelet"] {
@@ -176,8 +196,8 @@ func (c *Cluster) Up(ctx context.Context, opts Options) error {
 
 // programs are the executables that provide made or found.
 type programs struct {
-	kubernetes string // the multi-call program
-	migrate    string // the migration tool of the demo image
+	Kubernetes string `json:"kubernetes"` // the multi-call program
+	Migrate    string `json:"migrate"`    // the migration tool of the demo image
 }
 
 // provide installs and builds what the cluster consists of, the two at the same time.
@@ -186,17 +206,17 @@ func (c *Cluster) provide(ctx context.Context) (programs, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.installPackages(ctx) })
 	group.Go(func() (err error) {
-		if p.kubernetes, err = c.build(ctx, kubernetesBuild); err != nil {
+		if p.Kubernetes, err = c.build(ctx, kubernetesBuild); err != nil {
 			return err
 		}
-		p.migrate, err = c.build(ctx, migrateBuild)
+		p.Migrate, err = c.build(ctx, migrateBuild)
 		return err
 	})
 	return p, group.Wait()
 }
 
 // prepare writes everything that the components read. It changes nothing that a running one relies on.
-func (c *Cluster) prepare(opts Options, p programs, running bool) error {
+func (c *Cluster) prepare(rotation *LogRotation, p programs, running bool) error {
 	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "pod-logs", "containerd", "cni", "postgres"} {
 		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
 			return err
@@ -209,8 +229,9 @@ func (c *Cluster) prepare(opts Options, p programs, running bool) error {
 	} else if err != nil {
 		return fmt.Errorf("the settings of the running cluster cannot be read: %w; run devcluster down, then up", err)
 	}
-	if opts.LogRotation != nil {
-		c.settings.LogRotation = *opts.LogRotation
+	c.settings.Source, c.settings.Programs = c.source, p
+	if rotation != nil {
+		c.settings.LogRotation = *rotation
 	}
 	if err := c.saveSettings(); err != nil {
 		return err
@@ -228,11 +249,11 @@ func (c *Cluster) prepare(opts Options, p programs, running bool) error {
 		return err
 	}
 	link := c.path("bin", "kubectl")
-	if target, err := os.Readlink(link); err == nil && target == p.kubernetes {
+	if target, err := os.Readlink(link); err == nil && target == p.Kubernetes {
 		return nil
 	}
 	_ = os.Remove(link) // it may not exist
-	return os.Symlink(p.kubernetes, link)
+	return os.Symlink(p.Kubernetes, link)
 }
 
 // startAll starts the components that do not run, each as soon as what it needs is there.
@@ -287,7 +308,7 @@ func (c *Cluster) loadImages(ctx context.Context, p programs) error {
 	}
 	if err := images.Write(archive, images.Sources{
 		Busybox:    busybox,
-		Migrate:    p.migrate,
+		Migrate:    p.Migrate,
 		Migrations: filepath.Join(c.source, "migrate", "migrations"),
 	}); err != nil {
 		return fmt.Errorf("images cannot be made: %w", err)
@@ -327,6 +348,11 @@ func (c *Cluster) importImages(ctx context.Context, archive string) error {
 		return fmt.Errorf("images of %s cannot be loaded: %w", archive, err)
 	}
 	return nil
+}
+
+// kubectl runs kubectl as the cluster's administrator.
+func (c *Cluster) kubectl(ctx context.Context, args ...string) (string, error) {
+	return run(exec.CommandContext(ctx, filepath.Join(c.Bin(), "kubectl"), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...))
 }
 
 // ctr runs containerd's client in the namespace where the kubelet looks for images.
@@ -374,9 +400,9 @@ func (c *Cluster) running() error {
 	return nil
 }
 
-// Running tells whether every component of the cluster lives.
+// Running tells whether there is a cluster of which anything lives.
 func (c *Cluster) Running() bool {
-	return c.running() == nil && len(c.alive()) == len(componentNames)
+	return c.running() == nil && len(c.alive()) > 0
 }
 
 func (c *Cluster) loadSettings() error {
@@ -424,6 +450,10 @@ func (c *Cluster) lock() (unlock func(), err error) {
 			return nil, err
 		}
 		if now, err := os.Stat(c.dir); err == nil && os.SameFile(locked, now) {
+			if err := c.claim(); err != nil {
+				folder.Close()
+				return nil, err
+			}
 			return func() { folder.Close() }, nil
 		}
 		folder.Close()

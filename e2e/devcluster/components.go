@@ -37,7 +37,7 @@ func (c *Cluster) command(name string, p programs) *exec.Cmd {
 	if name == "containerd" {
 		return exec.Command("containerd", "--config", c.path("containerd", "config.toml"))
 	}
-	return exec.Command(p.kubernetes, append([]string{name}, c.arguments(name)...)...)
+	return exec.Command(p.Kubernetes, append([]string{name}, c.arguments(name)...)...)
 }
 
 // arguments of the parts of Kubernetes. Limits of request rates are so high that they never slow a test.
@@ -322,11 +322,8 @@ func (c *Cluster) Start(ctx context.Context, name string, rotation *LogRotation)
 		return err
 	}
 	defer unlock()
-	p, err := c.provide(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.prepare(Options{LogRotation: rotation}, p, true); err != nil {
+	p := c.settings.Programs
+	if err := c.prepare(rotation, p, true); err != nil {
 		return err
 	}
 	if name == "postgres" {
