@@ -303,7 +303,7 @@ type FileSource struct {
 	// The file's name for key; without it, the key.
 	Path string `json:"path,omitempty"`
 	// Permissions of the files as a decimal number: 493 is 0755.
-	DefaultMode *int32 `json:"defaultMode,omitempty" min:"0" max:"511"`
+	DefaultMode *int32 `json:"defaultMode,omitempty" min:"0" max:"511" hint:"the number is decimal: 0755 is written 493, 0644 is 420"`
 }
 
 // HostPath is a path of the node.

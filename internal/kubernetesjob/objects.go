@@ -33,7 +33,7 @@ func (k *KubernetesJob) Objects(jobName string) *Objects {
 	spec := &k.Spec
 	o := &Objects{CreateNamespace: spec.CreateNamespace, Cluster: spec.TargetCluster.ClusterName}
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: name, Namespace: *spec.Namespace.Value, Labels: k.labels()}
+		return metav1.ObjectMeta{Name: name, Namespace: *spec.Namespace.Value, Labels: k.labels(nil)}
 	}
 	pod := corev1.PodSpec{RestartPolicy: corev1.RestartPolicy(spec.RestartPolicy)}
 	if spec.Image.PullSecretName != "" {
@@ -77,9 +77,10 @@ func (k *KubernetesJob) Objects(jobName string) *Objects {
 			BackoffLimit:   spec.BackoffLimit,
 			CompletionMode: &mode,
 			Suspend:        &spec.Suspend,
-			Template:       corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: k.labels(), Annotations: maps.Clone(k.Metadata.Annotations)}, Spec: pod},
+			Template:       corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: k.labels(k.Metadata.Labels), Annotations: maps.Clone(k.Metadata.Annotations)}, Spec: pod},
 		},
 	}
+	o.Job.Labels = k.labels(k.Metadata.Labels)
 	o.Job.Annotations = maps.Clone(k.Metadata.Annotations)
 	if spec.ActiveDeadlineSeconds > 0 {
 		o.Job.Spec.ActiveDeadlineSeconds = &spec.ActiveDeadlineSeconds
@@ -108,9 +109,9 @@ func (o *Objects) note(k *KubernetesJob, path, message string) {
 	o.Notes = append(o.Notes, k.doc.Finding(event.Info, path, message, ""))
 }
 
-// labels are those of every object and of the pods. What the platform finds its objects by wins over the user's own.
-func (k *KubernetesJob) labels() map[string]string {
-	labels := maps.Clone(k.Metadata.Labels)
+// labels are what the platform finds its objects by, on every object and on the pods, and the user's own, which lose.
+func (k *KubernetesJob) labels(own map[string]string) map[string]string {
+	labels := maps.Clone(own)
 	if labels == nil {
 		labels = map[string]string{}
 	}

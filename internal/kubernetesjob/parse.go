@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
@@ -27,6 +26,9 @@ import (
 func Parse(doc *manifest.Document, set *manifest.Set) (*KubernetesJob, []event.Finding) {
 	k := &KubernetesJob{doc: doc}
 	wrong := doc.DecodeProtobuf(k)
+	for i, f := range wrong {
+		wrong[i].Suggestion = cmp.Or(ownWay(f.Path), f.Suggestion)
+	}
 	k.setDefaults()
 	c := &checker{doc: doc, set: set}
 	c.metadata(k)
@@ -45,6 +47,19 @@ func Parse(doc *manifest.Document, set *manifest.Set) (*KubernetesJob, []event.F
 		return nil, c.findings
 	}
 	return k, c.findings
+}
+
+// ownWay says how a KubernetesJob writes what a container writes below valueFrom.
+func ownWay(path string) string {
+	switch path[strings.LastIndex(path, ".")+1:] {
+	case "secretKeyRef":
+		return "write a variable below spec.env.secrets with secretRef: {name, key}"
+	case "configMapKeyRef", "fieldRef", "resourceFieldRef":
+		if strings.Contains(path, "valueFrom.") {
+			return "write it beside valueFrom, not below it"
+		}
+	}
+	return ""
 }
 
 func (k *KubernetesJob) setDefaults() {
@@ -68,12 +83,21 @@ type checker struct {
 	findings []event.Finding
 }
 
+// maxProblems is how many problems of one document are told.
+const maxProblems = 100
+
 func (c *checker) errorf(path, suggestion, format string, args ...any) {
+	if len(c.findings) == maxProblems {
+		return
+	}
 	c.findings = append(c.findings, c.doc.Finding(event.Error, path, fmt.Sprintf(format, args...), suggestion))
 }
 
-// valid adds what one of the Is… functions of apimachinery says about value.
+// valid adds what one of the Is… functions of apimachinery says about value. An empty value is a matter of struct tags.
 func (c *checker) valid(path, value string, check func(string) []string) {
+	if value == "" {
+		return
+	}
 	for _, message := range check(value) {
 		c.errorf(path, "", "%q: %s", short(value), message)
 	}
@@ -97,12 +121,12 @@ func (c *checker) metadata(k *KubernetesJob) {
 		c.valid(at, key, validation.IsQualifiedName)
 		c.valid(at, value, validation.IsValidLabelValue)
 	}
-	for _, err := range apivalidation.ValidateAnnotations(m.Annotations, field.NewPath("metadata", "annotations")) {
-		at := err.Field
-		if key, ok := err.BadValue.(string); ok && err.Type == field.ErrorTypeInvalid {
-			at = manifest.Key(at, key)
-		}
-		c.errorf(at, "", "%s", err.ErrorBody())
+	// An annotation's key may have capital letters (pkg/api/validation, ValidateAnnotations).
+	for key := range m.Annotations {
+		c.valid(manifest.Key("metadata.annotations", key), strings.ToLower(key), validation.IsQualifiedName)
+	}
+	if err := apivalidation.ValidateAnnotationsSize(m.Annotations); err != nil {
+		c.errorf("metadata.annotations", "", "%v", err)
 	}
 }
 
@@ -159,8 +183,16 @@ func digest(tag string) bool {
 }
 
 func (c *checker) image(i Image) {
-	if i.PullSecretName != "" {
-		c.valid("spec.image.pullSecretName", i.PullSecretName, validation.IsDNS1123Subdomain)
+	c.valid("spec.image.pullSecretName", i.PullSecretName, validation.IsDNS1123Subdomain)
+	if _, err := reference.ParseNormalizedNamed(Image{Repo: "x", Tag: i.Tag}.ref()); i.Tag != "" && err != nil {
+		what := "tag"
+		if digest(i.Tag) {
+			what = "digest"
+		}
+		c.errorf("spec.image.tag", "", "%q is no %s of an image", short(i.Tag), what)
+	}
+	if i.Repo == "" {
+		return
 	}
 	repo, err := reference.ParseNormalizedNamed(i.Repo)
 	if err != nil {
@@ -175,14 +207,6 @@ func (c *checker) image(i Image) {
 	}
 	if !reference.IsNameOnly(repo) {
 		c.errorf("spec.image.repo", "put it into spec.image.tag", "%q has a tag or a digest of its own", short(i.Repo))
-		return
-	}
-	if _, err := reference.ParseNormalizedNamed(i.ref()); err != nil {
-		what := "tag"
-		if digest(i.Tag) {
-			what = "digest"
-		}
-		c.errorf("spec.image.tag", "", "%q is no %s of an image", short(i.Tag), what)
 	}
 }
 
@@ -224,12 +248,12 @@ func (c *checker) resources(s *Spec) {
 	}
 }
 
-// item is the path of the i-th variable of a list, or of the one called name when the file has a mapping.
-func (c *checker) item(list string, i int, name string) string {
-	if at := fmt.Sprintf("%s[%d]", list, i); c.doc.Has(at) && !slices.Contains(c.doc.Fields(list), name) {
-		return at
+// items gives the path of a variable below path: its name's when the file has a mapping, its number's when it has a list.
+func (c *checker) items(path string) func(i int, name string) string {
+	if c.doc.Fields(path) != nil {
+		return func(_ int, name string) string { return manifest.Key(path, name) }
 	}
-	return manifest.Key(list, name)
+	return func(i int, _ string) string { return fmt.Sprintf("%s[%d]", path, i) }
 }
 
 func (c *checker) env(s *Spec) {
@@ -240,6 +264,9 @@ func (c *checker) env(s *Spec) {
 			c.errorf(at, "keep one", "the variable %s is given twice: first as %s in line %d", name, first, p.Line)
 		}
 		seen[name] = at
+		if name == "" {
+			c.errorf(at, "", "a variable needs a name")
+		}
 		for i, r := range name {
 			if r != '_' && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && (i == 0 || r < '0' || r > '9') {
 				c.errorf(at, "", "%q is no name of an environment variable: letters, digits and _, no digit first", short(name))
@@ -247,9 +274,10 @@ func (c *checker) env(s *Spec) {
 			}
 		}
 	}
+	variable, secret := c.items("spec.env.variables"), c.items("spec.env.secrets")
 	for i := range s.Env.Variables {
 		v := &s.Env.Variables[i]
-		at := c.item("spec.env.variables", i, v.Name)
+		at := variable(i, v.Name)
 		name(at, v.Name)
 		if !c.oneOf(at, sources{{"value", v.Value != nil}, {"valueFrom", v.ValueFrom != nil}, {"configMapKeyRef", v.ConfigMapKeyRef != nil}, {"fieldRef", v.FieldRef != nil}, {"resourceFieldRef", v.ResourceFieldRef != nil}}) {
 			continue
@@ -268,7 +296,7 @@ func (c *checker) env(s *Spec) {
 	}
 	for i := range s.Env.Secrets {
 		v := &s.Env.Secrets[i]
-		at := c.item("spec.env.secrets", i, v.Name)
+		at := secret(i, v.Name)
 		name(at, v.Name)
 		if !c.oneOf(at, sources{{"value", v.Value != nil}, {"secretRef", v.SecretRef != nil}, {"valueFrom", v.ValueFrom != nil}}) {
 			continue
@@ -286,9 +314,7 @@ func (c *checker) env(s *Spec) {
 	}
 	for i, f := range s.Env.EnvFrom {
 		at := fmt.Sprintf("spec.env.envFrom[%d]", i)
-		if f.Prefix != "" {
-			c.valid(at+".prefix", f.Prefix, validation.IsEnvVarName)
-		}
+		c.valid(at+".prefix", f.Prefix, validation.IsEnvVarName)
 		if c.exactlyOne(at, f.ConfigMapRef != nil, f.SecretRef != nil, "configMapRef", "secretRef") {
 			ref, kind := f.ConfigMapRef, "configMapRef"
 			if ref == nil {

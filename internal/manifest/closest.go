@@ -6,21 +6,31 @@ import (
 )
 
 // Closest is the one of known that word probably means: the one that differs in the fewest typing mistakes (a letter too
-// many, missing, wrong, or two of them swapped; case, "_" and "-" count as nothing). It is "" when none is near: more than a
-// third of the letters wrong.
+// many, missing, wrong, or two of them swapped; case, "_" and "-" count as nothing), and of several the one that begins alike.
+// It is "" when none is near: more than three letters or a third of them wrong.
 func Closest(word string, known []string) string {
-	best, least := "", 4
+	best, least, alike := "", 4, -1
 	plain := letters(word)
 	if len(plain) > 64 { // nobody mistypes that much
 		return ""
 	}
 	for _, k := range known {
 		other := letters(k)
-		if d := distance(plain, other); d < least && 3*d <= max(len(plain), len(other)) {
-			best, least = k, d
+		d, a := distance(plain, other), common(plain, other)
+		if 3*d <= max(len(plain), len(other)) && (d < least || d == least && a > alike) {
+			best, least, alike = k, d, a
 		}
 	}
 	return best
+}
+
+// common is the length of the common beginning.
+func common(a, b string) int {
+	n := 0
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 func letters(s string) string {

@@ -26,7 +26,8 @@ func (d *Document) Decode(into any) []event.Finding {
 
 // DecodeProtobuf fills a type whose document follows protobuf's JSON mapping: a field may be written in lowerCamelCase or
 // snake_case (in both it is an error), a number may be quoted, and an empty field counts as absent. The type's struct tags
-// add checks: required:"true" for a field that must be there and not empty, enum:"A,B" for strings, min:"0" and max:"9" for numbers.
+// add checks: required:"true" for a field that must be there and not empty, enum:"A,B" for strings, min:"0" and max:"9" for numbers, with
+// hint:"…" as the suggestion when they are exceeded.
 // See Shorthand and Keyed for the forms that a type accepts beside its own.
 func (d *Document) DecodeProtobuf(into any) []event.Finding {
 	return d.decode(into, true)
@@ -82,7 +83,7 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string) any {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if n.Tag == nullTag && n.Kind == yaml.ScalarNode || len(w.findings) >= maxProblems {
+	if n.Tag == nullTag && n.Kind == yaml.ScalarNode || n.Tag == wrongTag || len(w.findings) >= maxProblems {
 		return nil
 	}
 	if reflect.PointerTo(t).Implements(unmarshaler) {
@@ -223,7 +224,7 @@ func (w *walker) text(n *yaml.Node, path string) any {
 		return w.wrong(n, path, "a string", "")
 	}
 	if n.Tag != strTag {
-		return w.wrong(n, path, "a string", "quote it: "+w.shown(n))
+		return w.wrong(n, path, "a string", "quote it: "+strconv.Quote(clip(n.Value, 60)))
 	}
 	return n.Value
 }
@@ -353,13 +354,11 @@ func (w *walker) tags(n *yaml.Node, f field, v any, path string) {
 			}
 		}
 	case int:
-		low, lowErr := strconv.Atoi(f.Tag.Get("min"))
-		high, highErr := strconv.Atoi(f.Tag.Get("max"))
-		switch {
-		case lowErr == nil && v < low && low == 0:
-			w.problem(path, fmt.Sprintf("%d must not be negative", v), "")
-		case lowErr == nil && v < low, highErr == nil && v > high:
-			w.problem(path, fmt.Sprintf("%d is out of range: %d to %d", v, low, high), "")
+		if low, err := strconv.Atoi(f.Tag.Get("min")); err == nil && v < low {
+			w.problem(path, fmt.Sprintf("%s is too small: %d is the least", w.shown(n), low), f.Tag.Get("hint"))
+		}
+		if high, err := strconv.Atoi(f.Tag.Get("max")); err == nil && v > high {
+			w.problem(path, fmt.Sprintf("%s is too large: %d is the most", w.shown(n), high), f.Tag.Get("hint"))
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (d *Document) Has(path string) bool {
 // Text is the scalar at path as text, "" and false where there is none or an empty one.
 func (d *Document) Text(path string) (string, bool) {
 	n, found := d.find(path)
-	if !found || n.Kind != yaml.ScalarNode || n.Value == "" || n.Tag == nullTag {
+	if !found || n.Kind != yaml.ScalarNode || n.Value == "" || n.Tag == nullTag || n.Tag == wrongTag {
 		return "", false
 	}
 	return n.Value, true
@@ -217,6 +217,9 @@ func (d *Document) shown(n *yaml.Node) string {
 	text := n.Value
 	if was, ok := d.substituted[n]; ok {
 		text = was
+	}
+	if n.Tag == intTag || n.Tag == floatTag {
+		return clip(text, 60)
 	}
 	return strconv.Quote(clip(text, 60))
 }

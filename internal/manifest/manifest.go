@@ -35,10 +35,12 @@ type Source struct {
 type Set struct {
 	Documents  []*Document // of Paths and Content, in order; a List is replaced by its items
 	References []*Document // Documents and those of Source.References: where a valueFrom may point
+
+	incomplete bool // Load found errors: what is not here may have been there
 }
 
 // Load reads a Source. Nothing to read gives an empty set. Documents that cannot be used are left out; a finding of level
-// Error says so for each.
+// Error says so for each. What is left can be checked on, so that all problems are told at once.
 func Load(s Source) (*Set, []event.Finding) {
 	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, names: map[string]bool{}}
 	for _, name := range s.Substitute {
@@ -66,10 +68,11 @@ func Load(s Source) (*Set, []event.Finding) {
 	for _, f := range r.open(s.References, "references") {
 		set.References = append(set.References, r.parse(f, false)...)
 	}
+	set.incomplete = event.HasErrors(r.findings)
 	return set, r.findings
 }
 
-// The workloads of batch/v1. KubernetesJobVersions has those of the KubernetesJob kind.
+// batchV1 is the version of the other two workloads.
 const batchV1 = "batch/v1"
 
 // KubernetesJobVersions are the apiVersions of the three dialects of the KubernetesJob kind.
@@ -124,7 +127,8 @@ func (d *Document) meant() (event.Finding, bool) {
 }
 
 // Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob.
-// Without exactly one it is nil, and the findings list what is there.
+// Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is said about a
+// workload that is not there.
 func (s *Set) Workload() (*Document, []event.Finding) {
 	var workloads []*Document
 	var findings []event.Finding
@@ -140,6 +144,8 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 		return nil, findings
 	case len(workloads) == 1:
 		return workloads[0], nil
+	case len(workloads) == 0 && s.incomplete:
+		return nil, nil
 	case len(s.Documents) == 0:
 		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob"}}
 	case len(workloads) == 0:

@@ -35,6 +35,7 @@ const (
 	floatTag = "!!float"
 	strTag   = "!!str"
 	mergeTag = "!!merge"
+	wrongTag = "!wrong" // a scalar that has its finding already
 )
 
 // parse turns a file into its documents.
@@ -180,7 +181,7 @@ func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Doc
 	d := &Document{File: name, substituted: map[*yaml.Node]string{}}
 	c := cleaner{reader: r, document: d, substitute: substitute, sizes: map[*yaml.Node]size{}, aliases: maxAliases}
 	d.node = c.clean(node)
-	if c.fatal {
+	if c.fatal || c.unset {
 		return nil
 	}
 	return r.objects(d, 0)
@@ -204,7 +205,7 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 		switch {
 		case found && n.Tag == strTag && (n.Value != "" || !f.must):
 			*f.into = n.Value
-		case !f.must:
+		case !f.must, found && n.Tag == wrongTag:
 		case !found || n.Tag == nullTag || n.Tag == strTag:
 			return fail(f.path, "is required: every document says its apiVersion and kind", didYouMean(Closest(f.path, d.keys())))
 		default:
@@ -238,6 +239,7 @@ type cleaner struct {
 	aliases    int                 // what is left of maxAliases
 	problems   int
 	fatal      bool // the tree cannot be used
+	unset      bool // a variable is not set: what the tree says about its field would be beside the point
 }
 
 func (c *cleaner) problem(n *yaml.Node, message, suggestion string) {
@@ -306,6 +308,7 @@ func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
 func (c *cleaner) tag(n *yaml.Node, allowed ...string) {
 	if n.Tag != "!" && !slices.Contains(allowed, n.Tag) {
 		c.problem(n, fmt.Sprintf("the tag %s is not supported", clip(n.Tag, 60)), "leave it out")
+		n.Tag = wrongTag
 	}
 }
 
@@ -391,6 +394,7 @@ func (c *cleaner) scalar(n *yaml.Node) {
 			value, set := c.source.LookupEnv(name)
 			if !set {
 				c.problem(n, fmt.Sprintf("the environment variable %s of %s is not set", name, found), "set it, or take it out of substitute")
+				c.unset = true
 			}
 			return value
 		})
@@ -411,11 +415,11 @@ func (c *cleaner) scalar(n *yaml.Node) {
 	var value any
 	if n.Style&yaml.TaggedStyle != 0 && n.Tag != strTag && n.Decode(&value) != nil {
 		c.problem(n, fmt.Sprintf("%q is not %s", n.Value, kindOf(n)), "leave the tag out")
-		n.Tag = strTag
+		n.Tag = wrongTag
 	}
 	if f, ok := scalar(n).(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		c.problem(n, fmt.Sprintf("%s is no number that JSON has", n.Value), "quote it if it is text")
-		n.Tag = strTag
+		n.Tag = wrongTag
 	}
 }
 

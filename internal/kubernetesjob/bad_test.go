@@ -1,0 +1,87 @@
+package kubernetesjob
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+)
+
+var update = flag.Bool("update", false, "write the golden files and the schema anew")
+
+// golden compares got with the file, or writes it.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v (go test -update makes it)", err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got):\n%s", file, diff)
+	}
+}
+
+// check does what validate does with the layers below render.
+func check(source manifest.Source) []event.Finding {
+	set, findings := manifest.Load(source)
+	doc, more := set.Workload()
+	findings = append(findings, more...)
+	switch {
+	case doc == nil:
+	case Is(doc.APIVersion, doc.Kind):
+		_, more = Parse(doc, set)
+		findings = append(findings, more...)
+	case doc.Kind == "Job":
+		findings = append(findings, doc.Decode(&batchv1.Job{})...)
+	default:
+		findings = append(findings, doc.Decode(&batchv1.CronJob{})...)
+	}
+	return findings
+}
+
+// TestBadManifests compares what is said about each bad manifest with the golden file beside it: place, path, what is
+// allowed, suggestion. A first line "# substitute: NAME" names variables; none of them is set.
+func TestBadManifests(t *testing.T) {
+	const dir = "../../testdata/bad"
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(files) < 40 {
+		t.Fatalf("%d bad manifests, want 40 at least (%v)", len(files), err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		t.Run(name, func(t *testing.T) {
+			source := manifest.Source{Paths: []string{name}, Dir: dir, LookupEnv: func(string) (string, bool) { return "", false }}
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _, _ := bytes.Cut(text, []byte("\n"))
+			if names, ok := strings.CutPrefix(string(first), "# substitute: "); ok {
+				source.Substitute = strings.Fields(names)
+			}
+			findings := check(source)
+			if !event.HasErrors(findings) {
+				t.Error("nothing is wrong with it")
+			}
+			var got strings.Builder
+			for _, f := range findings {
+				got.WriteString(string(f.Level) + ": " + f.String() + "\n")
+			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
+		})
+	}
+}
