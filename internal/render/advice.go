@@ -84,12 +84,12 @@ func credential(e corev1.EnvVar) string {
 	}
 	if u, err := url.Parse(e.Value); err == nil && u.User != nil && u.Host != "" {
 		if password, _ := u.User.Password(); password != "" && !variableReference.MatchString(password) {
-			return "its value is a URL with a password"
+			return "the password in its URL"
 		}
 	}
 	// A path or another variable's value is none.
 	if credentialName.MatchString(e.Name) && !strings.HasPrefix(e.Value, "/") && !variableReference.MatchString(e.Value) {
-		return "so its name says"
+		return "its name"
 	}
 	return ""
 }
@@ -104,7 +104,7 @@ func (r *renderer) advice(w *workload) []problem {
 	switch ttl := spec.TTLSecondsAfterFinished; {
 	case ttl == nil && r.options.Cleanup == "never":
 		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays for ever").suggestion = "set ttlSecondsAfterFinished"
-	case ttl != nil && *ttl < shortTTL:
+	case ttl != nil && *ttl >= 0 && *ttl < shortTTL:
 		c.add(event.Warning, at.Child("ttlSecondsAfterFinished"), "after %d s the Job is deleted with its pods, perhaps before their last lines were read", *ttl).suggestion =
 			fmt.Sprintf("allow %d s at least", shortTTL)
 	}

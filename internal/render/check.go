@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -56,14 +57,15 @@ func (c *checker) missing(at *field.Path, format string, args ...any) {
 // says adds what one of the Is… functions of apimachinery has to say about value.
 func (c *checker) says(at *field.Path, value any, messages []string) {
 	for _, m := range messages {
-		c.invalid(at, "%q %s", fmt.Sprint(value), m)
+		c.invalid(at, "%q is invalid: %s", fmt.Sprint(value), plain(m))
 	}
 }
 
-// list adds what one of the Validate… functions of apimachinery found.
+// list adds what one of the Validate… functions of apimachinery found; they go through maps in any order.
 func (c *checker) list(errs field.ErrorList) {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
 	for _, e := range errs {
-		c.problems = append(c.problems, problem{level: event.Error, path: e.Field, message: lower(e.ErrorBody()), missing: e.Type == field.ErrorTypeRequired})
+		c.problems = append(c.problems, problem{level: event.Error, path: e.Field, message: plain(e.ErrorBody()), missing: e.Type == field.ErrorTypeRequired})
 	}
 }
 
@@ -620,7 +622,7 @@ func (c *checker) image(image string, at *field.Path) {
 func (c *checker) env(e corev1.EnvVar, at *field.Path) {
 	c.name(at.Child("name"), e.Name, validation.IsRelaxedEnvVarName)
 	if why := credential(e); why != "" {
-		c.add(event.Warning, at, "%s looks like a credential in plain text: %s", e.Name, why).suggestion = "keep it in a Secret, or give it as secret-env"
+		c.add(event.Warning, at, "%s looks like a credential in plain text, by %s", e.Name, why).suggestion = "keep it in a Secret, or give it as secret-env"
 	}
 	from := e.ValueFrom
 	if from == nil {
@@ -834,8 +836,11 @@ func (c *checker) portOrName(port intstr.IntOrString, at *field.Path) {
 	c.says(at, port.IntVal, validation.IsValidPortNum(port.IntValue()))
 }
 
-// lower starts a message of the API server like ours.
-func lower(message string) string {
+var expression = regexp.MustCompile(`,? regex used for validation is '[^']*'`)
+
+// plain writes a message of apimachinery as ours are: no capital at its start, and examples instead of the regular expression.
+func plain(message string) string {
+	message = strings.ReplaceAll(expression.ReplaceAllString(message, ""), ",  or ", " or ")
 	if message == "" {
 		return message
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -37,11 +38,19 @@ func clusterScoped(kind string) bool {
 	return false
 }
 
+// platform are the API groups of the resources that a KubernetesJob's valueFrom refers to: KubernetesPostgres, AwsRdsCluster, …
+// They are deployed by the platform; to a cluster their kinds are unknown.
+var platform = regexp.MustCompile(`^[a-z0-9-]+\.(project-planton\.org|openmcf\.org|planton\.dev)/`)
+
 // helpers are the file's other documents in the order in which they are applied. They go into the namespace that they name,
 // else into the Job's; when an option moves the Job to another namespace, those that stood in the Job's old one move with it.
 func (r *renderer) helpers(s *manifest.Set, w *workload) []*unstructured.Unstructured {
 	var all []*unstructured.Unstructured
 	for _, doc := range s.Helpers() {
+		if platform.MatchString(doc.APIVersion) {
+			r.add(doc.Finding(event.Info, "kind", fmt.Sprintf("%s %s is read for references and not applied: no cluster has this kind", doc.Kind, doc.Name), ""))
+			continue
+		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
 		r.checkHelper(doc)
 		if w != nil {
@@ -75,12 +84,12 @@ func (r *renderer) checkHelper(doc *manifest.Document) {
 		finding("metadata", "name is required: %s is applied, and only what has a name can be (generateName cannot)", doc.Kind)
 	case doc.Kind != "Role" && doc.Kind != "RoleBinding" && doc.Kind != "ClusterRole" && doc.Kind != "ClusterRoleBinding": // they may have colons
 		for _, m := range validation.IsDNS1123Subdomain(doc.Name) {
-			finding("metadata.name", "%q %s", doc.Name, m)
+			finding("metadata.name", "%q is invalid: %s", doc.Name, plain(m))
 		}
 	}
 	if doc.Namespace != "" {
 		for _, m := range validation.IsDNS1123Label(doc.Namespace) {
-			finding("metadata.namespace", "%q %s", doc.Namespace, m)
+			finding("metadata.namespace", "%q is invalid: %s", doc.Namespace, plain(m))
 		}
 	}
 	gv, err := schema.ParseGroupVersion(doc.APIVersion)

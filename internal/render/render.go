@@ -121,7 +121,8 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	p.Secrets = slices.Compact(r.secrets)
 	for _, f := range r.findings {
 		if f.Level == event.Info {
-			p.notes = append(p.notes, f.String())
+			// Without file and line: one job written in several dialects makes the same bytes.
+			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}
 	}
 	p.InNamespace(w.job.Namespace)
