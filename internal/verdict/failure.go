@@ -61,7 +61,10 @@ func (w *view) backoffFailure() *event.Cause {
 	}
 	_, failed := w.counts()
 	attempts := 0
-	all := w.failures()
+	all, consequences := w.failures()
+	if len(all) == 0 {
+		all = consequences
+	}
 	for _, f := range all {
 		attempts += f.attempts
 	}
@@ -135,7 +138,7 @@ func (w *view) indexFailure(reason event.Reason) *event.Cause {
 	if limit := w.job.Spec.MaxFailedIndexes; limit != nil && reason == event.MaxFailedIndexesExceeded {
 		cause.Message += fmt.Sprintf(", more than maxFailedIndexes allows (%d)", *limit)
 	}
-	if all := w.failures(); len(all) > 0 {
+	if all, _ := w.failures(); len(all) > 0 {
 		f := all[0]
 		w.incomplete = false
 		cause.Object, cause.Container, cause.ExitCode, cause.Hint = f.Object, f.Container, f.ExitCode, f.Hint
@@ -231,32 +234,34 @@ func (w *view) rule(index string) string {
 }
 
 // failures are those of all pods, the oldest first. What became of pods that were deleted because the Job had failed already
-// is left out, unless there is nothing else: a container that is restarted in place fails in a pod that is then deleted.
-func (w *view) failures() []*failure {
-	var all, consequences []*failure
+// stands apart: mostly it is only a consequence, but a container that is restarted in place fails in a pod that is then
+// deleted, perhaps within the same second.
+func (w *view) failures() (own, consequences []*failure) {
+	var ended time.Time
+	if c := w.failed(); c != nil {
+		ended = c.LastTransitionTime.Time
+	}
 	for _, p := range w.Pods {
 		f := w.podFailure(p)
 		if f == nil {
 			continue
 		}
-		deleted, c := deletedAt(p), w.failed()
-		if c != nil && !deleted.IsZero() && !deleted.Before(c.LastTransitionTime.Time) && !f.at.Before(deleted) {
-			consequences = append(consequences, f)
+		deleted := deletedAt(p)
+		if ended.IsZero() || deleted.IsZero() || deleted.Before(ended) || f.at.Before(deleted) {
+			own = append(own, f)
 		} else {
-			all = append(all, f)
+			consequences = append(consequences, f)
 		}
 	}
-	if len(all) == 0 {
-		all = consequences
-	}
-	slices.SortStableFunc(all, func(a, b *failure) int { return a.at.Compare(b.at) })
-	return all
+	slices.SortStableFunc(own, func(a, b *failure) int { return a.at.Compare(b.at) })
+	slices.SortStableFunc(consequences, func(a, b *failure) int { return a.at.Compare(b.at) })
+	return own, consequences
 }
 
-// lastFailure is nil when no pod has failed.
+// lastFailure is nil when no pod has failed by itself.
 func (w *view) lastFailure() *failure {
-	if all := w.failures(); len(all) > 0 {
-		return all[len(all)-1]
+	if own, _ := w.failures(); len(own) > 0 {
+		return own[len(own)-1]
 	}
 	return nil
 }
@@ -372,7 +377,7 @@ func podDeadline(p *corev1.Pod) string {
 // containerFailure is the failure of the container of p that failed first; sidecars are not work.
 func (w *view) containerFailure(p *corev1.Pod) *failure {
 	var first *failure
-	for _, c := range containers(p) {
+	for c := range containers(p) {
 		if c.kind == event.Sidecar || c.status == nil {
 			continue
 		}

@@ -103,7 +103,7 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 		since = p.Status.StartTime.Time
 	}
 	var ending *problem
-	for _, c := range containers(p) {
+	for c := range containers(p) {
 		if c.status == nil {
 			continue
 		}
@@ -195,7 +195,7 @@ func schedulingHint(p *corev1.Pod, said string) string {
 	for _, h := range []struct{ sign, hint string }{
 		{"untolerated taint", "Add a toleration for the taint (kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints)."},
 		{"taints that the pod didn't tolerate", "Add a toleration for the taint (kubectl get nodes -o custom-columns=NAME:.metadata.name,TAINTS:.spec.taints)."},
-		{"node affinity/selector", "Nodes lack the labels that nodeSelector or nodeAffinity ask for" + selector(p) + ": kubectl get nodes --show-labels"},
+		{"node affinity/selector", "Nodes lack the labels" + selector(p) + " that nodeSelector or nodeAffinity ask for (kubectl get nodes --show-labels)."},
 		{"affinity rules", "Its podAffinity or podAntiAffinity fits no node."},
 		{"topology spread", "Its topologySpreadConstraints fit no node."},
 		{"PersistentVolumeClaims", "Its PersistentVolumeClaim is not bound (kubectl -n " + p.Namespace + " get persistentvolumeclaims)."},
@@ -220,7 +220,7 @@ func selector(p *corev1.Pod) string {
 		pairs = append(pairs, k+"="+v)
 	}
 	slices.Sort(pairs)
-	return " (" + quote(strings.Join(pairs, ", ")) + ")"
+	return " " + quote(strings.Join(pairs, ", "))
 }
 
 // requested sums what the main containers of a pod request of one resource; "" for nothing.

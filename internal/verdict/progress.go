@@ -128,7 +128,7 @@ func (w *view) unended() (n int) {
 func (w *view) warnings(cause *event.Cause) []event.Cause {
 	var all []event.Cause
 	for _, p := range w.Pods {
-		for _, c := range containers(p) {
+		for c := range containers(p) {
 			if c.status == nil {
 				continue
 			}
@@ -150,7 +150,7 @@ func (w *view) warnings(cause *event.Cause) []event.Cause {
 				warning.Message = fmt.Sprintf("a process in %s was killed for lack of memory, although the container exited with code 0%s", who, memoryLimit(c))
 				warning.Hint = "Its work may be incomplete: raise resources.limits.memory, or let the program fail when its child does."
 			}
-			warning.Message = clean(warning.Message, maxMessage)
+			warning.Message, warning.Hint = clean(warning.Message, maxMessage), clean(warning.Hint, maxMessage)
 			all = append(all, warning)
 		}
 	}

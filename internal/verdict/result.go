@@ -87,7 +87,7 @@ func (w *view) podResult(p *corev1.Pod) event.PodResult {
 		r.StartedAt = &p.Status.StartTime.Time
 	}
 	var end time.Time
-	for _, c := range containers(p) {
+	for c := range containers(p) {
 		if c.status == nil {
 			continue
 		}

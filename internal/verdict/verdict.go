@@ -109,6 +109,10 @@ func Decide(s State) Verdict {
 	v.Warnings = w.warnings(v.Cause)
 	v.Progress = w.progress()
 	v.Notices = w.notices(v)
+	for i := range v.Notices {
+		n := &v.Notices[i]
+		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
+	}
 	return v
 }
 

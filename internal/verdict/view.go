@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -59,7 +60,10 @@ func look(s State) *view {
 
 	w.podEvents = map[types.UID][]*corev1.Event{}
 	for _, p := range w.Pods {
-		if main, _ := running(p); !main && !ended(p) {
+		if ended(p) {
+			continue
+		}
+		if main, _ := running(p); !main {
 			w.podEvents[p.UID] = nil
 		}
 	}
@@ -172,7 +176,7 @@ func (w *view) started() bool {
 		if ended(p) {
 			return true
 		}
-		for _, c := range containers(p) {
+		for c := range containers(p) {
 			if s := c.status; s != nil && (s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil) {
 				return true
 			}
@@ -201,21 +205,25 @@ func (c container) String() string {
 }
 
 // containers are the pod's containers in the order in which they start.
-func containers(p *corev1.Pod) []container {
-	all := make([]container, 0, len(p.Spec.InitContainers)+len(p.Spec.Containers))
-	for i := range p.Spec.InitContainers {
-		spec := &p.Spec.InitContainers[i]
-		kind := event.Init
-		if spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways {
-			kind = event.Sidecar
+func containers(p *corev1.Pod) iter.Seq[container] {
+	return func(yield func(container) bool) {
+		for i := range p.Spec.InitContainers {
+			spec := &p.Spec.InitContainers[i]
+			kind := event.Init
+			if spec.RestartPolicy != nil && *spec.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+				kind = event.Sidecar
+			}
+			if !yield(container{kind, spec, status(p.Status.InitContainerStatuses, spec.Name)}) {
+				return
+			}
 		}
-		all = append(all, container{kind, spec, status(p.Status.InitContainerStatuses, spec.Name)})
+		for i := range p.Spec.Containers {
+			spec := &p.Spec.Containers[i]
+			if !yield(container{event.Main, spec, status(p.Status.ContainerStatuses, spec.Name)}) {
+				return
+			}
+		}
 	}
-	for i := range p.Spec.Containers {
-		spec := &p.Spec.Containers[i]
-		all = append(all, container{event.Main, spec, status(p.Status.ContainerStatuses, spec.Name)})
-	}
-	return all
 }
 
 func status(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
@@ -229,7 +237,7 @@ func status(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
 
 // running tells whether a main container and whether an init container (no sidecar) is at work.
 func running(p *corev1.Pod) (main, init bool) {
-	for _, c := range containers(p) {
+	for c := range containers(p) {
 		if c.status != nil && c.status.State.Running != nil {
 			main = main || c.kind == event.Main
 			init = init || c.kind == event.Init
