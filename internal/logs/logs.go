@@ -132,24 +132,26 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 	}
 	base.Container = s.Name
 	key := containerKey{types.UID(base.PodUID), s.Name}
-	restart := int(s.RestartCount)
 	var current, previous string
+	var now state
 	switch {
-	case s.State.Running != nil && s.ContainerID != "":
-		current = s.ContainerID
-		f.update(key, base, current, restart, state{restarts: policy != corev1.RestartPolicyNever, gone: gone})
+	case s.State.Running != nil:
+		current, now = s.ContainerID, state{restarts: policy != corev1.RestartPolicyNever, gone: gone}
 	case s.State.Terminated != nil && ran(s.State.Terminated):
-		current = s.State.Terminated.ContainerID
-		f.update(key, base, current, restart, ended(s.State.Terminated, policy, gone))
+		current, now = s.State.Terminated.ContainerID, ended(s.State.Terminated, policy, gone)
 	}
 	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != current {
 		previous = t.ContainerID
+		restart := int(s.RestartCount)
 		if current != "" {
 			restart--
 		}
 		was := ended(t, policy, gone)
 		was.previous = true
 		f.update(key, base, previous, max(restart, 0), was)
+	}
+	if current != "" {
+		f.update(key, base, current, int(s.RestartCount), now)
 	}
 	if current == "" && previous == "" {
 		if gone {
@@ -186,6 +188,9 @@ func (f *Follower) update(key containerKey, stream event.Stream, id string, rest
 	}
 	stream.ContainerID, stream.Restart = id, restart
 	r := newRun(f, &stream, now)
+	if runs := f.known[key]; len(runs) > 0 {
+		r.before = runs[len(runs)-1]
+	}
 	f.known[key] = append(f.known[key], r)
 	f.waiting = append(f.waiting, r)
 	f.pending++
@@ -200,7 +205,7 @@ func (f *Follower) set(r *run, change func(*state)) {
 	}
 }
 
-// admit gives free places to waiting runs, in order. An eighth of the places is for runs that have ended: those that run may
+// admit gives free places to waiting runs, in order, each after the run before it in the same container. An eighth of the places is for runs that have ended: those that run may
 // do so for ever, and must not keep the others from being read while their pods exist.
 func (f *Follower) admit() {
 	if f.forbidden {
@@ -209,7 +214,7 @@ func (f *Follower) admit() {
 	}
 	f.waiting = slices.DeleteFunc(f.waiting, func(r *run) bool {
 		follows := !r.now.ended && !r.now.gone && !f.draining
-		if f.closed || f.reading == f.Streams || follows && f.following >= f.Streams-f.Streams/8 {
+		if f.closed || f.reading == f.Streams || r.before != nil && !r.before.done || follows && f.following >= f.Streams-f.Streams/8 {
 			return false
 		}
 		f.reading++

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -359,11 +358,9 @@ func TestRestarts(t *testing.T) {
 		f.Drain(time.Minute)
 		<-s.done
 		f.Close()
-		got := strings.Split(strings.TrimSpace(s.text()), "\n")
-		slices.Sort(got)
-		want := []string{`drained`, `p/main/0 "first"`, `p/main/1 "second"`, `p/main/2 "third"`, `p/main/3 "fourth"`}
-		if !slices.Equal(got, want) {
-			t.Errorf("got %q\nwant %q", got, want)
+		want := "p/main/0 \"first\"\np/main/1 \"second\"\np/main/2 \"third\"\np/main/3 \"fourth\"\ndrained\n"
+		if got := s.text(); got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
 		}
 	})
 }

@@ -73,6 +73,7 @@ type run struct {
 	f       *Follower
 	stream  *event.Stream
 	number  int           // in order of appearance, from 1
+	before  *run          // of the same container, nil for the first
 	changed chan struct{} // has an element when the state has changed or draining has begun
 
 	// Guarded by f.mu.
