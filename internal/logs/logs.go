@@ -14,7 +14,9 @@
 package logs
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -134,13 +136,13 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 	key := containerKey{types.UID(base.PodUID), s.Name}
 	var current, previous string
 	var now state
-	switch {
+	switch t := s.State.Terminated; {
 	case s.State.Running != nil:
-		current, now = s.ContainerID, state{restarts: policy != corev1.RestartPolicyNever, gone: gone}
-	case s.State.Terminated != nil && ran(s.State.Terminated):
-		current, now = s.State.Terminated.ContainerID, ended(s.State.Terminated, policy, gone)
+		current, now = cmp.Or(s.ContainerID, nameless(s)), state{restarts: policy != corev1.RestartPolicyNever, gone: gone}
+	case t != nil && ran(t):
+		current, now = cmp.Or(t.ContainerID, s.ContainerID, nameless(s)), ended(t, policy, gone)
 	}
-	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != current {
+	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != "" && t.ContainerID != current {
 		previous = t.ContainerID
 		restart := int(s.RestartCount)
 		if current != "" {
@@ -154,10 +156,11 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		f.update(key, base, current, int(s.RestartCount), now)
 	}
 	if current == "" && previous == "" {
-		if gone {
-			for _, r := range f.known[key] {
-				f.set(r, func(s *state) { s.gone = true })
-			}
+		for _, r := range f.known[key] {
+			f.set(r, func(was *state) {
+				was.ended = was.ended || s.State.Terminated != nil // its id is unknown after the node was started anew
+				was.gone = was.gone || gone
+			})
 		}
 		return
 	}
@@ -168,10 +171,14 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 	}
 }
 
-// ran tells whether a terminated container has run: the kubelet reports the others with an empty id or a start in 1970.
+// ran tells whether a terminated container has run. The kubelet reports a container that it could not start with a start in
+// 1970, and one of which it knows nothing (ContainerStatusUnknown) without start and without id.
 func ran(t *corev1.ContainerStateTerminated) bool {
-	return t.ContainerID != "" && (t.StartedAt.IsZero() || t.StartedAt.Unix() > 0) && t.Reason != "StartError"
+	return t.Reason != "StartError" && (t.StartedAt.Unix() > 0 || t.StartedAt.IsZero() && t.ContainerID != "")
 }
+
+// nameless stands for the id of a container run that has none: kwok's do not.
+func nameless(s corev1.ContainerStatus) string { return fmt.Sprintf("%s#%d", s.Name, s.RestartCount) }
 
 func ended(t *corev1.ContainerStateTerminated, policy corev1.RestartPolicy, gone bool) state {
 	restarts := policy == corev1.RestartPolicyAlways || policy == corev1.RestartPolicyOnFailure && t.ExitCode != 0

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
+
+var seeds = flag.Uint64("seeds", 3, "random runs of each kind of TestEveryLineOnce")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -165,11 +168,12 @@ func TestEveryLineOnce(t *testing.T) {
 		"rotation and cuts":   {rotate: true, faults: 0.97},
 		"everything":          {rotate: true, faults: 0.97, disorder: true},
 		"clock set backwards": {clockSteps: true, noMissing: true},
+		"clock set and cuts":  {clockSteps: true, faults: 0.5, noMissing: true},
 	}
 	for title, tt := range tests {
 		t.Run(title, func(t *testing.T) {
 			var missing, gaps, requests, lines int
-			for seed := range uint64(8) {
+			for seed := range *seeds {
 				synctest.Test(t, func(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, 1))
 					k, log, s := newKubelet(), newContainerLog(), newSink()

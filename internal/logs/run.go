@@ -24,9 +24,10 @@ const (
 	settle = 500 * time.Millisecond
 	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end.
 	linger = 3 * notice
-	// stall is the silence after which a stream is suspected to sit at the end of a file that was rotated away. It is less
-	// than the shortest time between two rotations (3 s, containerLogMonitorInterval): after the second one lines are lost.
-	stall = 1500 * time.Millisecond
+	// stall is the silence after which a stream is suspected to sit at the end of a file that was rotated away. It is much
+	// less than the shortest time between two rotations (3 s, containerLogMonitorInterval), as lines are lost after the
+	// second one, and the stream may have come to the end of the old file late.
+	stall = 500 * time.Millisecond
 	// idle is the silence after which any stream is checked once, for what neither end has noticed; each further check
 	// takes four times as long, so that their number does not grow with the time.
 	idle = time.Minute

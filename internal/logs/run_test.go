@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -221,7 +222,7 @@ func TestRun(t *testing.T) {
 			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
 		},
 		"a file lost while the kubelet's follower was behind": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
+			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
 			replies: []reply{
 				{want: "follow", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 600) + line(9, 0, "z"), hold: true},
 				{want: "read 05", text: line(9, 0, "z")},
@@ -256,7 +257,7 @@ func TestRun(t *testing.T) {
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
 		},
 		"a line in pieces, cut": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
+			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
 			replies: []reply{
 				{want: "follow", text: line(5, 500, strings.Repeat("x", maxLine+100))[:maxLine+120], end: io.ErrUnexpectedEOF},
 				{want: "follow 05", text: line(5, 500, strings.Repeat("x", maxLine+100)), hold: true},
@@ -401,6 +402,47 @@ func TestContainersAndKinds(t *testing.T) {
 			t.Error(d, s.text())
 		}
 	})
+}
+
+// kwok's containers have no ids.
+func TestContainersWithoutID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		script, s := &script{t: t, replies: []reply{
+			{want: "follow", text: line(5, 500, "a"), hold: true},
+			{want: "read 05", text: line(5, 500, "a") + line(5, 600, "b")},
+		}}, newSink()
+		f := New(t.Context(), Options{Open: script.Open, Out: s.out})
+		f.Observe(pod("p", running("")), false)
+		synctest.Wait()
+		f.Observe(pod("p", terminated("")), false)
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		script.done()
+		if got, want := s.text(), "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n"; got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
+		}
+	})
+}
+
+// BenchmarkFollow measures a line's way from an open stream to whoever receives.
+func BenchmarkFollow(b *testing.B) {
+	const lines = 100_000
+	answer := answerOf(lines)
+	b.SetBytes(int64(len(answer)))
+	b.ReportAllocs()
+	for b.Loop() {
+		out := make(chan event.Event)
+		f := New(b.Context(), Options{Out: out, Open: func(ctx context.Context, _, _ string, _ *corev1.PodLogOptions) (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(bytes.NewReader(answer), ctxReader{ctx})), nil
+		}})
+		f.Observe(pod("p", running("id")), false)
+		for n := 0; n < lines; {
+			n += len((<-out).(event.Lines).Lines)
+		}
+		f.Close()
+	}
+	b.ReportMetric(float64(lines)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
 }
 
 func TestNumbering(t *testing.T) {
