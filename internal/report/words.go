@@ -56,9 +56,6 @@ func Say(e event.Event) (Message, bool) {
 
 func started(e event.Started) string {
 	text := "following " + e.Job.String()
-	if e.Attached {
-		text += ", which was there before"
-	}
 	switch {
 	case e.Context != "":
 		text += fmt.Sprintf(" on %s (%s)", e.Context, e.Cluster)
@@ -67,6 +64,9 @@ func started(e event.Started) string {
 	}
 	if e.Pods > 1 {
 		text += fmt.Sprintf(", %d pods", e.Pods)
+	}
+	if e.Attached {
+		text += "; it was there before"
 	}
 	return text
 }

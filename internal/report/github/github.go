@@ -167,7 +167,8 @@ func (r *Reporter) lines(e event.Lines) {
 }
 
 // disarm takes "##[" apart, which the runner and the log's viewer read as a command wherever it stands, and Azure's
-// "##vso[". A space, and nothing invisible: the runner compares by the rules of a culture, which skip what cannot be seen.
+// "##vso[". It adds a space, and nothing invisible: the runner compares by the rules of a culture, which skip what cannot be
+// seen.
 func disarm(text string) string {
 	if !strings.Contains(text, "##") {
 		return text
@@ -274,7 +275,6 @@ func (r *Reporter) finished(f event.Finished) {
 	}
 	if len(f.Tail) > 0 && !r.streamed {
 		r.line("·", "last lines of the container that decided:")
-		r.stop()
 		for _, line := range f.Tail {
 			r.line("│", line)
 		}

@@ -73,14 +73,9 @@ func (r *runner) parseV2(line string) (command, bool) {
 	return r.command(info, data, ",", strings.NewReplacer("%0D", "\r", "%0A", "\n", "%25", "%"), strings.NewReplacer("%0D", "\r", "%0A", "\n", "%3A", ":", "%2C", ",", "%25", "%"))
 }
 
-// parse reads "…##[name key=value;key=value]data".
+// parse reads "…##[name key=value;key=value]data". It looks for the prefix by culture too, but goes on three characters
+// behind its start: with anything invisible in between, what it takes for the name begins with a bracket, and is unknown.
 func (r *runner) parse(line string) (command, bool) {
-	line = strings.Map(func(c rune) rune {
-		if unicode.IsControl(c) || unicode.Is(unicode.Cf, c) {
-			return -1
-		}
-		return c
-	}, line)
 	_, rest, ok := strings.Cut(line, "##[")
 	if !ok {
 		return command{}, false

@@ -1,0 +1,505 @@
+package github
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	job    = event.Ref{Kind: "Job", Namespace: "batch-jobs", Name: "data-migration"}
+	at     = time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC)
+	code   = int32(3)
+	stream = &event.Stream{Namespace: job.Namespace, Pod: "data-migration-x7k2p", Container: "migrate", Kind: event.Main, Index: -1, Attempt: 1}
+	begun  = event.Started{Job: job, UID: "0b1c", Cluster: "https://10.0.0.1:6443", Context: "kind-dev", Pods: 1, Containers: 1}
+)
+
+func line(texts ...string) event.Lines {
+	e := event.Lines{Stream: stream}
+	for _, t := range texts {
+		e.Lines = append(e.Lines, event.Line{At: at, Text: t})
+	}
+	return e
+}
+
+// step is one step of a workflow: the environment and the files that a runner gives it, and the log.
+type step struct {
+	*Reporter
+	log bytes.Buffer
+	env map[string]string
+}
+
+func newStep(t *testing.T, o Options) *step {
+	t.Helper()
+	dir := t.TempDir()
+	s := &step{env: map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": "/github/workspace",
+		"GITHUB_OUTPUT": filepath.Join(dir, "output"), "GITHUB_STEP_SUMMARY": filepath.Join(dir, "summary"),
+	}}
+	s.Reporter = New(&s.log, func(name string) string { return s.env[name] }, o)
+	return s
+}
+
+func (s *step) tell(t *testing.T, events ...event.Event) {
+	t.Helper()
+	for _, e := range events {
+		if err := s.Event(e); err != nil {
+			t.Fatalf("%T: %v", e, err)
+		}
+	}
+}
+
+func (s *step) file(t *testing.T, variable string) string {
+	t.Helper()
+	content, err := os.ReadFile(s.env[variable])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
+func (s *step) outputs(t *testing.T) map[string]string {
+	t.Helper()
+	got, err := values(s.file(t, "GITHUB_OUTPUT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func (s *step) play() *runner {
+	var r runner
+	r.play(s.log.String())
+	return &r
+}
+
+func succeeded() []event.Event {
+	return []event.Event{
+		event.Object{Object: event.Ref{Kind: "Namespace", Name: "batch-jobs"}, Action: "created", Detail: "it stays"},
+		event.Object{Object: job, Action: "created"},
+		begun,
+		event.Attempt{Pod: stream.Pod, Index: -1, Number: 1, Message: "container migrate runs"},
+		line("1/u create_users (12ms)", "\x1b[32mok\x1b[0m", "\x1b[2J 10%\r 100%\r"),
+		event.Notice{Level: event.Info, Message: "the API server does not answer"},
+		event.Notice{Level: event.Warning, Message: "a pod waits", Hint: "Look at it."},
+		line("2/u create_orders"),
+		event.Notice{Level: event.Debug, Message: "not for everybody"},
+		event.Object{Object: job, Action: "deleted"},
+		event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c", Attempts: 1, Succeeded: 1, StartedAt: at, CompletedAt: at.Add(4200 * time.Millisecond),
+			Duration: 4200 * time.Millisecond, Pods: []event.PodResult{{Name: stream.Pod, Phase: "Succeeded"}}, Tail: []string{"2/u create_orders"}},
+	}
+}
+
+func failed() []event.Event {
+	index, other := 3, 4
+	end := at.Add(3 * time.Second)
+	return []event.Event{
+		event.Finding{Level: event.Warning, File: "/github/workspace/k8s/job.yaml", Line: 12, Column: 7, Path: "spec.image", Message: "the tag latest moves"},
+		event.Finding{Level: event.Warning, File: "<stdin>", Line: 1, Column: 1, Message: "no file"},
+		begun,
+		event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Attempts: 2, Succeeded: 1, Failed: 1, FailedIndexes: "3",
+			Cause: &event.Cause{Reason: event.FailedIndexes, Object: job, Container: "migrate", ExitCode: &code,
+				Message: "container \"migrate\" of pod data-migration-3-x7k2p exited with code 3", Hint: "Give it the right to:\nrules:\n- verbs: [\"get\"]"},
+			Pods: []event.PodResult{{Name: "data-migration-4-aaaaa", Index: &other, Phase: "Succeeded", Node: "node-1", StartedAt: &at, EndedAt: &end},
+				{Name: "data-migration-3-x7k2p", Index: &index, Phase: "Failed", Reason: "Error", ExitCode: &code}},
+			Tail:     []string{"panic: \x1b[31mno database", "```", "exit"},
+			Warnings: []event.Cause{{Reason: event.OOMKilled, Message: "container proxy was OOM-killed", Hint: "Raise its limit."}}},
+	}
+}
+
+func TestGolden(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		events  []event.Event
+		options Options
+	}{
+		{"succeeded", succeeded(), Options{Summary: true, Timestamps: true}},
+		{"failed", failed(), Options{Summary: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStep(t, c.options)
+			drawn := 0
+			s.draw = func() string { drawn++; return fmt.Sprintf("RANDOM%d", drawn) }
+			f := report.New(s)
+			f.AddSecrets("hunter2!")
+			for _, e := range c.events {
+				if err := f.Event(e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden(t, c.name+".log", strings.ReplaceAll(s.log.String(), "\x1b", "ESC"))
+			golden(t, c.name+".output", s.file(t, "GITHUB_OUTPUT"))
+			golden(t, c.name+".md", s.file(t, "GITHUB_STEP_SUMMARY"))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := "testdata/" + name
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// attacks are lines of a container that would be obeyed if they were printed as they are.
+var attacks = []string{
+	"::error::fake",
+	"  \t::warning::fake",
+	"\u00a0::error::fake",
+	"\u200b::error::fake",
+	"\x00::error::fake",
+	"\x1b[0m::error::fake",
+	"progress\r::error::fake",
+	"progress\r\n::add-mask::e",
+	"x##[error]fake",
+	"x##\u200b[error]fake",
+	"##[group]fake",
+	"##[add-mask]e",
+	"##vso[task.setvariable variable=x]y",
+	"::set-env name=a::b",
+	"::set-output name=status::succeeded",
+	"::add-mask::e",
+	"::add-path::/tmp",
+	"::add-matcher::/tmp/x.json",
+	"::stop-commands::x",
+	"::stop-commands::",
+	"::x::",
+	"::endgroup::",
+	"::ABCDEFGHIJKLMNOPQRSTUVWXYZ::",
+	"::::",
+	"::GROUP::fake",
+	"::debug::fake",
+}
+
+// Whatever a container writes, and whatever the cluster quotes in messages, the runner obeys our commands and no other.
+func TestNothingHostileIsObeyed(t *testing.T) {
+	for _, options := range []Options{{}, {Timestamps: true}} {
+		s := newStep(t, options)
+		s.env["RUNNER_DEBUG"] = "1"
+		if err := s.AddMasks([]string{"::error::fake", "100%\x0a25"}); err != nil {
+			t.Fatal(err)
+		}
+		s.tell(t, begun)
+		var all string
+		for _, a := range attacks {
+			all += a + "\n"
+			s.tell(t, line(a), line("x", a, a+"\n"+a),
+				event.Attempt{Pod: "p", Index: -1, Message: a}, event.Attempt{Pod: "p", Index: -1, Message: "x\n" + a + "\r" + a},
+				event.Object{Object: event.Ref{Kind: a, Name: a}, Action: "kept", Detail: a},
+				event.Progress{Note: a, Waiting: []event.Waiting{{Pods: 1, For: a}}},
+				event.Gap{Stream: stream, Why: a},
+				event.Finding{Level: event.Warning, File: a, Line: 1, Column: 1, Path: a, Message: a, Suggestion: a},
+				event.Finding{Level: event.Error, File: "a,line=7::x", Line: 1, Column: 1, Message: a},
+				event.Notice{Level: event.Debug, Message: a}, event.Notice{Level: event.Info, Message: a, Hint: a}, event.Notice{Level: event.Error, Message: a, Hint: a})
+		}
+		s.tell(t, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Tail: attacks,
+			Cause:    &event.Cause{Reason: event.Reason(attacks[0]), Message: all, Hint: all},
+			Warnings: []event.Cause{{Message: all, Hint: all}}})
+
+		r := s.play()
+		if r.token != "" {
+			t.Error("commands stay stopped at the end")
+		}
+		kinds := map[string]int{}
+		for _, c := range r.obeyed {
+			kinds[c.Name]++
+			for p := range c.Properties {
+				if !slices.Contains([]string{"file", "line", "col", "title"}, p) {
+					t.Errorf("property %q of %v is none of ours", p, c)
+				}
+			}
+			if c.Properties["line"] == "7" {
+				t.Errorf("%v: a file name set the line", c)
+			}
+		}
+		want := map[string]int{"add-mask": 2, "warning": maxAnnotations, "error": maxAnnotations, "debug": len(attacks), "group": 1, "endgroup": 1}
+		if diff := cmp.Diff(want, kinds); diff != "" {
+			t.Errorf("obeyed commands (-want +got):\n%s", diff)
+		}
+		if masks := r.all("add-mask"); masks[0].Data != "::error::fake" || masks[1].Data != "100%\n25" {
+			t.Errorf("masks %q are not the ones that were given", masks)
+		}
+		if strings.Contains(s.log.String(), "##[") || strings.Contains(s.log.String(), "##vso[") {
+			t.Error("the log still holds ##[ or ##vso[, which its viewer reads")
+		}
+		for _, want := range []string{"x## [error]fake", "::error::fake", "::stop-commands::x", "::x::"} {
+			if !slices.ContainsFunc(r.shown, func(l string) bool { return strings.HasSuffix(l, want) }) {
+				t.Errorf("the line %q is not shown", want)
+			}
+		}
+	}
+}
+
+// A container that saw an earlier token cannot use it again: each stop has its own.
+func TestTokensAreFresh(t *testing.T) {
+	s := newStep(t, Options{})
+	s.tell(t, begun, line("a"), event.Notice{Level: event.Warning, Message: "w"})
+	first := token(t, s.log.String())
+	s.log.Reset()
+	s.tell(t, line("::"+first+"::", "::error::fake"), event.Notice{Level: event.Warning, Message: "w2"})
+	if second := token(t, s.log.String()); second == first || len(second) < 26 {
+		t.Errorf("tokens %q and %q: want two, of 130 bits each", first, second)
+	}
+	if r := s.play(); len(r.all("error")) != 0 || len(r.all("warning")) != 1 {
+		t.Errorf("obeyed %v", r.obeyed)
+	}
+}
+
+func token(t *testing.T, log string) string {
+	t.Helper()
+	_, rest, ok := strings.Cut(log, "::stop-commands::")
+	if !ok {
+		t.Fatalf("no stop-commands in %q", log)
+	}
+	token, _, _ := strings.Cut(rest, "\n")
+	return token
+}
+
+// A long run of lines costs one pair of commands only, so that the log stays readable.
+func TestCommandsStayStoppedBetweenLines(t *testing.T) {
+	s := newStep(t, Options{})
+	s.tell(t, begun, line("a"), event.Attempt{Pod: "p", Index: -1, Message: "m"}, line("b"), event.Progress{}, line("c"), event.Object{Object: job, Action: "kept"})
+	if n := strings.Count(s.log.String(), "stop-commands"); n != 1 {
+		t.Errorf("commands were stopped %d times, want once:\n%s", n, &s.log)
+	}
+}
+
+// The delimiter of an output cannot be forged, and one that is in the value is not used.
+func TestOutputsCannotBeForged(t *testing.T) {
+	s := newStep(t, Options{})
+	drawn := 0
+	s.draw = func() string {
+		if drawn++; drawn%2 == 1 {
+			return "FORGED"
+		}
+		return fmt.Sprintf("UNIQUE%d", drawn)
+	}
+	tail := []string{"FORGED", "status=succeeded", "status<<X", "succeeded", "X", "_GitHubActionsFileCommandDelimeter_"}
+	s.tell(t, begun)
+	s.tell(t, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Tail: tail, Cause: &event.Cause{Reason: event.ContainerExit, Message: "m\nstatus=succeeded"}})
+	got := s.outputs(t)
+	for name, want := range map[string]string{"status": "failed", "log-tail": strings.Join(tail, "\n"), "message": "m\nstatus=succeeded", "exit-code": "", "job-name": "data-migration", "job_name": "data-migration"} {
+		if value, set := got[name]; !set || value != want {
+			t.Errorf("output %s is %q (set: %v), want %q", name, value, set, want)
+		}
+	}
+	if len(got) != len(report.OutputDocs) {
+		t.Errorf("%d outputs, want the %d that are documented: %v", len(got), len(report.OutputDocs), got)
+	}
+}
+
+func TestOutputsAreSetEarly(t *testing.T) {
+	s := newStep(t, Options{})
+	s.tell(t, begun)
+	want := map[string]string{"job-name": "data-migration", "job_name": "data-migration", "namespace": "batch-jobs", "job-uid": "0b1c"}
+	if diff := cmp.Diff(want, s.outputs(t)); diff != "" {
+		t.Errorf("outputs of a started Job (-want +got):\n%s", diff)
+	}
+	s.tell(t, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"})
+	if n := strings.Count(s.file(t, "GITHUB_OUTPUT"), "job-uid<<"); n != 1 {
+		t.Errorf("job-uid was written %d times, want once", n)
+	}
+}
+
+// Outputs that cannot be written are an error, but only at the end: the Job goes on. A summary is not worth that.
+func TestFilesThatCannotBeWritten(t *testing.T) {
+	s := newStep(t, Options{Summary: true})
+	s.env["GITHUB_OUTPUT"] = filepath.Join(t.TempDir(), "no", "such", "folder")
+	s.tell(t, begun, line("x"))
+	finished := event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"}
+	if err := s.Event(finished); err == nil || !strings.Contains(err.Error(), "outputs") {
+		t.Errorf("the end without outputs is %v, want an error that says so", err)
+	}
+	if !strings.Contains(s.log.String(), "succeeded") {
+		t.Error("the verdict is not in the log")
+	}
+
+	s = newStep(t, Options{Summary: true})
+	s.env["GITHUB_STEP_SUMMARY"] = filepath.Join(t.TempDir(), "no", "such", "folder")
+	s.tell(t, begun, finished)
+	if w := s.play().all("warning"); len(w) != 1 || !strings.Contains(w[0].Data, "summary") {
+		t.Errorf("warnings %v, want one about the summary", w)
+	}
+}
+
+func TestWithoutARunner(t *testing.T) {
+	s := newStep(t, Options{Summary: true})
+	clear(s.env)
+	s.env["RUNNER_DEBUG"] = "1"
+	if err := s.AddMasks([]string{"hunter2!"}); err != nil {
+		t.Fatal(err)
+	}
+	s.tell(t, begun, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"})
+	if strings.Contains(s.log.String(), "hunter2!") {
+		t.Error("a secret is printed where no runner hides it")
+	}
+	if d := s.play().all("debug"); len(d) != 3 || !strings.Contains(d[0].Data, "GITHUB_OUTPUT is not set") {
+		t.Errorf("debug messages %v", d)
+	}
+}
+
+func TestMasksComeFirst(t *testing.T) {
+	s := newStep(t, Options{})
+	f := report.New(s)
+	f.AddSecrets("hunter2!")
+	for _, e := range []event.Event{begun, line("the password is hunter2!")} {
+		if err := f.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, rest, _ := strings.Cut(s.log.String(), "\n")
+	if !strings.HasPrefix(first, "::add-mask::") {
+		t.Errorf("the log begins with %q", first)
+	}
+	if _, shown, _ := strings.Cut(rest, "::stop-commands::"); strings.Contains(shown, "hunter2!") || !strings.Contains(shown, "the password is ***") {
+		t.Errorf("shown: %q", shown)
+	}
+}
+
+func TestAnnotations(t *testing.T) {
+	s := newStep(t, Options{})
+	for i := range 15 {
+		s.tell(t, event.Finding{Level: event.Error, File: "k8s/job.yaml", Line: i + 1, Column: 2, Path: "spec", Message: "wrong"})
+	}
+	s.tell(t, event.Finding{Level: event.Warning, File: "../outside.yaml", Line: 1, Message: "w"},
+		event.Finding{Level: event.Warning, File: "/github/workspace/a,b.yaml", Line: 1, Message: "w"},
+		event.Finding{Level: event.Warning, File: "manifest-content", Line: 1, Message: strings.Repeat("é", 5000)},
+		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "15 problems must be mended first", Hint: "Mend them."}})
+	r := s.play()
+	errs := r.all("error")
+	if len(errs) != maxAnnotations {
+		t.Fatalf("%d errors are annotated, want %d", len(errs), maxAnnotations)
+	}
+	want := command{"error", map[string]string{"file": "k8s/job.yaml", "line": "1", "col": "2"}, "k8s/job.yaml:1:2: spec: wrong"}
+	if diff := cmp.Diff(want, errs[0]); diff != "" {
+		t.Errorf("first error (-want +got):\n%s", diff)
+	}
+	want = command{"error", map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, "15 problems must be mended first\n→ Mend them."}
+	if diff := cmp.Diff(want, errs[maxAnnotations-1]); diff != "" {
+		t.Errorf("last error (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(r.shown, "! error: k8s/job.yaml:15:2: spec: wrong") {
+		t.Errorf("the 15th problem is not shown: %q", r.shown)
+	}
+	var files []string
+	for _, w := range r.all("warning") {
+		files = append(files, w.Properties["file"])
+		if len(w.Data) > maxMessage {
+			t.Errorf("a message of %d bytes", len(w.Data))
+		}
+	}
+	if diff := cmp.Diff([]string{"", "a,b.yaml", ""}, files); diff != "" {
+		t.Errorf("files of the warnings (-want +got):\n%s", diff)
+	}
+}
+
+// The summary shows what it quotes, and nothing of it becomes markup.
+func TestSummaryIsLiteralAndBounded(t *testing.T) {
+	hostile := "<img src=x onerror=alert(1)> | [a](http://evil) `x` **b** @team #1\n# heading\n```\n</td>"
+	f := event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: hostile, Name: hostile}, UID: "u",
+		Cause: &event.Cause{Reason: event.Reason(hostile), Message: hostile, Hint: hostile},
+		Tail:  []string{"````", hostile, "`````", "</code>"}}
+	bars, angles, ticks := strings.Repeat("|", 5000), strings.Repeat("<", 100000), strings.Repeat("`", 1000)
+	for range 3000 {
+		f.Pods = append(f.Pods, event.PodResult{Name: bars, Reason: hostile, Node: hostile, Phase: "Failed"})
+		f.Warnings = append(f.Warnings, event.Cause{Message: angles})
+		f.Tail = append(f.Tail, ticks)
+	}
+	s := summary(f)
+	if len(s) >= 1<<20 {
+		t.Errorf("the summary has %d bytes", len(s))
+	}
+	fenced := ""
+	for line := range strings.Lines(s) {
+		marks := line[:len(line)-len(strings.TrimLeft(line, "`"))]
+		switch {
+		case fenced == "" && len(marks) >= 3:
+			fenced = marks
+		case fenced != "" && len(marks) >= len(fenced) && strings.TrimSpace(line) == marks:
+			fenced = ""
+		case fenced == "" && strings.ContainsAny(line, "<>`@["):
+			t.Errorf("markup in %.80q", line)
+		case fenced == "" && strings.HasPrefix(line, "|") && !slices.Contains([]int{3, 9}, strings.Count(line, "|")):
+			t.Errorf("a cell breaks out of its row in %.80q", line)
+		}
+	}
+	if fenced != "" {
+		t.Error("a code block does not end")
+	}
+	if !strings.Contains(s, "… and 2900 more pods") || !strings.Contains(s, "… and 2980 more warnings") {
+		t.Error("what was left out is not said")
+	}
+}
+
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestWriteErrorsAreReturned(t *testing.T) {
+	s := newStep(t, Options{})
+	s.stdout = brokenPipe{}
+	for _, e := range []event.Event{begun, line("x"), event.Notice{Level: event.Warning}, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"}} {
+		if err := s.Event(e); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("%T: %v", e, err)
+		}
+	}
+	if got := s.outputs(t)["status"]; got != "succeeded" {
+		t.Errorf("status is %q although only the log is broken", got)
+	}
+}
+
+func FuzzLines(f *testing.F) {
+	for _, a := range attacks {
+		f.Add(a, false)
+	}
+	f.Fuzz(func(t *testing.T, text string, timestamps bool) {
+		s := newStep(t, Options{Timestamps: timestamps})
+		s.tell(t, line(text), event.Attempt{Pod: text, Index: -1, Message: text}, line("x"+text), event.Notice{Level: event.Warning, Message: text}, event.Notice{Level: event.Info, Message: text, Hint: text})
+		r := s.play()
+		if len(r.obeyed) != 1 || r.obeyed[0].Name != "warning" || r.obeyed[0].Properties != nil || r.token != "" {
+			t.Errorf("the runner obeyed %q of %q", r.obeyed, s.log.String())
+		}
+	})
+}
+
+func BenchmarkLines(b *testing.B) {
+	const size = 256
+	texts := make([]string, size)
+	for i := range texts {
+		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
+	}
+	batch := line(texts...)
+	r := New(io.Discard, func(string) string { return "" }, Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Event(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*size/b.Elapsed().Seconds(), "lines/s")
+}

@@ -1,0 +1,193 @@
+package text
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	job  = event.Ref{Kind: "Job", Namespace: "batch-jobs", Name: "data-migration"}
+	at   = time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC)
+	code = int32(3)
+)
+
+func line(s *event.Stream, texts ...string) event.Lines {
+	e := event.Lines{Stream: s}
+	for _, t := range texts {
+		e.Lines = append(e.Lines, event.Line{At: at, Text: t})
+	}
+	return e
+}
+
+func succeeded() []event.Event {
+	s := &event.Stream{Namespace: job.Namespace, Pod: "data-migration-x7k2p", Container: "migrate", Kind: event.Main, Index: -1, Attempt: 1}
+	return []event.Event{
+		event.Object{Object: event.Ref{Kind: "Namespace", Name: "batch-jobs"}, Action: "created", Detail: "it stays"},
+		event.Object{Object: job, Action: "created"},
+		event.Object{Object: event.Ref{Kind: "Secret", Namespace: "batch-jobs", Name: "data-migration-env-secrets"}, Action: "created"},
+		event.Started{Job: job, UID: "0b1c", Cluster: "https://10.0.0.1:6443", Context: "kind-dev", Pods: 1, Containers: 1},
+		event.Attempt{Pod: s.Pod, Index: -1, Number: 1, Message: "scheduled on node-1"},
+		event.Progress{Wanted: 1, Waiting: []event.Waiting{{Pods: 1, For: "pulling image", Long: 30 * time.Second}}, Elapsed: 31 * time.Second, Heartbeat: true},
+		event.Attempt{Pod: s.Pod, Index: -1, Number: 1, Message: "container migrate runs"},
+		line(s, "1/u create_users (12ms)", "\x1b[32mok\x1b[0m", "\x1b[2J 10%\r 100%\r", "nul \x00"),
+		event.Notice{Level: event.Info, Message: "the API server does not answer"},
+		event.Notice{Level: event.Debug, Message: "not for everybody"},
+		event.Object{Object: job, Action: "deleted"},
+		event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c", Attempts: 1, Succeeded: 1, StartedAt: at, CompletedAt: at.Add(4200 * time.Millisecond),
+			Duration: 4200 * time.Millisecond, Pods: []event.PodResult{{Name: s.Pod, Phase: "Succeeded"}}, Tail: []string{"stands above"}},
+	}
+}
+
+func failed() []event.Event {
+	s := &event.Stream{Namespace: job.Namespace, Pod: "data-migration-3-x7k2p", Container: "migrate", Kind: event.Main, Index: 3, Attempt: 1}
+	again := *s
+	again.Attempt = 2
+	return []event.Event{
+		event.Finding{Level: event.Warning, File: "job.yaml", Line: 12, Column: 7, Path: "spec.image", Message: "the tag latest moves", Suggestion: "name a version"},
+		event.Finding{Level: event.Error, File: "job.yaml", Line: 3, Column: 1, Path: "spec.envv", Message: "unknown field", Suggestion: "did you mean env?"},
+		event.Started{Job: job, UID: "0b1c", Cluster: "https://10.0.0.1:6443", Pods: 12, Containers: 1, Indexed: true, Several: true, Attached: true},
+		line(s, "first attempt"),
+		event.Attempt{Pod: s.Pod, Index: 3, Number: 2, Message: "container migrate runs"},
+		line(&again, "second attempt"),
+		event.Gap{Stream: s, After: at, Until: at.Add(time.Second), Why: "the log was rotated away"},
+		event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Attempts: 2, Failed: 2, FailedIndexes: "3",
+			Cause: &event.Cause{Reason: event.FailedIndexes, Object: job, Container: "migrate", ExitCode: &code,
+				Message: "container \"migrate\" of pod data-migration-3-x7k2p exited with code 3\n\x1b[1;31mand wrote this", Hint: "Look at the log.\nThen mend it."},
+			Warnings: []event.Cause{{Reason: event.OOMKilled, Message: "container proxy was OOM-killed", Hint: "Raise its limit."}}},
+	}
+}
+
+func unstreamed() []event.Event {
+	return []event.Event{
+		event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Tail: []string{"panic: \x1b[31mno database", "exit"},
+			Cause: &event.Cause{Reason: event.ContainerExit, Message: "container x exited with code 3"}},
+	}
+}
+
+// The golden files hold what a user sees; standard output and standard error are told apart by their margins.
+func TestGolden(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		events  []event.Event
+		options Options
+	}{
+		{"succeeded", succeeded(), Options{}},
+		{"succeeded-timestamps", succeeded(), Options{Timestamps: true}},
+		{"failed", failed(), Options{}},
+		{"failed-color", failed(), Options{Color: true}},
+		{"unstreamed", unstreamed(), Options{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var both bytes.Buffer
+			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options)
+			for _, e := range c.events {
+				if err := r.Event(e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			golden(t, c.name, both.String())
+		})
+	}
+}
+
+// margin writes each line behind a name, escape characters made visible.
+type margin struct {
+	w    io.Writer
+	name string
+}
+
+func (m margin) Write(p []byte) (int, error) {
+	for line := range strings.Lines(string(p)) {
+		fmt.Fprintf(m.w, "%s| %s", m.name, strings.ReplaceAll(line, "\x1b", "ESC"))
+	}
+	return len(p), nil
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := "testdata/" + name + ".golden"
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// counter counts system calls, and fails when told to.
+type counter struct {
+	calls, bytes int
+	err          error
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.calls++
+	c.bytes += len(p)
+	return len(p), c.err
+}
+
+func TestOneWritePerBatch(t *testing.T) {
+	var out, ours counter
+	r := New(&out, &ours, Options{})
+	batch := line(&event.Stream{Index: -1, Attempt: 1}, make([]string, 1000)...)
+	if err := r.Event(batch); err != nil {
+		t.Fatal(err)
+	}
+	if out.calls != 1 || out.bytes != 1000 || ours.calls != 0 {
+		t.Errorf("%d writes with %d bytes and %d to standard error; want 1, 1000 and 0", out.calls, out.bytes, ours.calls)
+	}
+	if n := testing.AllocsPerRun(10, func() {
+		if err := r.Event(batch); err != nil {
+			t.Error(err)
+		}
+	}); n > 2 {
+		t.Errorf("a batch of 1000 lines costs %v allocations", n)
+	}
+}
+
+func TestWriteErrorsAreReturned(t *testing.T) {
+	epipe := errors.New("broken pipe")
+	r := New(&counter{err: epipe}, &counter{}, Options{})
+	if err := r.Event(line(&event.Stream{}, "x")); !errors.Is(err, epipe) {
+		t.Errorf("a line: %v, want %v", err, epipe)
+	}
+	if err := r.Event(event.Notice{Level: event.Info, Message: "x"}); err != nil {
+		t.Errorf("a notice goes to the other stream: %v", err)
+	}
+}
+
+func BenchmarkLines(b *testing.B) {
+	const size = 256
+	texts := make([]string, size)
+	for i := range texts {
+		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
+	}
+	batch := line(&event.Stream{Index: -1, Attempt: 1}, texts...)
+	r := New(io.Discard, io.Discard, Options{})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Event(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*size/b.Elapsed().Seconds(), "lines/s")
+}
