@@ -1,16 +1,448 @@
-// Package watch follows one Job, its pods and the Kubernetes events about them, and survives what happens to a watch.
+// Package watch follows one Job, its pods and the Kubernetes events about them, and survives what happens to watches: they are
+// closed, cut off and frozen, their resource version expires, the API server restarts, credentials are renewed.
+//
+// There are four watches: the Job (by name), its pods (by the label that holds its UID), the events about the Job, and the
+// events about pods in its namespace. client-go's Reflector is not used because it hides when a watch cannot be established,
+// ends every watch after five to ten minutes, so that the number of requests grows with time, and cannot start at the resource
+// version of a creation.
 package watch
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Follow tells everything that happens to the Job, which is given as its creation answered it.
+const (
+	// lifetime is how long the API server is asked to keep a watch open; it takes the client's word for it
+	// (k8s.io/apiserver/pkg/endpoints/handlers/get.go, handleWatch). It is longer than a job on any runner lasts (GitHub: 5 days).
+	// A connection that died silently is found by the health checks of HTTP/2 (k8s.io/apimachinery/pkg/util/net/http.go: 45 s).
+	lifetime = 7 * 24 * time.Hour
+	// steady is how long a watch that brings nothing must last to count as one that works.
+	steady = time.Second
+	// unmentioned is how long an outage may last before it is told.
+	unmentioned = 2 * time.Second
+	// grace is how long a watch that worked before may be refused: an API server that has just started refuses everybody until
+	// its authorizer has read the cluster's roles and accounts.
+	grace = 10 * time.Second
+	// pageSize bounds the memory that a list takes.
+	pageSize = 500
+	// mostHeld bounds the events that are kept until their pod is known. All pods of the namespace bring events.
+	mostHeld = 1000
+)
+
+// Follow tells out everything that happens to the Job, its pods and the events about them, until ctx is done (it then returns
+// nil) or the API server refuses what cannot be done without (the error wraps client-go's). It blocks while out takes nothing,
+// never closes out, and leaves no goroutine behind.
+//
+// job is the Job as its creation, or a look at it, answered: the watch on it begins at its resource version, and that state is
+// not told again. Pods and events that are there at the first look are told like news.
+//
+//   - JobSeen, PodSeen: each new state once, in the order of the API server, for each object. Gone is told once for each UID, with
+//     the last state, also when the deletion itself was missed. Nothing about a UID is told after it is gone. Pods come without
+//     managedFields.
+//   - JobSeen with another UID: a Job of the same name that is not ours; the Gone of ours comes before it.
+//   - EventSeen: events about the Job or a pod that was told before, again whenever their count grows.
+//   - Connection: the watches on the Job or the pods cannot be established for more than 2 s; and when all of them are again.
+//     A watch that was closed or cut off and comes back at once is not mentioned.
+//   - Notice: events may not be read; everything else goes on.
+//
+// The watches are not ordered among each other: the Job's end may be told before its last pod's.
 func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, out chan<- event.Event) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	f := &follower{out: out, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
+	health := &health{tell: f.send, failing: map[*kind]time.Time{}}
+	podsListed := make(chan struct{})
+	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}.String()
+
+	jobs, pods, events := client.BatchV1().Jobs(job.Namespace), client.CoreV1().Pods(job.Namespace), client.CoreV1().Events(job.Namespace)
+	listEvents := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return events.List(ctx, o) }
+	kinds := []*kind{{
+		what:    ref,
+		options: metav1.ListOptions{FieldSelector: "metadata.name=" + job.Name},
+		list:    func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return jobs.List(ctx, o) },
+		watch:   jobs.Watch,
+		tell: func(ctx context.Context, o runtime.Object, gone bool) {
+			f.send(ctx, event.JobSeen{Job: o.(*batchv1.Job), Gone: gone})
+		},
+		known:   map[types.UID]runtime.Object{job.UID: job},
+		version: job.ResourceVersion,
+		began:   true,
+		health:  health,
+	}, {
+		what:    "the pods of " + ref,
+		options: metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(job.UID)},
+		list:    func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return pods.List(ctx, o) },
+		watch:   pods.Watch,
+		tell:    f.pod,
+		known:   map[types.UID]runtime.Object{},
+		listed:  sync.OnceFunc(func() { close(podsListed) }),
+		health:  health,
+	}, {
+		what:    "the events about " + ref,
+		options: metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(job.UID)},
+		list:    listEvents,
+		watch:   events.Watch,
+		tell:    f.event,
+	}, {
+		// One watch on all of the namespace's pods instead of one for each pod of the Job: the selector has no "one of".
+		what:    "the events about the pods of " + ref,
+		options: metav1.ListOptions{FieldSelector: "involvedObject.kind=Pod"},
+		list:    listEvents,
+		watch:   events.Watch,
+		tell:    f.event,
+		after:   podsListed,
+	}}
+	var all sync.WaitGroup
+	for _, k := range kinds {
+		all.Go(func() {
+			err := k.follow(ctx)
+			switch {
+			case err == nil:
+			case k.health == nil:
+				f.send(ctx, event.Notice{Level: event.Info, Key: "access:events",
+					Message: fmt.Sprintf("events cannot be read (%v), so failures may be explained less well", err)})
+			default:
+				cancel(err)
+			}
+		})
+	}
+	all.Wait()
+	var refusal *refusal
+	if errors.As(context.Cause(ctx), &refusal) {
+		return refusal
+	}
 	return nil
+}
+
+// follower puts together what the watches bring.
+type follower struct {
+	out chan<- event.Event
+
+	mu    sync.Mutex           // orders events after the pods that they are about
+	about map[types.UID]bool   // the Job and all its pods that were told
+	held  []*corev1.Event      // about pods that are not known, oldest first
+	told  map[types.UID]string // resource versions of the events that were told
+}
+
+func (f *follower) send(ctx context.Context, e event.Event) {
+	select {
+	case f.out <- e:
+	case <-ctx.Done():
+	}
+}
+
+// pod tells of a pod, and of the events that came before it.
+func (f *follower) pod(ctx context.Context, o runtime.Object, gone bool) {
+	pod := o.(*corev1.Pod)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.send(ctx, event.PodSeen{Pod: pod, Gone: gone})
+	if f.about[pod.UID] {
+		return
+	}
+	f.about[pod.UID] = true
+	held := f.held
+	f.held = nil
+	for _, e := range held {
+		f.place(ctx, e)
+	}
+}
+
+// event tells of an event, or holds it until its pod is known. That an event expired is no news.
+func (f *follower) event(ctx context.Context, o runtime.Object, gone bool) {
+	e := o.(*corev1.Event)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if gone {
+		delete(f.told, e.UID)
+		return
+	}
+	f.place(ctx, e)
+}
+
+func (f *follower) place(ctx context.Context, e *corev1.Event) {
+	switch {
+	case !f.about[e.InvolvedObject.UID]:
+		if len(f.held) == mostHeld {
+			f.held = f.held[1:]
+		}
+		f.held = append(f.held, e)
+	case f.told[e.UID] != e.ResourceVersion:
+		f.told[e.UID] = e.ResourceVersion
+		f.send(ctx, event.EventSeen{Event: e})
+	}
+}
+
+// kind is one of the watches.
+type kind struct {
+	what    string
+	options metav1.ListOptions // the selector
+	list    func(context.Context, metav1.ListOptions) (runtime.Object, error)
+	watch   func(context.Context, metav1.ListOptions) (watch.Interface, error)
+	tell    func(ctx context.Context, o runtime.Object, gone bool)
+	known   map[types.UID]runtime.Object // last states, nil for what is gone; a nil map: every state is told
+	version string                       // where the watch goes on; "" when it takes a list
+	after   <-chan struct{}              // what has to happen first
+	listed  func()                       // told when a list was complete
+	health  *health                      // nil for what only explains
+	began   bool                         // it has a version already: a list must not be older
+	worked  bool                         // a watch was established once
+}
+
+// refusal is the error of a watch that the API server does not allow.
+type refusal struct {
+	what string
+	err  error
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("cannot watch %s: %v", r.what, r.err) }
+func (r *refusal) Unwrap() error { return r.err }
+
+// follow lists and watches until ctx is done; the error is a *refusal.
+func (k *kind) follow(ctx context.Context) error {
+	if k.after != nil {
+		select {
+		case <-k.after:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMultiplier(2),
+		backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	var refused time.Time // since when every try was refused
+	renewed := false      // the credentials were, after the last success
+	for ctx.Err() == nil {
+		start := time.Now()
+		wait := time.Duration(0)
+		worked, err := k.once(ctx)
+		if worked {
+			pause.Reset()
+		} else {
+			wait = pause.NextBackOff()
+		}
+		switch {
+		case err == nil:
+			refused, renewed = time.Time{}, false
+		case ctx.Err() != nil:
+		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+			k.version = ""
+		case !refuses(err):
+			k.health.failed(ctx, k, start, err)
+			if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
+				wait = max(wait, time.Duration(seconds)*time.Second)
+			}
+		case apierrors.IsUnauthorized(err) && !renewed:
+			renewed = true // client-go mints a new token after a 401
+		default:
+			if refused.IsZero() {
+				refused = start
+			}
+			if !k.worked || time.Since(refused) >= grace {
+				return &refusal{k.what, err}
+			}
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// refuses tells whether the API server understood and said no.
+func refuses(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	code := status.Status().Code
+	return code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout
+}
+
+// once makes a list when it takes one, and watches until the watch ends. worked tells whether the watch lasted a while or
+// brought something. The error is that of a request; a watch that ended is none.
+func (k *kind) once(ctx context.Context) (worked bool, err error) {
+	if k.version == "" {
+		if err := k.relist(ctx); err != nil {
+			return false, err
+		}
+	}
+	seconds := int64(lifetime / time.Second)
+	o := k.options
+	o.ResourceVersion, o.AllowWatchBookmarks, o.TimeoutSeconds = k.version, true, &seconds
+	w, err := k.watch(ctx, o)
+	if err != nil {
+		return false, err
+	}
+	defer w.Stop()
+	k.worked = true
+	k.health.well(ctx, k)
+	start := time.Now()
+	for {
+		select {
+		case e, ok := <-w.ResultChan():
+			switch {
+			case !ok:
+				return worked || time.Since(start) >= steady, nil
+			case e.Type == watch.Error:
+				// Expired, or not readable: either way the version is of no use any more.
+				k.version = ""
+				return worked || time.Since(start) >= steady, nil
+			}
+			worked = true
+			if m, err := meta.Accessor(e.Object); err == nil {
+				k.version = m.GetResourceVersion()
+			}
+			if e.Type != watch.Bookmark {
+				k.seen(ctx, e.Object, e.Type == watch.Deleted)
+			}
+		case <-ctx.Done():
+			return worked, nil
+		}
+	}
+}
+
+// relist tells what is there now, and what is not any more.
+func (k *kind) relist(ctx context.Context) error {
+	o := k.options
+	o.Limit = pageSize
+	if !k.began {
+		// Any state will do for a start, the watch goes on from it: the API server answers from its cache.
+		o.ResourceVersion = "0"
+	}
+	there := map[types.UID]bool{}
+	for {
+		list, err := k.list(ctx, o)
+		if err != nil {
+			return err
+		}
+		var objects []runtime.Object
+		if objects, err = meta.ExtractListWithAlloc(list); err != nil {
+			return err
+		}
+		for _, object := range objects {
+			if m, err := meta.Accessor(object); err == nil {
+				there[m.GetUID()] = true
+			}
+		}
+		// Ours is told to be gone before another of its name is told to be there, so that is found out first; with a name as
+		// selector there is one page.
+		l := list.(metav1.ListInterface)
+		if l.GetContinue() == "" {
+			k.missed(ctx, there)
+		}
+		for _, object := range objects {
+			k.seen(ctx, object, false)
+		}
+		if l.GetContinue() == "" {
+			k.version = l.GetResourceVersion()
+			break
+		}
+		o.Continue, o.ResourceVersion = l.GetContinue(), ""
+	}
+	k.began = true
+	if k.listed != nil {
+		k.listed()
+	}
+	return nil
+}
+
+// missed tells the deletion of what was known and is not there any more.
+func (k *kind) missed(ctx context.Context, there map[types.UID]bool) {
+	for uid, last := range k.known {
+		if last != nil && !there[uid] {
+			k.known[uid] = nil
+			k.tell(ctx, last, true)
+		}
+	}
+}
+
+// seen tells a state, unless it was told before or the object is gone.
+func (k *kind) seen(ctx context.Context, object runtime.Object, gone bool) {
+	m, err := meta.Accessor(object)
+	if err != nil {
+		return
+	}
+	if k.known != nil {
+		last, known := k.known[m.GetUID()]
+		if known && last == nil {
+			return
+		}
+		if known && !gone && last.(metav1.Object).GetResourceVersion() == m.GetResourceVersion() {
+			return
+		}
+		m.SetManagedFields(nil)
+		if k.known[m.GetUID()] = object; gone {
+			k.known[m.GetUID()] = nil
+		}
+	}
+	k.tell(ctx, object, gone)
+}
+
+// health tells of an outage once, however many watches it breaks.
+type health struct {
+	tell func(context.Context, event.Event)
+
+	mu      sync.Mutex
+	failing map[*kind]time.Time // since when
+	told    bool
+}
+
+// failed notes that a watch cannot be established since then.
+func (h *health) failed(ctx context.Context, k *kind, since time.Time, err error) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, ok := h.failing[k]; !ok {
+		h.failing[k] = since
+	}
+	for _, s := range h.failing {
+		if s.Before(since) {
+			since = s
+		}
+	}
+	if h.told || time.Since(since) < unmentioned {
+		return
+	}
+	h.told = true
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // the address is known, and the query says nothing to users
+	}
+	h.tell(ctx, event.Connection{Err: err, Since: since})
+}
+
+// well notes that a watch is established.
+func (h *health) well(ctx context.Context, k *kind) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.failing, k)
+	if h.told && len(h.failing) == 0 {
+		h.told = false
+		h.tell(ctx, event.Connection{})
+	}
 }

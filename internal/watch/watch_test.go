@@ -1,0 +1,530 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// step is one request that the API server of a test expects, and how it answers.
+type step struct {
+	want   string // "list 0", "watch 7": the verb and the resource version
+	answer func(http.ResponseWriter, *http.Request)
+}
+
+// script is what the API server of a test expects for each kind of object, in order.
+type script map[string][]step
+
+// apiServer plays a script, over connections that exist in memory only, so that the clock of a synctest bubble moves on
+// while everybody waits for it.
+type apiServer struct {
+	t           *testing.T
+	connections chan net.Conn
+	closed      chan struct{}
+
+	mu     sync.Mutex
+	script script
+	down   bool // connections are refused
+}
+
+func (s *apiServer) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.connections:
+		return c, nil
+	case <-s.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *apiServer) Close() error   { return nil }
+func (s *apiServer) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (s *apiServer) dial(context.Context, string, string) (net.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return nil, errors.New("connection refused")
+	}
+	client, server := net.Pipe()
+	s.connections <- server
+	return client, nil
+}
+
+// kindOf tells which of the watches a request belongs to, and checks its selector.
+func kindOf(r *http.Request) string {
+	q := r.URL.Query()
+	switch r.URL.Path + " " + q.Get("fieldSelector") + q.Get("labelSelector") {
+	case "/apis/batch/v1/namespaces/ns/jobs metadata.name=migrate":
+		return "job"
+	case "/api/v1/namespaces/ns/pods batch.kubernetes.io/controller-uid=uid-1":
+		return "pods"
+	case "/api/v1/namespaces/ns/events involvedObject.uid=uid-1":
+		return "job events"
+	case "/api/v1/namespaces/ns/events involvedObject.kind=Pod":
+		return "pod events"
+	}
+	return "unexpected " + r.URL.String()
+}
+
+func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	got := "list " + q.Get("resourceVersion")
+	if q.Get("watch") != "" {
+		got = "watch " + q.Get("resourceVersion")
+		if q.Get("allowWatchBookmarks") != "true" || q.Get("timeoutSeconds") != "604800" {
+			s.t.Errorf("watch without bookmarks or with a short life: %s", r.URL)
+		}
+	} else if q.Get("limit") != "500" {
+		s.t.Errorf("list without a limit: %s", r.URL)
+	}
+	if c := q.Get("continue"); c != "" {
+		got += " continue " + c
+	}
+	kind := kindOf(r)
+	s.mu.Lock()
+	steps := s.script[kind]
+	if len(steps) == 0 {
+		s.mu.Unlock()
+		s.t.Errorf("%s: unexpected request: %s", kind, got)
+		w.WriteHeader(http.StatusTeapot)
+		return
+	}
+	s.script[kind] = steps[1:]
+	s.mu.Unlock()
+	if got != steps[0].want {
+		s.t.Errorf("%s: got request %q, want %q", kind, got, steps[0].want)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	steps[0].answer(w, r)
+}
+
+// The answers.
+
+func list(version string, items ...any) func(http.ResponseWriter, *http.Request) {
+	return page(version, "", items...)
+}
+
+func page(version, next string, items ...any) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		kind := map[string]string{"job": "JobList", "pods": "PodList"}[kindOf(r)]
+		if kind == "" {
+			kind = "EventList"
+		}
+		apiVersion := "v1"
+		if kind == "JobList" {
+			apiVersion = "batch/v1"
+		}
+		write(w, map[string]any{"kind": kind, "apiVersion": apiVersion, "items": items,
+			"metadata": map[string]any{"resourceVersion": version, "continue": next}})
+	}
+}
+
+// stream sends watch events and ends the watch.
+func stream(changes ...map[string]any) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		for _, c := range changes {
+			write(w, c)
+			w.(http.Flusher).Flush()
+		}
+	}
+}
+
+// open sends watch events and leaves the watch open.
+func open(changes ...map[string]any) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		stream(changes...)(w, r)
+		<-r.Context().Done()
+	}
+}
+
+// lasting is a watch that ends after a while.
+func lasting(d time.Duration, changes ...map[string]any) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		stream(changes...)(w, r)
+		select {
+		case <-time.After(d):
+		case <-r.Context().Done():
+		}
+	}
+}
+
+func status(code int, reason metav1.StatusReason) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(code)
+		write(w, failure(code, reason))
+	}
+}
+
+func failure(code int, reason metav1.StatusReason) metav1.Status {
+	return metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Code: int32(code), Reason: reason, Message: "scripted " + string(reason)}
+}
+
+func write(w http.ResponseWriter, v any) {
+	_ = json.NewEncoder(w).Encode(v) // the client may be gone
+}
+
+func change(typ string, object any) map[string]any {
+	return map[string]any{"type": typ, "object": object}
+}
+
+func added(o any) map[string]any    { return change("ADDED", o) }
+func modified(o any) map[string]any { return change("MODIFIED", o) }
+func deleted(o any) map[string]any  { return change("DELETED", o) }
+func bookmark(kind, version string) map[string]any {
+	apiVersion := "v1"
+	if kind == "Job" {
+		apiVersion = "batch/v1"
+	}
+	return change("BOOKMARK", map[string]any{"kind": kind, "apiVersion": apiVersion, "metadata": map[string]any{"resourceVersion": version}})
+}
+
+var expired = change("ERROR", failure(http.StatusGone, metav1.StatusReasonExpired))
+
+func newJob(uid, version string) *batchv1.Job {
+	return &batchv1.Job{TypeMeta: metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate", UID: types.UID(uid), ResourceVersion: version}}
+}
+
+func newPod(name, version string) *corev1.Pod {
+	return &corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), ResourceVersion: version,
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}}}
+}
+
+func newEvent(name, version, about string) *corev1.Event {
+	return &corev1.Event{TypeMeta: metav1.TypeMeta{Kind: "Event", APIVersion: "v1"},
+		ObjectMeta:     metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), ResourceVersion: version},
+		InvolvedObject: corev1.ObjectReference{UID: types.UID(about)}}
+}
+
+// text writes what was told in one line.
+func text(e event.Event) string {
+	gone := map[bool]string{true: " gone"}
+	switch e := e.(type) {
+	case event.JobSeen:
+		return fmt.Sprintf("job %s@%s%s", e.Job.UID, e.Job.ResourceVersion, gone[e.Gone])
+	case event.PodSeen:
+		if e.Pod.ManagedFields != nil {
+			return "a pod with managed fields"
+		}
+		return fmt.Sprintf("pod %s@%s%s", e.Pod.Name, e.Pod.ResourceVersion, gone[e.Gone])
+	case event.EventSeen:
+		return fmt.Sprintf("event %s@%s", e.Event.Name, e.Event.ResourceVersion)
+	case event.Connection:
+		if e.Err != nil {
+			return "lost: " + e.Err.Error()
+		}
+		return "found"
+	case event.Notice:
+		return "notice " + e.Key
+	}
+	return fmt.Sprintf("%T", e)
+}
+
+// quietly completes a script by kinds where nothing happens.
+func quietly(s script) script {
+	if s["job"] == nil {
+		s["job"] = []step{{"watch 5", open()}}
+	}
+	for _, kind := range []string{"pods", "job events", "pod events"} {
+		if s[kind] == nil {
+			s[kind] = []step{{"list 0", list("6")}, {"watch 6", open()}}
+		}
+	}
+	return s
+}
+
+// play follows a Job against a script. during runs when everything is still; it may be nil. The answer is all that was told,
+// with the time since the beginning where it is not zero, and Follow's error.
+func play(t *testing.T, s script, during func(*apiServer)) (told []string, failed error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		server := &apiServer{t: t, connections: make(chan net.Conn), closed: make(chan struct{}), script: quietly(s)}
+		httpServer := &http.Server{Handler: server}
+		served := make(chan error, 1)
+		go func() { served <- httpServer.Serve(server) }()
+		transport := &http.Transport{DialContext: server.dial}
+		client, err := kubernetes.NewForConfigAndClient(&rest.Config{Host: "http://api", QPS: -1}, &http.Client{Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		out := make(chan event.Event)
+		done := make(chan error, 1)
+		go func() {
+			defer close(out)
+			done <- Follow(ctx, client, newJob("uid-1", "5"), out)
+		}()
+		begin := time.Now()
+		collected := make(chan struct{})
+		go func() {
+			defer close(collected)
+			for e := range out {
+				line := text(e)
+				if d := time.Since(begin).Round(time.Second); d > 0 {
+					line += " after " + d.String()
+				}
+				told = append(told, line)
+			}
+		}()
+		synctest.Wait()
+		if during != nil {
+			during(server)
+		}
+		// A minute is longer than every pause, so that what was going to happen has happened.
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		cancel()
+		failed = <-done
+		<-collected
+		transport.CloseIdleConnections()
+		close(server.closed)
+		_ = httpServer.Close()
+		<-served
+		server.mu.Lock()
+		defer server.mu.Unlock()
+		for kind, steps := range server.script {
+			for _, left := range steps {
+				t.Errorf("%s: %q was never asked", kind, left.want)
+			}
+		}
+	})
+	return told, failed
+}
+
+func TestFollow(t *testing.T) {
+	ours := func(v string) *batchv1.Job { return newJob("uid-1", v) }
+	other := func(v string) *batchv1.Job { return newJob("uid-2", v) }
+	tests := []struct {
+		name   string
+		script script
+		want   []string
+	}{
+		{"nothing happens: seven requests", script{}, nil},
+		{"the job from the version of its creation on", script{
+			"job": {{"watch 5", open(modified(ours("7")), modified(ours("9")))}},
+		}, []string{"job uid-1@7", "job uid-1@9"}},
+		{"what is there at the first look is news", script{
+			"pods":       {{"list 0", list("8", newPod("a", "3"), newPod("b", "8"))}, {"watch 8", open(added(newPod("c", "9")))}},
+			"job events": {{"list 0", list("8", newEvent("e", "4", "uid-1"))}, {"watch 8", open()}},
+		}, []string{"event e@4", "pod a@3", "pod b@8", "pod c@9"}},
+		{"closed by the server: goes on where it was", script{
+			"job":  {{"watch 5", stream(modified(ours("7")))}, {"watch 7", stream(modified(ours("8")))}, {"watch 8", open(modified(ours("9")))}},
+			"pods": {{"list 0", list("6")}, {"watch 6", stream(added(newPod("a", "7")))}, {"watch 7", open(modified(newPod("a", "8")))}},
+		}, []string{"job uid-1@7", "job uid-1@8", "job uid-1@9", "pod a@7", "pod a@8"}},
+		{"bookmarks move the version and say nothing", script{
+			"job": {{"watch 5", stream(bookmark("Job", "40"))}, {"watch 40", open(modified(ours("41")))}},
+		}, []string{"job uid-1@41"}},
+		{"410 as answer: listed anew, nothing told twice", script{
+			"pods": {
+				{"list 0", list("6", newPod("a", "6"), newPod("b", "5"))}, {"watch 6", stream(modified(newPod("a", "7")))},
+				{"watch 7", status(http.StatusGone, metav1.StatusReasonExpired)},
+				{"list ", list("30", newPod("a", "7"), newPod("b", "20"), newPod("c", "21"))}, {"watch 30", open()},
+			},
+		}, []string{"pod a@6", "pod a@7", "pod b@5", "pod b@20", "pod c@21"}},
+		{"410 in the stream", script{
+			"job": {{"watch 5", stream(modified(ours("7")), expired)}, {"list ", list("30", ours("7"))}, {"watch 30", open(modified(ours("31")))}},
+		}, []string{"job uid-1@7", "job uid-1@31"}},
+		{"an unreadable watch event: listed anew", script{
+			"job": {{"watch 5", stream(change("NONSENSE", ours("6")))}, {"list ", list("30", ours("7"))}, {"watch 30", open()}},
+		}, []string{"job uid-1@7"}},
+		{"the list in pages", script{
+			"pods": {
+				{"list 0", page("6", "next", newPod("a", "3"))}, {"list  continue next", page("6", "", newPod("b", "4"))}, {"watch 6", stream(expired)},
+				{"list ", page("9", "more", newPod("b", "4"))}, {"list  continue more", page("9", "", newPod("c", "8"))}, {"watch 9", open()},
+			},
+		}, []string{"pod a@3", "pod a@3 gone", "pod b@4", "pod c@8"}},
+		{"a deletion", script{
+			"pods": {{"list 0", list("6", newPod("a", "6"))}, {"watch 6", open(modified(newPod("a", "7")), deleted(newPod("a", "8")))}},
+		}, []string{"pod a@6", "pod a@7", "pod a@8 gone"}},
+		{"a deletion that was missed", script{
+			"pods": {{"list 0", list("6", newPod("a", "6"), newPod("b", "6"))}, {"watch 6", stream(expired)}, {"list ", list("30", newPod("b", "6"))}, {"watch 30", open()}},
+		}, []string{"pod a@6", "pod a@6 gone", "pod b@6"}},
+		{"nothing after a deletion, and that once", script{
+			"pods": {{"list 0", list("6", newPod("a", "6"))}, {"watch 6", stream(deleted(newPod("a", "8")), deleted(newPod("a", "8")), modified(newPod("a", "7")), expired)},
+				{"list ", list("7", newPod("a", "7"))}, {"watch 7", open(deleted(newPod("a", "8")))}},
+		}, []string{"pod a@6", "pod a@8 gone"}},
+		{"a deletion of what was never seen", script{
+			"pods": {{"list 0", list("6")}, {"watch 6", open(deleted(newPod("a", "8")), added(newPod("a", "7")))}},
+		}, []string{"pod a@8 gone"}},
+		{"the name is taken by another job", script{
+			"job": {{"watch 5", open(modified(ours("7")), deleted(ours("8")), added(other("9")), modified(other("10")))}},
+		}, []string{"job uid-1@7", "job uid-1@8 gone", "job uid-2@9", "job uid-2@10"}},
+		{"the name was taken by another job unseen", script{
+			"job": {{"watch 5", stream(expired)}, {"list ", list("30", other("9"))}, {"watch 30", open()}},
+		}, []string{"job uid-1@5 gone", "job uid-2@9"}},
+		{"the job was deleted unseen, before its first change", script{
+			"job": {{"watch 5", status(http.StatusGone, metav1.StatusReasonExpired)}, {"list ", list("30")}, {"watch 30", open()}},
+		}, []string{"job uid-1@5 gone"}},
+		{"events before their pod, of others, and repeated", script{
+			"pods": {{"list 0", list("6")}, {"watch 6", func(w http.ResponseWriter, r *http.Request) {
+				lasting(2*time.Second)(w, r)
+				open(added(newPod("a", "7")))(w, r)
+			}}},
+			"pod events": {{"list 0", list("6", newEvent("x", "4", "uid-foreign"))},
+				{"watch 6", stream(added(newEvent("e", "7", "uid-a")), added(newEvent("y", "8", "uid-foreign")))},
+				{"watch 8", func(w http.ResponseWriter, r *http.Request) {
+					lasting(3*time.Second)(w, r)
+					stream(modified(newEvent("e", "9", "uid-a")), deleted(newEvent("e", "10", "uid-a")), expired)(w, r)
+				}},
+				{"list ", list("20", newEvent("e2", "11", "uid-a"), newEvent("x", "4", "uid-foreign"))}, {"watch 20", open()}},
+		}, []string{"event e2@11 after 3s", "event e@7 after 2s", "event e@9 after 3s", "pod a@7 after 2s"}},
+		{"events are forbidden: one notice", script{
+			"job events": {{"list 0", status(http.StatusForbidden, metav1.StatusReasonForbidden)}},
+			"pod events": {{"list 0", list("6")}, {"watch 6", open()}},
+			"job":        {{"watch 5", open(modified(ours("7")))}},
+		}, []string{"job uid-1@7", "notice access:events"}},
+		{"a short trouble is not mentioned", script{
+			"job": {{"watch 5", stream(modified(ours("7")))}, {"watch 7", status(http.StatusInternalServerError, metav1.StatusReasonInternalError)},
+				{"watch 7", status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)},
+				{"watch 7", status(http.StatusBadGateway, "")}, {"watch 7", open(modified(ours("8")))}},
+		}, []string{"job uid-1@7", "job uid-1@8 after 1s"}},
+		{"credentials are renewed", script{
+			"job": {{"watch 5", lasting(time.Second)}, {"watch 5", status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)}, {"watch 5", open(modified(ours("7")))}},
+		}, []string{"job uid-1@7 after 1s"}},
+		{"cut off every two seconds", script{
+			"job": {{"watch 5", lasting(2 * time.Second)}, {"watch 5", lasting(2*time.Second, modified(ours("7")))}, {"watch 7", lasting(2 * time.Second)}, {"watch 7", open(modified(ours("8")))}},
+		}, []string{"job uid-1@7 after 2s", "job uid-1@8 after 6s"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := play(t, test.script, nil)
+			if err != nil {
+				t.Errorf("Follow: %v", err)
+			}
+			if diff := cmp.Diff(ordered(test.want), ordered(got)); diff != "" {
+				t.Error("told (-want +got):\n" + diff)
+			}
+		})
+	}
+}
+
+// ordered sorts what was told by its object, and keeps the order for each: the watches have none among each other.
+func ordered(lines []string) map[string][]string {
+	by := map[string][]string{}
+	for _, line := range lines {
+		object, _, _ := strings.Cut(line, "@")
+		if strings.HasPrefix(line, "job ") {
+			object = "job"
+		}
+		by[object] = append(by[object], line)
+	}
+	return by
+}
+
+func TestFollowOutage(t *testing.T) {
+	ours := func(v string) *batchv1.Job { return newJob("uid-1", v) }
+	s := script{
+		"job":        {{"watch 5", lasting(time.Second)}, {"watch 5", open(modified(ours("7")))}},
+		"pods":       {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
+		"job events": {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
+		"pod events": {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
+	}
+	got, err := play(t, s, func(server *apiServer) {
+		server.mu.Lock()
+		server.down = true
+		server.mu.Unlock()
+		time.Sleep(20 * time.Second)
+		server.mu.Lock()
+		server.down = false
+		server.mu.Unlock()
+	})
+	if err != nil {
+		t.Errorf("Follow: %v", err)
+	}
+	var what []string
+	for _, line := range got {
+		line, _, _ = strings.Cut(line, " after ")
+		what = append(what, line)
+	}
+	if diff := cmp.Diff([]string{"lost: connection refused", "found"}, withoutPrefix(what, "job ")); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if len(got) != 3 {
+		t.Errorf("told %q, want an outage, its end and one state of the job", got)
+	}
+}
+
+func withoutPrefix(lines []string, prefix string) (rest []string) {
+	for _, l := range lines {
+		if !strings.HasPrefix(l, prefix) {
+			rest = append(rest, l)
+		}
+	}
+	return rest
+}
+
+func TestFollowRefused(t *testing.T) {
+	forbidden := status(http.StatusForbidden, metav1.StatusReasonForbidden)
+	unauthorized := status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)
+	never := []step{}
+	tests := []struct {
+		name    string
+		script  script
+		is      func(error) bool
+		atLeast time.Duration
+	}{
+		{"the pods, at once", script{"pods": {{"list 0", forbidden}}, "pod events": never}, apierrors.IsForbidden, 0},
+		{"the watch on the pods, at once", script{"pods": {{"list 0", slowly(list("6"))}, {"watch 6", forbidden}}}, apierrors.IsForbidden, 0},
+		{"the job, after new credentials", script{"job": {{"watch 5", slowly(unauthorized)}, {"watch 5", slowly(unauthorized)}}}, apierrors.IsUnauthorized, 0},
+		{"the job, for longer than the authorizer of a restarted server needs", script{"job": append([]step{{"watch 5", lasting(time.Second)}}, repeat(6, step{"watch 5", forbidden})...)},
+			apierrors.IsForbidden, grace},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := play(t, test.script, nil)
+			if !test.is(err) {
+				t.Errorf("Follow: %v", err)
+			}
+			if len(got) != 0 {
+				t.Errorf("told %q, want nothing", got)
+			}
+		})
+	}
+}
+
+// TestFollowRefusedForAWhile is an API server that has just restarted.
+func TestFollowRefusedForAWhile(t *testing.T) {
+	forbidden := status(http.StatusForbidden, metav1.StatusReasonForbidden)
+	got, err := play(t, script{"job": {{"watch 5", lasting(time.Second)}, {"watch 5", forbidden}, {"watch 5", forbidden}, {"watch 5", forbidden},
+		{"watch 5", open(modified(newJob("uid-1", "7")))}}}, nil)
+	if err != nil || len(got) != 1 {
+		t.Errorf("Follow told %q and returned %v, want one state and no error", got, err)
+	}
+}
+
+// slowly answers after the other watches had their requests.
+func slowly(answer func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(time.Second) // of a synctest bubble's clock
+		answer(w, r)
+	}
+}
+
+func repeat(n int, s step) (steps []step) {
+	for range n {
+		steps = append(steps, s)
+	}
+	return steps
+}
