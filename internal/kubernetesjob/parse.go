@@ -3,6 +3,7 @@ package kubernetesjob
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
 	"slices"
@@ -116,13 +117,13 @@ func (c *checker) metadata(k *KubernetesJob) {
 	for _, l := range []struct{ path, value string }{{"metadata.id", m.ID}, {"metadata.org", m.Org}, {"metadata.env", m.Env}} {
 		c.valid(l.path, l.value, validation.IsValidLabelValue)
 	}
-	for key, value := range m.Labels {
-		at := manifest.Key("metadata.labels", key)
+	for _, key := range slices.Sorted(maps.Keys(m.Labels)) {
+		value, at := m.Labels[key], manifest.Key("metadata.labels", key)
 		c.valid(at, key, validation.IsQualifiedName)
 		c.valid(at, value, validation.IsValidLabelValue)
 	}
 	// An annotation's key may have capital letters (pkg/api/validation, ValidateAnnotations).
-	for key := range m.Annotations {
+	for _, key := range slices.Sorted(maps.Keys(m.Annotations)) {
 		c.valid(manifest.Key("metadata.annotations", key), strings.ToLower(key), validation.IsQualifiedName)
 	}
 	if err := apivalidation.ValidateAnnotationsSize(m.Annotations); err != nil {
@@ -138,8 +139,8 @@ func (c *checker) spec(s *Spec) {
 	if s.CompletionMode == "Indexed" && s.Parallelism > 100_000 {
 		c.errorf("spec.parallelism", "", "%d is too large: an Indexed Job runs 100000 pods at once at most", s.Parallelism) // pkg/apis/batch/validation, maxParallelismForIndexedJob
 	}
-	for name, text := range s.ConfigMaps {
-		at := manifest.Key("spec.configMaps", name)
+	for _, name := range slices.Sorted(maps.Keys(s.ConfigMaps)) {
+		text, at := s.ConfigMaps[name], manifest.Key("spec.configMaps", name)
 		c.valid(at, name, validation.IsDNS1123Subdomain)
 		if len(text) > 1<<20 { // pkg/apis/core, MaxSecretSize
 			c.errorf(at, "", "is larger than the 1 MiB that a ConfigMap can hold")

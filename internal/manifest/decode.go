@@ -335,7 +335,8 @@ func (w *walker) object(n *yaml.Node, t reflect.Type, path, keyed string) map[st
 		w.tags(value, f, v, at)
 		m[name] = v
 	}
-	for name, f := range fields {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		f := fields[name]
 		if v, ok := m[name]; f.Tag.Get("required") == "true" && (!ok || v == "") && !meant[name] && name != keyed {
 			w.problem(Key(path, name), "is required", "")
 		}

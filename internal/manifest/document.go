@@ -74,8 +74,8 @@ func (d *Document) descend(path string) (node, label *yaml.Node, found bool) {
 }
 
 // step finds the field of a mapping that path begins with, the longest one where keys hold dots: labels.app.kubernetes.io/name
-// is as good as labels[app.kubernetes.io/name] or labels["app.kubernetes.io/name"]. A key in snake_case answers to its
-// lowerCamelCase name, as in protobuf's JSON, unless the name is there itself.
+// is as good as labels[app.kubernetes.io/name] or labels["app.kubernetes.io/name"]. lowerCamelCase and snake_case are the same
+// name, as in protobuf's JSON, unless the name is there itself.
 func step(mapping *yaml.Node, path string) (key, value *yaml.Node, rest string) {
 	if strings.HasPrefix(path, "[") {
 		end := strings.Index(path, "]")
@@ -95,17 +95,24 @@ func step(mapping *yaml.Node, path string) (key, value *yaml.Node, rest string) 
 		}
 		return nil, nil, ""
 	}
-	for _, spell := range []func(string) string{func(s string) string { return s }, lowerCamel} {
-		longest := -1
-		for i := 0; i+1 < len(mapping.Content); i += 2 {
-			name := spell(mapping.Content[i].Value)
-			after, ok := strings.CutPrefix(path, name)
-			if ok && len(name) > longest && (after == "" || after[0] == '.' || after[0] == '[') {
-				key, value, rest, longest = mapping.Content[i], mapping.Content[i+1], after, len(name)
-			}
+	longest := -1
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		name := mapping.Content[i].Value
+		after, ok := strings.CutPrefix(path, name)
+		if ok && len(name) > longest && (after == "" || after[0] == '.' || after[0] == '[') {
+			key, value, rest, longest = mapping.Content[i], mapping.Content[i+1], after, len(name)
 		}
-		if value != nil {
-			return key, value, rest
+	}
+	if value != nil {
+		return key, value, rest
+	}
+	end := strings.IndexAny(path, ".[")
+	if end < 0 {
+		end = len(path)
+	}
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if lowerCamel(mapping.Content[i].Value) == lowerCamel(path[:end]) {
+			return mapping.Content[i], mapping.Content[i+1], path[end:]
 		}
 	}
 	return nil, nil, ""
