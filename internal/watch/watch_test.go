@@ -29,6 +29,8 @@ import (
 type step struct {
 	want   string // "list 0", "watch 7": the verb and the resource version
 	answer func(http.ResponseWriter, *http.Request)
+	often  bool // once or more
+	used   bool
 }
 
 // script is what the API server of a test expects for each kind of object, in order.
@@ -108,7 +110,10 @@ func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		return
 	}
-	s.script[kind] = steps[1:]
+	steps[0].used = true
+	if !steps[0].often {
+		s.script[kind] = steps[1:]
+	}
 	s.mu.Unlock()
 	if got != steps[0].want {
 		s.t.Errorf("%s: got request %q, want %q", kind, got, steps[0].want)
@@ -245,11 +250,11 @@ func text(e event.Event) string {
 // quietly completes a script by kinds where nothing happens.
 func quietly(s script) script {
 	if s["job"] == nil {
-		s["job"] = []step{{"watch 5", open()}}
+		s["job"] = []step{{want: "watch 5", answer: open()}}
 	}
 	for _, kind := range []string{"pods", "job events", "pod events"} {
 		if s[kind] == nil {
-			s[kind] = []step{{"list 0", list("6")}, {"watch 6", open()}}
+			s[kind] = []step{{want: "list 0", answer: list("6")}, {want: "watch 6", answer: open()}}
 		}
 	}
 	return s
@@ -257,14 +262,14 @@ func quietly(s script) script {
 
 // play follows a Job against a script. during runs when everything is still; it may be nil. The answer is all that was told,
 // with the time since the beginning where it is not zero, and Follow's error.
-func play(t *testing.T, s script, during func(*apiServer)) (told []string, failed error) {
+func play(t *testing.T, s script, during func(*apiServer)) (told []string, lasted time.Duration, failed error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		server := &apiServer{t: t, connections: make(chan net.Conn), closed: make(chan struct{}), script: quietly(s)}
 		httpServer := &http.Server{Handler: server}
 		served := make(chan error, 1)
 		go func() { served <- httpServer.Serve(server) }()
-		transport := &http.Transport{DialContext: server.dial}
+		transport := &http.Transport{DialContext: server.dial, DisableKeepAlives: true}
 		client, err := kubernetes.NewForConfigAndClient(&rest.Config{Host: "http://api", QPS: -1}, &http.Client{Transport: transport})
 		if err != nil {
 			t.Fatal(err)
@@ -274,7 +279,10 @@ func play(t *testing.T, s script, during func(*apiServer)) (told []string, faile
 		done := make(chan error, 1)
 		go func() {
 			defer close(out)
-			done <- Follow(ctx, client, newJob("uid-1", "5"), out)
+			begin := time.Now()
+			err := Follow(ctx, client, newJob("uid-1", "5"), out)
+			lasted = time.Since(begin)
+			done <- err
 		}()
 		begin := time.Now()
 		collected := make(chan struct{})
@@ -298,7 +306,6 @@ func play(t *testing.T, s script, during func(*apiServer)) (told []string, faile
 		cancel()
 		failed = <-done
 		<-collected
-		transport.CloseIdleConnections()
 		close(server.closed)
 		_ = httpServer.Close()
 		<-served
@@ -306,11 +313,14 @@ func play(t *testing.T, s script, during func(*apiServer)) (told []string, faile
 		defer server.mu.Unlock()
 		for kind, steps := range server.script {
 			for _, left := range steps {
+				if left.used {
+					continue
+				}
 				t.Errorf("%s: %q was never asked", kind, left.want)
 			}
 		}
 	})
-	return told, failed
+	return told, lasted, failed
 }
 
 func TestFollow(t *testing.T) {
@@ -323,93 +333,93 @@ func TestFollow(t *testing.T) {
 	}{
 		{"nothing happens: seven requests", script{}, nil},
 		{"the job from the version of its creation on", script{
-			"job": {{"watch 5", open(modified(ours("7")), modified(ours("9")))}},
+			"job": {{want: "watch 5", answer: open(modified(ours("7")), modified(ours("9")))}},
 		}, []string{"job uid-1@7", "job uid-1@9"}},
 		{"what is there at the first look is news", script{
-			"pods":       {{"list 0", list("8", newPod("a", "3"), newPod("b", "8"))}, {"watch 8", open(added(newPod("c", "9")))}},
-			"job events": {{"list 0", list("8", newEvent("e", "4", "uid-1"))}, {"watch 8", open()}},
+			"pods":       {{want: "list 0", answer: list("8", newPod("a", "3"), newPod("b", "8"))}, {want: "watch 8", answer: open(added(newPod("c", "9")))}},
+			"job events": {{want: "list 0", answer: list("8", newEvent("e", "4", "uid-1"))}, {want: "watch 8", answer: open()}},
 		}, []string{"event e@4", "pod a@3", "pod b@8", "pod c@9"}},
 		{"closed by the server: goes on where it was", script{
-			"job":  {{"watch 5", stream(modified(ours("7")))}, {"watch 7", stream(modified(ours("8")))}, {"watch 8", open(modified(ours("9")))}},
-			"pods": {{"list 0", list("6")}, {"watch 6", stream(added(newPod("a", "7")))}, {"watch 7", open(modified(newPod("a", "8")))}},
+			"job":  {{want: "watch 5", answer: stream(modified(ours("7")))}, {want: "watch 7", answer: stream(modified(ours("8")))}, {want: "watch 8", answer: open(modified(ours("9")))}},
+			"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: stream(added(newPod("a", "7")))}, {want: "watch 7", answer: open(modified(newPod("a", "8")))}},
 		}, []string{"job uid-1@7", "job uid-1@8", "job uid-1@9", "pod a@7", "pod a@8"}},
 		{"bookmarks move the version and say nothing", script{
-			"job": {{"watch 5", stream(bookmark("Job", "40"))}, {"watch 40", open(modified(ours("41")))}},
+			"job": {{want: "watch 5", answer: stream(bookmark("Job", "40"))}, {want: "watch 40", answer: open(modified(ours("41")))}},
 		}, []string{"job uid-1@41"}},
 		{"410 as answer: listed anew, nothing told twice", script{
 			"pods": {
-				{"list 0", list("6", newPod("a", "6"), newPod("b", "5"))}, {"watch 6", stream(modified(newPod("a", "7")))},
-				{"watch 7", status(http.StatusGone, metav1.StatusReasonExpired)},
-				{"list ", list("30", newPod("a", "7"), newPod("b", "20"), newPod("c", "21"))}, {"watch 30", open()},
+				{want: "list 0", answer: list("6", newPod("a", "6"), newPod("b", "5"))}, {want: "watch 6", answer: stream(modified(newPod("a", "7")))},
+				{want: "watch 7", answer: status(http.StatusGone, metav1.StatusReasonExpired)},
+				{want: "list ", answer: list("30", newPod("a", "7"), newPod("b", "20"), newPod("c", "21"))}, {want: "watch 30", answer: open()},
 			},
 		}, []string{"pod a@6", "pod a@7", "pod b@5", "pod b@20", "pod c@21"}},
 		{"410 in the stream", script{
-			"job": {{"watch 5", stream(modified(ours("7")), expired)}, {"list ", list("30", ours("7"))}, {"watch 30", open(modified(ours("31")))}},
+			"job": {{want: "watch 5", answer: stream(modified(ours("7")), expired)}, {want: "list ", answer: list("30", ours("7"))}, {want: "watch 30", answer: open(modified(ours("31")))}},
 		}, []string{"job uid-1@7", "job uid-1@31"}},
 		{"an unreadable watch event: listed anew", script{
-			"job": {{"watch 5", stream(change("NONSENSE", ours("6")))}, {"list ", list("30", ours("7"))}, {"watch 30", open()}},
+			"job": {{want: "watch 5", answer: stream(change("NONSENSE", ours("6")))}, {want: "list ", answer: list("30", ours("7"))}, {want: "watch 30", answer: open()}},
 		}, []string{"job uid-1@7"}},
 		{"the list in pages", script{
 			"pods": {
-				{"list 0", page("6", "next", newPod("a", "3"))}, {"list  continue next", page("6", "", newPod("b", "4"))}, {"watch 6", stream(expired)},
-				{"list ", page("9", "more", newPod("b", "4"))}, {"list  continue more", page("9", "", newPod("c", "8"))}, {"watch 9", open()},
+				{want: "list 0", answer: page("6", "next", newPod("a", "3"))}, {want: "list  continue next", answer: page("6", "", newPod("b", "4"))}, {want: "watch 6", answer: stream(expired)},
+				{want: "list ", answer: page("9", "more", newPod("b", "4"))}, {want: "list  continue more", answer: page("9", "", newPod("c", "8"))}, {want: "watch 9", answer: open()},
 			},
 		}, []string{"pod a@3", "pod a@3 gone", "pod b@4", "pod c@8"}},
 		{"a deletion", script{
-			"pods": {{"list 0", list("6", newPod("a", "6"))}, {"watch 6", open(modified(newPod("a", "7")), deleted(newPod("a", "8")))}},
+			"pods": {{want: "list 0", answer: list("6", newPod("a", "6"))}, {want: "watch 6", answer: open(modified(newPod("a", "7")), deleted(newPod("a", "8")))}},
 		}, []string{"pod a@6", "pod a@7", "pod a@8 gone"}},
 		{"a deletion that was missed", script{
-			"pods": {{"list 0", list("6", newPod("a", "6"), newPod("b", "6"))}, {"watch 6", stream(expired)}, {"list ", list("30", newPod("b", "6"))}, {"watch 30", open()}},
+			"pods": {{want: "list 0", answer: list("6", newPod("a", "6"), newPod("b", "6"))}, {want: "watch 6", answer: stream(expired)}, {want: "list ", answer: list("30", newPod("b", "6"))}, {want: "watch 30", answer: open()}},
 		}, []string{"pod a@6", "pod a@6 gone", "pod b@6"}},
 		{"nothing after a deletion, and that once", script{
-			"pods": {{"list 0", list("6", newPod("a", "6"))}, {"watch 6", stream(deleted(newPod("a", "8")), deleted(newPod("a", "8")), modified(newPod("a", "7")), expired)},
-				{"list ", list("7", newPod("a", "7"))}, {"watch 7", open(deleted(newPod("a", "8")))}},
+			"pods": {{want: "list 0", answer: list("6", newPod("a", "6"))}, {want: "watch 6", answer: stream(deleted(newPod("a", "8")), deleted(newPod("a", "8")), modified(newPod("a", "7")), expired)},
+				{want: "list ", answer: list("7", newPod("a", "7"))}, {want: "watch 7", answer: open(deleted(newPod("a", "8")))}},
 		}, []string{"pod a@6", "pod a@8 gone"}},
 		{"a deletion of what was never seen", script{
-			"pods": {{"list 0", list("6")}, {"watch 6", open(deleted(newPod("a", "8")), added(newPod("a", "7")))}},
+			"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: open(deleted(newPod("a", "8")), added(newPod("a", "7")))}},
 		}, []string{"pod a@8 gone"}},
 		{"the name is taken by another job", script{
-			"job": {{"watch 5", open(modified(ours("7")), deleted(ours("8")), added(other("9")), modified(other("10")))}},
+			"job": {{want: "watch 5", answer: open(modified(ours("7")), deleted(ours("8")), added(other("9")), modified(other("10")))}},
 		}, []string{"job uid-1@7", "job uid-1@8 gone", "job uid-2@9", "job uid-2@10"}},
 		{"the name was taken by another job unseen", script{
-			"job": {{"watch 5", stream(expired)}, {"list ", list("30", other("9"))}, {"watch 30", open()}},
+			"job": {{want: "watch 5", answer: stream(expired)}, {want: "list ", answer: list("30", other("9"))}, {want: "watch 30", answer: open()}},
 		}, []string{"job uid-1@5 gone", "job uid-2@9"}},
 		{"the job was deleted unseen, before its first change", script{
-			"job": {{"watch 5", status(http.StatusGone, metav1.StatusReasonExpired)}, {"list ", list("30")}, {"watch 30", open()}},
+			"job": {{want: "watch 5", answer: status(http.StatusGone, metav1.StatusReasonExpired)}, {want: "list ", answer: list("30")}, {want: "watch 30", answer: open()}},
 		}, []string{"job uid-1@5 gone"}},
 		{"events before their pod, of others, and repeated", script{
-			"pods": {{"list 0", list("6")}, {"watch 6", func(w http.ResponseWriter, r *http.Request) {
+			"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: func(w http.ResponseWriter, r *http.Request) {
 				lasting(2*time.Second)(w, r)
 				open(added(newPod("a", "7")))(w, r)
 			}}},
-			"pod events": {{"list 0", list("6", newEvent("x", "4", "uid-foreign"))},
-				{"watch 6", stream(added(newEvent("e", "7", "uid-a")), added(newEvent("y", "8", "uid-foreign")))},
-				{"watch 8", func(w http.ResponseWriter, r *http.Request) {
+			"pod events": {{want: "list 0", answer: list("6", newEvent("x", "4", "uid-foreign"))},
+				{want: "watch 6", answer: stream(added(newEvent("e", "7", "uid-a")), added(newEvent("y", "8", "uid-foreign")))},
+				{want: "watch 8", answer: func(w http.ResponseWriter, r *http.Request) {
 					lasting(3*time.Second)(w, r)
 					stream(modified(newEvent("e", "9", "uid-a")), deleted(newEvent("e", "10", "uid-a")), expired)(w, r)
 				}},
-				{"list ", list("20", newEvent("e2", "11", "uid-a"), newEvent("x", "4", "uid-foreign"))}, {"watch 20", open()}},
+				{want: "list ", answer: list("20", newEvent("e2", "11", "uid-a"), newEvent("x", "4", "uid-foreign"))}, {want: "watch 20", answer: open()}},
 		}, []string{"event e2@11 after 3s", "event e@7 after 2s", "event e@9 after 3s", "pod a@7 after 2s"}},
 		{"events are forbidden: one notice", script{
-			"job events": {{"list 0", status(http.StatusForbidden, metav1.StatusReasonForbidden)}},
-			"pod events": {{"list 0", list("6")}, {"watch 6", open()}},
-			"job":        {{"watch 5", open(modified(ours("7")))}},
+			"job events": {{want: "list 0", answer: status(http.StatusForbidden, metav1.StatusReasonForbidden)}},
+			"pod events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: open()}},
+			"job":        {{want: "watch 5", answer: open(modified(ours("7")))}},
 		}, []string{"job uid-1@7", "notice access:events"}},
 		{"a short trouble is not mentioned", script{
-			"job": {{"watch 5", stream(modified(ours("7")))}, {"watch 7", status(http.StatusInternalServerError, metav1.StatusReasonInternalError)},
-				{"watch 7", status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)},
-				{"watch 7", status(http.StatusBadGateway, "")}, {"watch 7", open(modified(ours("8")))}},
+			"job": {{want: "watch 5", answer: stream(modified(ours("7")))}, {want: "watch 7", answer: status(http.StatusInternalServerError, metav1.StatusReasonInternalError)},
+				{want: "watch 7", answer: status(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)},
+				{want: "watch 7", answer: status(http.StatusBadGateway, "")}, {want: "watch 7", answer: open(modified(ours("8")))}},
 		}, []string{"job uid-1@7", "job uid-1@8 after 1s"}},
 		{"credentials are renewed", script{
-			"job": {{"watch 5", lasting(time.Second)}, {"watch 5", status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)}, {"watch 5", open(modified(ours("7")))}},
+			"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)}, {want: "watch 5", answer: open(modified(ours("7")))}},
 		}, []string{"job uid-1@7 after 1s"}},
 		{"cut off every two seconds", script{
-			"job": {{"watch 5", lasting(2 * time.Second)}, {"watch 5", lasting(2*time.Second, modified(ours("7")))}, {"watch 7", lasting(2 * time.Second)}, {"watch 7", open(modified(ours("8")))}},
+			"job": {{want: "watch 5", answer: lasting(2 * time.Second)}, {want: "watch 5", answer: lasting(2*time.Second, modified(ours("7")))}, {want: "watch 7", answer: lasting(2 * time.Second)}, {want: "watch 7", answer: open(modified(ours("8")))}},
 		}, []string{"job uid-1@7 after 2s", "job uid-1@8 after 6s"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := play(t, test.script, nil)
+			got, _, err := play(t, test.script, nil)
 			if err != nil {
 				t.Errorf("Follow: %v", err)
 			}
@@ -436,12 +446,12 @@ func ordered(lines []string) map[string][]string {
 func TestFollowOutage(t *testing.T) {
 	ours := func(v string) *batchv1.Job { return newJob("uid-1", v) }
 	s := script{
-		"job":        {{"watch 5", lasting(time.Second)}, {"watch 5", open(modified(ours("7")))}},
-		"pods":       {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
-		"job events": {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
-		"pod events": {{"list 0", list("6")}, {"watch 6", lasting(time.Second)}, {"watch 6", open()}},
+		"job":        {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: open(modified(ours("7")))}},
+		"pods":       {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
+		"job events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
+		"pod events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
 	}
-	got, err := play(t, s, func(server *apiServer) {
+	got, _, err := play(t, s, func(server *apiServer) {
 		server.mu.Lock()
 		server.down = true
 		server.mu.Unlock()
@@ -485,15 +495,18 @@ func TestFollowRefused(t *testing.T) {
 		is      func(error) bool
 		atLeast time.Duration
 	}{
-		{"the pods, at once", script{"pods": {{"list 0", forbidden}}, "pod events": never}, apierrors.IsForbidden, 0},
-		{"the watch on the pods, at once", script{"pods": {{"list 0", slowly(list("6"))}, {"watch 6", forbidden}}}, apierrors.IsForbidden, 0},
-		{"the job, after new credentials", script{"job": {{"watch 5", slowly(unauthorized)}, {"watch 5", slowly(unauthorized)}}}, apierrors.IsUnauthorized, 0},
-		{"the job, for longer than the authorizer of a restarted server needs", script{"job": append([]step{{"watch 5", lasting(time.Second)}}, repeat(6, step{"watch 5", forbidden})...)},
+		{"the pods, at once", script{"pods": {{want: "list 0", answer: slowly(forbidden)}}, "pod events": never}, apierrors.IsForbidden, 0},
+		{"the watch on the pods, at once", script{"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: slowly(forbidden)}}}, apierrors.IsForbidden, 0},
+		{"the job, after new credentials", script{"job": {{want: "watch 5", answer: slowly(unauthorized)}, {want: "watch 5", answer: slowly(unauthorized)}}}, apierrors.IsUnauthorized, 0},
+		{"the job, for longer than the authorizer of a restarted server needs", script{"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden, often: true}}},
 			apierrors.IsForbidden, grace},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := play(t, test.script, nil)
+			got, lasted, err := play(t, test.script, nil)
+			if lasted < test.atLeast || lasted > test.atLeast+15*time.Second {
+				t.Errorf("refused after %s, want %s and a little", lasted, test.atLeast)
+			}
 			if !test.is(err) {
 				t.Errorf("Follow: %v", err)
 			}
@@ -507,8 +520,8 @@ func TestFollowRefused(t *testing.T) {
 // TestFollowRefusedForAWhile is an API server that has just restarted.
 func TestFollowRefusedForAWhile(t *testing.T) {
 	forbidden := status(http.StatusForbidden, metav1.StatusReasonForbidden)
-	got, err := play(t, script{"job": {{"watch 5", lasting(time.Second)}, {"watch 5", forbidden}, {"watch 5", forbidden}, {"watch 5", forbidden},
-		{"watch 5", open(modified(newJob("uid-1", "7")))}}}, nil)
+	got, _, err := play(t, script{"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden},
+		{want: "watch 5", answer: open(modified(newJob("uid-1", "7")))}}}, nil)
 	if err != nil || len(got) != 1 {
 		t.Errorf("Follow told %q and returned %v, want one state and no error", got, err)
 	}
@@ -520,11 +533,4 @@ func slowly(answer func(http.ResponseWriter, *http.Request)) func(http.ResponseW
 		time.Sleep(time.Second) // of a synctest bubble's clock
 		answer(w, r)
 	}
-}
-
-func repeat(n int, s step) (steps []step) {
-	for range n {
-		steps = append(steps, s)
-	}
-	return steps
 }
