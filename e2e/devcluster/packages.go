@@ -111,7 +111,7 @@ func (c *Cluster) installPackages(ctx context.Context) error {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		if _, err := run(cmd); err != nil {
-			return fmt.Errorf("Debian packages %s cannot be installed: %w", names, err)
+			return fmt.Errorf("the Debian packages %s cannot be installed: %w", names, err)
 		}
 	}
 	if left := missing(); len(left) > 0 {
