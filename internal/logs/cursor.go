@@ -16,9 +16,12 @@ const disorder = 100 * time.Millisecond
 var seed = maphash.MakeSeed()
 
 // cursor is the place in a log up to which lines were delivered: the last line's time stamp and text, and how many lines in a
-// row had that time stamp.
-// The line is recognised where it stands in the file, never by its age alone: time stamps go back where stdout and stderr
+// row had that time stamp. The line is recognised where it stands in the file, never by its age alone: time stamps go back where stdout and stderr
 // meet, and when the node's clock is set.
+//
+// Two things cannot be seen through this API. Lines that are written while no stream is open, just after the clock was set back,
+// are older than sinceTime and not sent. And when a file is rotated away before the first line of a container was read, nothing
+// tells its log from that of a container that was silent until then.
 type cursor struct {
 	at  time.Time
 	sum uint64    // of the text

@@ -326,11 +326,11 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 				return ctx.Err()
 			}
 		}
-	} else if !k.found && !k.missed && !r.orderly {
+	} else if !k.found && !k.missed {
 		if r.absent++; r.absent < looks && s.over() {
 			return nil
 		}
-		if !r.gap(ctx, time.Time{}, rotated) {
+		if !r.orderly && !r.gap(ctx, time.Time{}, rotated) {
 			return ctx.Err()
 		}
 	}
@@ -505,7 +505,7 @@ func (r *run) follow(ctx context.Context, s state) {
 			quiet.Reset(linger)
 		case <-quiet.C:
 			if ending {
-				r.orderly = true
+				r.orderly = src.anchored()
 				return
 			}
 			if next := r.probe(ctx, s, src); next != nil {
@@ -516,6 +516,10 @@ func (r *run) follow(ctx context.Context, s state) {
 		}
 	}
 }
+
+// anchored tells whether the stream is known to continue what was delivered before it. One that has not come to the cursor's
+// line may belong to a newer, empty file.
+func (s *source) anchored() bool { return s.whole || s.seeker.found || s.seeker.missed }
 
 func (s *source) closed() bool {
 	select {
@@ -528,7 +532,7 @@ func (s *source) closed() bool {
 
 // ended looks at how a stream ended, and waits before the log is asked for again.
 func (r *run) ended(ctx context.Context, src *source) {
-	r.orderly = src.err == io.EOF && src.reader.n == 0
+	r.orderly = src.err == io.EOF && src.reader.n == 0 && src.anchored()
 	s, draining := r.look()
 	switch {
 	case s.over() || draining:
