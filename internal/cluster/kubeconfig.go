@@ -22,6 +22,7 @@ import (
 )
 
 const (
+	viewHint   = "Check its clusters, users and contexts: kubectl config view"
 	secretHint = "In a workflow, keep the kubeconfig in a secret, as YAML or base64, and pass it: kubeconfig: ${{ secrets.KUBECONFIG }}"
 	embedHint  = "Paths inside a kubeconfig mean the machine that it was written on, and a container has other files. A kubeconfig that needs none is made by: kubectl config view --raw --flatten --minify"
 )
@@ -93,9 +94,16 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 		return nil, nil, err
 	}
 	t := &target{name: fmt.Sprintf("context %q of %s", context, name), context: context}
+	refers := kubeconfig.Contexts[context]
+	if kubeconfig.Clusters[refers.Cluster] == nil {
+		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: its cluster %q is not there", t.name, refers.Cluster), viewHint, nil)
+	}
+	if kubeconfig.AuthInfos[refers.AuthInfo] == nil {
+		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: its user %q is not there", t.name, refers.AuthInfo), viewHint, nil)
+	}
 	client := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, &clientcmd.ConfigOverrides{}, nil)
 	if t.config, err = client.ClientConfig(); err != nil {
-		hint := "Check clusters, users and contexts of the kubeconfig: kubectl config view"
+		hint := viewHint
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			hint = embedHint
 		}
@@ -180,8 +188,9 @@ func read(text, name, dir string) (*clientcmdapi.Config, error) {
 				p = filepath.Join(dir, p)
 			}
 			paths = append(paths, p)
+			// Any other error may come of a text that is no path, and would show it.
 			_, err := os.Stat(p)
-			found = found || !errors.Is(err, fs.ErrNotExist)
+			found = found || err == nil || errors.Is(err, fs.ErrPermission)
 		}
 		if found {
 			return readFiles(paths)
@@ -252,12 +261,15 @@ func looksLikePath(text string) bool {
 
 // parse loads a kubeconfig that was given as text.
 func parse(text []byte, name, dir string) (*clientcmdapi.Config, error) {
+	if err := isConfig(text, name); err != nil {
+		return nil, err
+	}
 	kubeconfig, err := clientcmd.Load(text)
 	if err != nil {
 		return nil, invalid(fmt.Sprintf("%s is not a kubeconfig: %v", name, err), "", err)
 	}
 	if len(kubeconfig.Contexts) == 0 {
-		return nil, noContexts(text, name)
+		return nil, noContexts(name)
 	}
 	// Relative paths in it start where relative paths of options do.
 	origin := filepath.Join(dir, "kubeconfig")
@@ -275,7 +287,6 @@ func parse(text []byte, name, dir string) (*clientcmdapi.Config, error) {
 
 // readFiles loads kubeconfig files and merges them as kubectl does; those that do not exist are left out.
 func readFiles(paths []string) (*clientcmdapi.Config, error) {
-	var first []byte
 	for _, p := range paths {
 		text, err := os.ReadFile(p)
 		switch {
@@ -291,8 +302,8 @@ func readFiles(paths []string) (*clientcmdapi.Config, error) {
 			}
 			return nil, invalid(fmt.Sprintf("the file %s is not a kubeconfig: %v", p, err), hint, nil)
 		}
-		if first == nil {
-			first = text
+		if err := isConfig(text, "the file "+p); err != nil {
+			return nil, err
 		}
 	}
 	kubeconfig, err := (&clientcmd.ClientConfigLoadingRules{Precedence: paths}).Load()
@@ -300,17 +311,22 @@ func readFiles(paths []string) (*clientcmdapi.Config, error) {
 		return nil, invalid(fmt.Sprintf("the kubeconfig cannot be used: %v", err), "", err)
 	}
 	if len(kubeconfig.Contexts) == 0 {
-		return nil, noContexts(first, "the file "+strings.Join(paths, ", "))
+		return nil, noContexts("the file " + strings.Join(paths, ", "))
 	}
 	return kubeconfig, nil
 }
 
-// noContexts is the error of YAML that says nothing of a cluster.
-func noContexts(text []byte, name string) error {
+// isConfig finds YAML that is something else.
+func isConfig(text []byte, name string) error {
 	var object struct{ Kind string }
 	if err := yaml.Unmarshal(text, &object); err == nil && object.Kind != "" && object.Kind != "Config" {
 		return invalid(fmt.Sprintf("%s is a %s and not a kubeconfig", name, object.Kind), secretHint, nil)
 	}
+	return nil
+}
+
+// noContexts is the error of a kubeconfig that leads nowhere.
+func noContexts(name string) error {
 	return invalid(name+" has no contexts", "A whole kubeconfig of one cluster is made by: kubectl config view --raw --flatten --minify", nil)
 }
 

@@ -1,0 +1,215 @@
+package cluster
+
+import (
+	"encoding/base64"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// kubeconfig has two contexts of one cluster and one of another.
+const kubeconfig = `apiVersion: v1
+kind: Config
+current-context: dev
+clusters:
+- name: dev-cluster
+  cluster: {server: "https://dev.example:6443"}
+- name: prod-cluster
+  cluster: {server: "https://prod.example:6443"}
+users:
+- name: me
+  user: {token: s3cr3t-token}
+contexts:
+- name: dev
+  context: {cluster: dev-cluster, user: me, namespace: team}
+- name: prod
+  context: {cluster: prod-cluster, user: me}
+- name: prod-admin
+  context: {cluster: prod-cluster, user: me}
+`
+
+func encoded(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// wrapped breaks a text into lines of 76 characters, as base64 does without -w0.
+func wrapped(s string) string {
+	var b strings.Builder
+	for len(s) > 76 {
+		b.WriteString(s[:76] + "\n")
+		s = s[76:]
+	}
+	return b.String() + s + "\n"
+}
+
+// with replaces a part of the kubeconfig.
+func with(old, new string) string {
+	if !strings.Contains(kubeconfig, old) {
+		panic("not in the kubeconfig: " + old)
+	}
+	return strings.ReplaceAll(kubeconfig, old, new)
+}
+
+// connect connects with an environment that has nothing but what is given.
+func connect(t *testing.T, o Options, env map[string]string) (*Client, []event.Notice, error) {
+	t.Helper()
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // client-go reads it
+	o.LookupEnv = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+	return Connect(o)
+}
+
+func TestConnect(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	absolute := write("kubeconfig", kubeconfig)
+	write("users.yaml", "kind: Config\nusers:\n- {name: other, user: {token: s3cr3t-token}}\n")
+	write("contexts.yaml", "kind: Config\nclusters:\n- {name: c, cluster: {server: \"https://merged.example\"}}\ncontexts:\n- {name: merged, context: {cluster: c, user: other}}\n")
+	write(".kube/config", with("dev.example", "home.example"))
+	write("ca.crt", "") // makes it past clientcmd, not past crypto/x509
+	single := strings.Split(kubeconfig, "- name: prod\n")[0]
+
+	tests := []struct {
+		name    string
+		o       Options
+		env     map[string]string
+		server  string
+		context string
+		ns      string
+		notice  string
+	}{
+		{"YAML", Options{Kubeconfig: kubeconfig}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"JSON", Options{Kubeconfig: `{"clusters":[{"name":"c","cluster":{"server":"https://json.example"}}],"users":[{"name":"u","user":{}}],"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}]}`}, nil, "https://json.example", "x", "default", ""},
+		{"base64", Options{Kubeconfig: encoded(kubeconfig)}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"base64 in lines", Options{Kubeconfig: wrapped(encoded(kubeconfig))}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"base64 without padding, for URLs", Options{Kubeconfig: base64.RawURLEncoding.EncodeToString([]byte(kubeconfig + "\n"))}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"a path", Options{Kubeconfig: absolute}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"a relative path", Options{Kubeconfig: "kubeconfig"}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"$KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": absolute}, "https://dev.example:6443", "dev", "team", ""},
+		{"$KUBECONFIG with a list, merged, one missing", Options{}, map[string]string{"KUBECONFIG": "users.yaml:nowhere.yaml:contexts.yaml"}, "https://merged.example", "merged", "default", ""},
+		{"$KUBECONFIG with the text itself, a GitLab variable of the wrong type", Options{}, map[string]string{"KUBECONFIG": kubeconfig}, "https://dev.example:6443", "dev", "team", ""},
+		{"the option before $KUBECONFIG", Options{Kubeconfig: kubeconfig}, map[string]string{"KUBECONFIG": "/nowhere"}, "https://dev.example:6443", "dev", "team", ""},
+		{"~/.kube/config", Options{}, map[string]string{"HOME": dir}, "https://home.example:6443", "dev", "team", ""},
+		{"the context that is asked for", Options{Kubeconfig: kubeconfig, Context: "prod", ClusterName: "dev-cluster"}, nil, "https://prod.example:6443", "prod", "default", ""},
+		{"the cluster's name is a context", Options{Kubeconfig: kubeconfig, ClusterName: "prod-admin"}, nil, "https://prod.example:6443", "prod-admin", "default", ""},
+		{"the cluster's name is one context's cluster", Options{Kubeconfig: with("current-context: dev", "current-context: prod"), ClusterName: "dev-cluster"}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"the cluster's name is unknown, but there is one context", Options{Kubeconfig: single, ClusterName: "elsewhere"}, nil, "https://dev.example:6443", "dev", "team", `names the cluster "elsewhere"; the only context of the kubeconfig is "dev"`},
+		{"none is current, but there is one", Options{Kubeconfig: strings.Replace(single, "current-context: dev\n", "", 1)}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"credentials in the address", Options{Kubeconfig: with("https://dev.example", "https://me:s3cr3t@dev.example")}, nil, "https://dev.example:6443", "dev", "team", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.o.Dir = dir
+			c, notices, err := connect(t, test.o, test.env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.Server != test.server || c.Context != test.context || c.Namespace != test.ns {
+				t.Errorf("got server %q, context %q, namespace %q; want %q, %q, %q", c.Server, c.Context, c.Namespace, test.server, test.context, test.ns)
+			}
+			var said string
+			for _, n := range notices {
+				said += n.Message
+			}
+			if test.notice == "" && said != "" || !strings.Contains(said, test.notice) {
+				t.Errorf("notices %q, want %q", said, test.notice)
+			}
+		})
+	}
+}
+
+func TestConnectErrors(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file("manifest.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {name: s3cr3t}\n", 0o600)
+	file("encoded", encoded(kubeconfig), 0o600)
+	file("broken.yaml", "a: b: s3cr3t\n", 0o600)
+	file("ca.crt", "s3cr3t", 0o600)
+
+	tests := []struct {
+		name    string
+		o       Options
+		env     map[string]string
+		message string
+		hint    string
+	}{
+		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
+		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "secrets.KUBECONFIG"},
+		{"no such file", Options{Kubeconfig: "deploy/kubeconfig.yaml"}, nil, `the kubeconfig: there is no file "deploy/kubeconfig.yaml"`, "Relative paths start at " + dir},
+		{"a home that is not expanded", Options{Kubeconfig: "~/.kube/config"}, nil, `there is no file "~/.kube/config"`, "~ is not expanded"},
+		{"no such files in $KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": "/nowhere/a:/nowhere/b"}, `$KUBECONFIG: there is no file "/nowhere/a:/nowhere/b"`, ""},
+		{"a directory", Options{Kubeconfig: dir}, nil, "is a directory", ""},
+		{"a file with base64", Options{Kubeconfig: "encoded"}, nil, "is not a kubeconfig: it holds no keys and values", "It is base64"},
+		{"a file that is not YAML", Options{Kubeconfig: "broken.yaml"}, nil, "broken.yaml is not a kubeconfig: mapping values are not allowed in this context", ""},
+		{"a manifest", Options{Kubeconfig: "manifest.yaml"}, nil, "manifest.yaml is a Job and not a kubeconfig", ""},
+		{"YAML without contexts", Options{Kubeconfig: "kind: Config\nusers: []\n"}, nil, "the kubeconfig has no contexts", "--flatten"},
+		{"broken YAML", Options{Kubeconfig: "clusters:\n- name: s3cr3t\n foo: [\n"}, nil, "the kubeconfig is not YAML: line 2: did not find expected key", "indentation"},
+		{"YAML of the wrong shape", Options{Kubeconfig: "clusters: s3cr3t\n"}, nil, "the kubeconfig is not a kubeconfig", ""},
+		{"base64 twice", Options{Kubeconfig: encoded(encoded(kubeconfig))}, nil, "the kubeconfig is base64 of base64", "Encode it once"},
+		{"base64 of something else", Options{Kubeconfig: encoded(strings.Repeat("s3cr3t ", 20))}, nil, "is base64, but what it holds is not a kubeconfig", ""},
+		{"base64 cut off", Options{Kubeconfig: encoded(kubeconfig)[:101]}, nil, "looks like base64, but is cut off or damaged", ""},
+		{"some text", Options{Kubeconfig: "s3cr3t"}, nil, "is neither YAML, nor base64, nor the path of a file", ""},
+		{"an unknown context", Options{Kubeconfig: kubeconfig, Context: "staging"}, nil, `the kubeconfig has no context "staging"; it has: dev, prod, prod-admin`, "Set context"},
+		{"an unknown cluster", Options{Kubeconfig: kubeconfig, ClusterName: "staging"}, nil, `the manifest names the cluster "staging", but no context of the kubeconfig has that name or belongs to it; there are: dev, prod, prod-admin`, "Set context"},
+		{"a cluster with two contexts", Options{Kubeconfig: kubeconfig, ClusterName: "prod-cluster"}, nil, `several contexts of the kubeconfig belong to the cluster "prod-cluster" that the manifest names: prod, prod-admin`, "Set context"},
+		{"none is current", Options{Kubeconfig: with("current-context: dev\n", "")}, nil, "the kubeconfig has no current context; it has: dev, prod, prod-admin", "GitLab"},
+		{"the current one is missing", Options{Kubeconfig: with("current-context: dev\n", "current-context: gone\n")}, nil, `the current context "gone" of the kubeconfig does not exist in it`, ""},
+		{"the context's cluster is missing", Options{Kubeconfig: with("- name: dev-cluster", "- name: renamed")}, nil, `context "dev" of the kubeconfig cannot be used: its cluster "dev-cluster" is not there`, ""},
+		{"the context's user is missing", Options{Kubeconfig: with("- name: me", "- name: renamed")}, nil, `cannot be used: its user "me" is not there`, ""},
+		{"no server", Options{Kubeconfig: with(`cluster: {server: "https://dev.example:6443"}`, `cluster: {insecure-skip-tls-verify: true}`)}, nil, `no server found for cluster "dev-cluster"`, ""},
+		{"a server without a scheme", Options{Kubeconfig: with("https://dev.example:6443", "dev.example")}, nil, `its server "dev.example" is not an address`, "https://host:6443"},
+		{"a missing authority", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: /home/me/ca.crt}`)}, nil, "unable to read certificate-authority /home/me/ca.crt", "--flatten"},
+		{"a missing key", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate: me.crt, client-key: me.key}")}, nil, "unable to read client-cert " + filepath.Join(dir, "me.crt"), "--flatten"},
+		{"a missing token file", Options{Kubeconfig: with("{token: s3cr3t-token}", "{tokenFile: /run/token}")}, nil, "/run/token", "--flatten"},
+		{"an authority that is none", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: ca.crt}`)}, nil, `the credentials of context "dev" of the kubeconfig cannot be used`, ""},
+		{"a key that is none", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate-data: czNjcjN0, client-key-data: czNjcjN0}")}, nil, `the credentials of context "dev" of the kubeconfig cannot be used`, ""},
+		{"a plugin that is not here", Options{Kubeconfig: with("{token: s3cr3t-token}", "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws-none, interactiveMode: Never}}")}, nil,
+			`its credentials come from the program "aws-none", which is not here`, "kubectl create token"},
+		{"an auth provider", Options{Kubeconfig: with("{token: s3cr3t-token}", "{auth-provider: {name: gcp}}")}, nil, `needs the auth provider "gcp"`, "get-gke-credentials"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.o.Dir = dir
+			_, _, err := connect(t, test.o, test.env)
+			var cause *event.Cause
+			if !errors.As(err, &cause) {
+				t.Fatalf("got %v, want a cause", err)
+			}
+			if cause.Reason != event.InvalidInput || !strings.Contains(cause.Message, test.message) || !strings.Contains(cause.Hint, test.hint) {
+				t.Errorf("got %s: %s\nhint: %s\nwant %q, hint %q", cause.Reason, cause.Message, cause.Hint, test.message, test.hint)
+			}
+			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "czNjcjN0") {
+				t.Errorf("a credential is shown: %v", err)
+			}
+		})
+	}
+}
+
+// TestInPod asks for the pod's service account where there is none: the files of one are at a fixed place.
+func TestInPod(t *testing.T) {
+	if _, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token"); err == nil {
+		t.Skip("this runs in a pod")
+	}
+	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
+	_, _, err := Connect(Options{LookupEnv: func(string) (string, bool) { return "", false }})
+	if err == nil || !strings.Contains(err.Error(), "the pod's service account cannot be used") {
+		t.Errorf("got %v", err)
+	}
+}
