@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/transport"
 	"k8s.io/klog/v2"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -85,6 +86,11 @@ func (c *Client) dial(config *rest.Config, userAgent string) error {
 	// delay the log streams of a Job with many pods.
 	config.QPS = -1
 	config.WarningHandlerWithContext = warnings{c}
+	if file := config.BearerTokenFile; file != "" {
+		// client-go reads the file again every minute; this one does so after a 401 too.
+		config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
+		config.BearerToken, config.BearerTokenFile = "", ""
+	}
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return err
