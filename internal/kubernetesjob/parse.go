@@ -216,7 +216,7 @@ func (c *checker) quantity(at, text string) (q resource.Quantity, ok bool) {
 	if text == "" {
 		return q, false
 	}
-	q, err := parseQuantity(text)
+	q, err := manifest.ParseQuantity(text)
 	switch {
 	case err != nil:
 		c.errorf(at, `write a number with a unit: "500m", "2", "512Mi", "4Gi"`, "%q is not a quantity", short(text))
@@ -226,17 +226,6 @@ func (c *checker) quantity(at, text string) (q resource.Quantity, ok bool) {
 		return q, false
 	}
 	return q, true
-}
-
-// parseQuantity keeps away from resource.ParseQuantity what it would expand for minutes: an exponent of nine digits.
-func parseQuantity(text string) (resource.Quantity, error) {
-	if len(text) > 40 {
-		return resource.Quantity{}, resource.ErrFormatWrong
-	}
-	if _, exponent, ok := strings.Cut(strings.ToLower(text), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {
-		return resource.Quantity{}, resource.ErrNumeric
-	}
-	return resource.ParseQuantity(text)
 }
 
 func (c *checker) resources(s *Spec) {

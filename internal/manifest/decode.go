@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -135,6 +136,9 @@ func (w *walker) custom(n *yaml.Node, t reflect.Type, path string) any {
 		value = n.Value
 	}
 	data, err := json.Marshal(value)
+	if err == nil && t == reflect.TypeFor[resource.Quantity]() {
+		_, err = ParseQuantity(strings.Trim(string(data), `"`))
+	}
 	if err == nil {
 		err = json.Unmarshal(data, reflect.New(t).Interface())
 	}
@@ -150,6 +154,18 @@ func (w *walker) custom(n *yaml.Node, t reflect.Type, path string) any {
 	}
 	w.problem(path, fmt.Sprintf("%s is not %s", w.shown(n), a(t.Name())), hint)
 	return nil
+}
+
+// ParseQuantity is resource.ParseQuantity without its weakness: it, or the first use of what it returned, expands an exponent
+// of nine digits (1e999999999) for minutes. The exponent may have two digits here, and the whole text 40 characters.
+func ParseQuantity(text string) (resource.Quantity, error) {
+	if len(text) > 40 {
+		return resource.Quantity{}, resource.ErrFormatWrong
+	}
+	if _, exponent, ok := strings.Cut(strings.ToLower(text), "e"); ok && len(strings.TrimLeft(exponent, "+-0")) > 2 {
+		return resource.Quantity{}, resource.ErrNumeric
+	}
+	return resource.ParseQuantity(text)
 }
 
 // a names a type of the API in words.

@@ -359,6 +359,28 @@ status: {}
 	}
 }
 
+// TestQuantities: an amount that would be expanded for minutes is refused at once, as text and as a number.
+func TestQuantities(t *testing.T) {
+	for text, want := range map[string]bool{
+		"1": true, "0.5": true, "500m": true, "1Gi": true, "2Ei": true, "1E": true, "12e6": true, "1e-3": true, "+1": true, "-1": true, // a sign is somebody else's check
+		"1e999999999": false, `"1e999999999"`: false, `"1e-999999999"`: false, `"1E-00000999999999"`: false, "1e300": false, "1G i": false, `""`: false, "[1]": false,
+		`"` + strings.Repeat("1", 100_000) + `"`: false,
+	} {
+		set, findings := Load(Source{Content: "apiVersion: batch/v1\nkind: Job\nspec: {template: {spec: {containers: [{resources: {limits: {cpu: " + text + "}}}]}}}\n"})
+		if len(findings) > 0 {
+			t.Fatal(findings)
+		}
+		var job batchv1.Job
+		findings = set.Documents[0].Decode(&job)
+		if (len(findings) == 0) != want {
+			t.Errorf("%.40s: %v", text, findings)
+		}
+		if cpu := job.Spec.Template.Spec.Containers[0].Resources.Limits.Cpu(); want == cpu.IsZero() {
+			t.Errorf("%.40s is %s", text, cpu)
+		}
+	}
+}
+
 // TestDecodeKeepsWhatIsRight: the rest can be checked although something is wrong.
 func TestDecodeKeepsWhatIsRight(t *testing.T) {
 	set, _ := Load(Source{Content: "apiVersion: batch/v1\nkind: Job\nmetadata: {name: nightly}\nspec: {backoffLimit: x, parallelism: 2, nonsense: 1}\n"})
