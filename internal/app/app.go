@@ -64,7 +64,11 @@ func Main(p Process) int {
 		command = "render"
 	}
 	a := &app{Process: p, options: options}
-	a.reporter = a.reporters()
+	if command == "render" {
+		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
+		p.Stdout = p.Stderr
+	}
+	a.reporter = p.reporters(options)
 	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -88,20 +92,20 @@ type app struct {
 }
 
 // reporters are those of the format that the user chose, or of the CI system that the environment tells of.
-func (a *app) reporters() *report.Fanout {
-	format := a.options.Format
-	if v, _ := a.LookupEnv("GITHUB_ACTIONS"); format == "auto" && v == "true" {
+func (p Process) reporters(o config.Options) *report.Fanout {
+	format := o.Format
+	if format == "auto" && p.getenv("GITHUB_ACTIONS") == "true" {
 		format = "github"
 	}
 	if format == "github" {
-		return report.New(github.New(a.Stdout, a.getenv, github.Options{Timestamps: a.options.Timestamps, Summary: a.options.Summary}))
+		return report.New(github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary}))
 	}
-	_, noColor := a.LookupEnv("NO_COLOR")
-	return report.New(text.New(a.Stdout, a.Stderr, text.Options{Timestamps: a.options.Timestamps, Color: a.Terminal && !noColor}))
+	_, noColor := p.LookupEnv("NO_COLOR")
+	return report.New(text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor}))
 }
 
-func (a *app) getenv(name string) string {
-	v, _ := a.LookupEnv(name)
+func (p Process) getenv(name string) string {
+	v, _ := p.LookupEnv(name)
 	return v
 }
 

@@ -134,7 +134,7 @@ func Declare(o *Options) []Option {
 		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Wait),
 			Help: "Wait for the Job to end. `false` creates it and returns."},
 		{Name: "timeout", Group: follow, Default: "1h", value: (*duration)(&o.Timeout),
-			Help: "How long the Job may take in all. Also its `activeDeadlineSeconds` when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
+			Help: "How long the Job may take in all. Its `activeDeadlineSeconds` becomes a minute more when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
 		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.StartTimeout),
 			Help: "How long until a first pod runs. Time in which the Job is suspended does not count. `0` means for ever."},
 		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.FailFast),

@@ -64,7 +64,7 @@ type Options struct {
 
 	FromCronJob *batchv1.CronJob  // the CronJob of the cluster whose template is run; the set then has no workload
 	Stamp       map[string]string // annotations of the Job, keys complete
-	Timeout     time.Duration     // becomes activeDeadlineSeconds, rounded up, when the manifest has none; 0: it does not
+	Timeout     time.Duration     // becomes activeDeadlineSeconds, a minute later, when the manifest has none; 0: it does not
 	Cleanup     string            // auto, always, on-success or never; decides the TTL, see finish
 }
 
@@ -208,6 +208,10 @@ func optionOf(path string) string {
 	return ""
 }
 
+// deadlineMargin is how much later than our own timeout the Job's deadline is: it is meant for a run that was killed, and must
+// not race with the timeout of one that was not.
+const deadlineMargin = time.Minute
+
 // finish gives the Job what every Job of ours carries.
 //
 // The TTL. The manifest's own always stays. Without one:
@@ -219,7 +223,7 @@ func (r *renderer) finish(w *workload) {
 	job := w.job
 	job.TypeMeta = metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"}
 	if job.Spec.ActiveDeadlineSeconds == nil && r.options.Timeout > 0 {
-		seconds := int64(math.Ceil(r.options.Timeout.Seconds()))
+		seconds := int64(math.Ceil((r.options.Timeout + deadlineMargin).Seconds()))
 		job.Spec.ActiveDeadlineSeconds = &seconds
 	}
 	if job.Spec.TTLSecondsAfterFinished == nil && (r.options.Cleanup == "auto" || r.options.Cleanup == "always" || r.options.Cleanup == "") {

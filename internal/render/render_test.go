@@ -469,10 +469,10 @@ func TestDeadlineAndTTL(t *testing.T) {
 		"manifest decides":         {with, Options{Timeout: time.Hour, Cleanup: "auto"}, "60", "100", false, 0},
 		"manifest decides, always": {with, Options{Cleanup: "always"}, "60", "100", false, 0},
 		"manifest decides, never":  {with, Options{Cleanup: "never"}, "60", "100", false, 0},
-		"timeout rounds up":        {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: "auto"}, "2", "86400", true, 0},
+		"timeout rounds up":        {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: "auto"}, "62", "86400", true, 0},
 		"zero value is auto":       {without, Options{}, "-", "86400", true, 1},
-		"always has a net":         {without, Options{Timeout: time.Minute, Cleanup: "always"}, "60", "86400", true, 0},
-		"on-success keeps":         {without, Options{Timeout: time.Minute, Cleanup: "on-success"}, "60", "-", false, 0},
+		"always has a net":         {without, Options{Timeout: time.Minute, Cleanup: "always"}, "120", "86400", true, 0},
+		"on-success keeps":         {without, Options{Timeout: time.Minute, Cleanup: "on-success"}, "120", "-", false, 0},
 		"never":                    {without, Options{Cleanup: "never"}, "-", "-", false, 2},
 	} {
 		t.Run(name, func(t *testing.T) {

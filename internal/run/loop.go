@@ -46,7 +46,7 @@ func newLoop(r *runner) *loop {
 func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	// What follows the Job outlives the cancellation by the time that the last lines take.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	facts := make(chan event.Event, 64)
+	facts := make(chan event.Event, 16) // a batch of lines may hold 75 KB
 	watched := make(chan error, 1)
 	go func() {
 		watched <- watch.Follow(following, l.client, l.runner.job, facts)
@@ -62,6 +62,9 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	}
 
 	state, v := l.untilDecided(ctx, facts, watched)
+	if v.Incomplete {
+		v = l.explain(ctx, facts, v)
+	}
 	limit := drainLimit
 	if !v.Decided {
 		limit = drainCancelLimit
@@ -132,6 +135,25 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 		}
 		timer.Reset(l.untilNext(now, judged, last))
 	}
+}
+
+// explain waits for the state of the pod that explains the Job's end. When it does not come in time, what is known must do.
+func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.Verdict) verdict.Verdict {
+	late := time.After(explainLimit)
+	for v.Incomplete {
+		select {
+		case e := <-facts:
+			l.take(e)
+			if _, ok := e.(event.PodSeen); ok {
+				v = verdict.Decide(l.state())
+			}
+		case <-late:
+			return v
+		case <-ctx.Done():
+			return v
+		}
+	}
+	return v
 }
 
 // untilNext is how long the loop may sleep when no fact arrives.

@@ -55,6 +55,7 @@ type Options struct {
 // (actions/runner, ProcessInvoker.cs: 7.5 s to SIGTERM, 2.5 s more to SIGKILL), so what a cancelled run still does fits into that.
 const (
 	deleteLimit      = 5 * time.Second
+	explainLimit     = time.Second
 	drainLimit       = 30 * time.Second
 	drainCancelLimit = 2 * time.Second
 )

@@ -141,6 +141,10 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 	}
 	if f.UID == "" { // there was no Job, so nothing came out of it
+		if f.Cause != nil {
+			r.buf = append(r.buf, '\n')
+			r.block("  ", "", report.OutputLines([]report.Output{{Name: "reason", Value: string(f.Cause.Reason)}})[0])
+		}
 		return
 	}
 	outputs, note := report.Outputs(f)
