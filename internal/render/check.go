@@ -443,6 +443,19 @@ func (c *checker) pod(pod *corev1.PodSpec, at *field.Path) {
 	least(c, at.Child("activeDeadlineSeconds"), pod.ActiveDeadlineSeconds, 1)
 	if s := pod.SecurityContext; s != nil {
 		c.users(s.RunAsUser, s.RunAsGroup, at.Child("securityContext"))
+		c.seccomp(s.SeccompProfile, at.Child("securityContext", "seccompProfile"))
+	}
+	c.affinity(pod.Affinity, at.Child("affinity"))
+	for i, t := range pod.TopologySpreadConstraints {
+		at := at.Child("topologySpreadConstraints").Index(i)
+		least(c, at.Child("maxSkew"), &t.MaxSkew, 1)
+		if t.TopologyKey == "" {
+			c.missing(at.Child("topologyKey"), "is required")
+		}
+		if t.WhenUnsatisfiable == "" {
+			c.missing(at.Child("whenUnsatisfiable"), "is required: DoNotSchedule or ScheduleAnyway")
+		}
+		oneOf(c, at.Child("whenUnsatisfiable"), t.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)
 	}
 	for i, t := range pod.Tolerations {
 		c.toleration(t, at.Child("tolerations").Index(i))
@@ -456,6 +469,85 @@ func (c *checker) users(user, group *int64, at *field.Path) {
 	}
 	if group != nil {
 		c.says(at.Child("runAsGroup"), *group, validation.IsValidGroupID(*group))
+	}
+}
+
+func (c *checker) seccomp(p *corev1.SeccompProfile, at *field.Path) {
+	if p == nil {
+		return
+	}
+	if p.Type == "" {
+		c.missing(at.Child("type"), "is required: RuntimeDefault, Localhost or Unconfined")
+	}
+	oneOf(c, at.Child("type"), p.Type, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeLocalhost, corev1.SeccompProfileTypeUnconfined)
+	if (p.Type == corev1.SeccompProfileTypeLocalhost) != (p.LocalhostProfile != nil) {
+		c.missing(at.Child("localhostProfile"), "belongs to type: Localhost, and is required there")
+	}
+}
+
+func (c *checker) affinity(a *corev1.Affinity, at *field.Path) {
+	if a == nil {
+		return
+	}
+	const required, preferred = "requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"
+	if n := a.NodeAffinity; n != nil {
+		at := at.Child("nodeAffinity")
+		if n.RequiredDuringSchedulingIgnoredDuringExecution != nil {
+			terms := n.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms
+			if len(terms) == 0 {
+				c.missing(at.Child(required, "nodeSelectorTerms"), "needs at least one term")
+			}
+			for i, term := range terms {
+				c.nodeExpressions(term.MatchExpressions, at.Child(required, "nodeSelectorTerms").Index(i).Child("matchExpressions"))
+			}
+		}
+		for i, term := range n.PreferredDuringSchedulingIgnoredDuringExecution {
+			at := at.Child(preferred).Index(i)
+			c.weight(term.Weight, at.Child("weight"))
+			c.nodeExpressions(term.Preference.MatchExpressions, at.Child("preference", "matchExpressions"))
+		}
+	}
+	pods := func(at *field.Path, terms []corev1.PodAffinityTerm, weighted []corev1.WeightedPodAffinityTerm) {
+		for i, term := range terms {
+			c.name(at.Child(required).Index(i).Child("topologyKey"), term.TopologyKey, validation.IsQualifiedName)
+		}
+		for i, term := range weighted {
+			c.weight(term.Weight, at.Child(preferred).Index(i).Child("weight"))
+			c.name(at.Child(preferred).Index(i).Child("podAffinityTerm", "topologyKey"), term.PodAffinityTerm.TopologyKey, validation.IsQualifiedName)
+		}
+	}
+	if p := a.PodAffinity; p != nil {
+		pods(at.Child("podAffinity"), p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+	if p := a.PodAntiAffinity; p != nil {
+		pods(at.Child("podAntiAffinity"), p.RequiredDuringSchedulingIgnoredDuringExecution, p.PreferredDuringSchedulingIgnoredDuringExecution)
+	}
+}
+
+func (c *checker) weight(w int32, at *field.Path) {
+	least(c, at, &w, 1)
+	most(c, at, &w, 100, "")
+}
+
+func (c *checker) nodeExpressions(expressions []corev1.NodeSelectorRequirement, at *field.Path) {
+	for i, e := range expressions {
+		at := at.Index(i)
+		c.name(at.Child("key"), e.Key, validation.IsQualifiedName)
+		if e.Operator == "" {
+			c.missing(at.Child("operator"), "is required: In, NotIn, Exists, DoesNotExist, Gt or Lt")
+		}
+		oneOf(c, at.Child("operator"), e.Operator, corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn, corev1.NodeSelectorOpExists,
+			corev1.NodeSelectorOpDoesNotExist, corev1.NodeSelectorOpGt, corev1.NodeSelectorOpLt)
+		switch e.Operator {
+		case corev1.NodeSelectorOpIn, corev1.NodeSelectorOpNotIn:
+			if len(e.Values) == 0 {
+				c.missing(at.Child("values"), "needs a value with operator: %s", e.Operator)
+			}
+		case corev1.NodeSelectorOpExists, corev1.NodeSelectorOpDoesNotExist:
+			if len(e.Values) > 0 {
+				c.invalid(at.Child("values"), "must be empty with operator: %s", e.Operator)
+			}
+		}
 	}
 }
 
@@ -588,6 +680,7 @@ func (c *checker) container(k *corev1.Container, volumes []string, claims, names
 	c.resources(k.Resources, claims, at.Child("resources"))
 	if s := k.SecurityContext; s != nil {
 		c.users(s.RunAsUser, s.RunAsGroup, at.Child("securityContext"))
+		c.seccomp(s.SeccompProfile, at.Child("securityContext", "seccompProfile"))
 		if s.Privileged != nil && *s.Privileged && s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation {
 			c.invalid(at.Child("securityContext", "allowPrivilegeEscalation"), "cannot be false when privileged is true")
 		}
@@ -595,6 +688,14 @@ func (c *checker) container(k *corev1.Container, volumes []string, claims, names
 	c.probe(k.LivenessProbe, at.Child("livenessProbe"))
 	c.probe(k.ReadinessProbe, at.Child("readinessProbe"))
 	c.probe(k.StartupProbe, at.Child("startupProbe"))
+	if l := k.Lifecycle; l != nil {
+		if l.PreStop != nil {
+			c.handler(*l.PreStop, nil, at.Child("lifecycle", "preStop"))
+		}
+		if l.PostStart != nil {
+			c.handler(*l.PostStart, nil, at.Child("lifecycle", "postStart"))
+		}
+	}
 }
 
 // image refuses what no kubelet can pull. The API server takes any text here; the kubelet then refuses the pod with
@@ -804,28 +905,36 @@ func (c *checker) probe(p *corev1.Probe, at *field.Path) {
 	if p == nil {
 		return
 	}
+	c.handler(corev1.LifecycleHandler{Exec: p.Exec, HTTPGet: p.HTTPGet, TCPSocket: p.TCPSocket}, p.GRPC, at)
+	for name, value := range sorted(map[string]int32{"initialDelaySeconds": p.InitialDelaySeconds, "timeoutSeconds": p.TimeoutSeconds, "periodSeconds": p.PeriodSeconds,
+		"successThreshold": p.SuccessThreshold, "failureThreshold": p.FailureThreshold}) {
+		least(c, at.Child(name), &value, 0)
+	}
+}
+
+// handler checks what a probe or a lifecycle hook does; grpc is for probes only.
+func (c *checker) handler(h corev1.LifecycleHandler, grpc *corev1.GRPCAction, at *field.Path) {
 	handlers := 0
-	for _, given := range []bool{p.Exec != nil, p.HTTPGet != nil, p.TCPSocket != nil, p.GRPC != nil} {
+	for _, given := range []bool{h.Exec != nil, h.HTTPGet != nil, h.TCPSocket != nil, h.Sleep != nil, grpc != nil} {
 		if given {
 			handlers++
 		}
 	}
 	if handlers != 1 {
-		c.missing(at, "needs exactly one of exec, httpGet, tcpSocket, grpc")
+		c.missing(at, "needs exactly one handler, for example exec or httpGet")
 	}
-	if p.Exec != nil && len(p.Exec.Command) == 0 {
+	if h.Exec != nil && len(h.Exec.Command) == 0 {
 		c.missing(at.Child("exec", "command"), "is required")
 	}
-	if p.HTTPGet != nil {
-		c.portOrName(p.HTTPGet.Port, at.Child("httpGet", "port"))
-		oneOf(c, at.Child("httpGet", "scheme"), p.HTTPGet.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)
+	if h.HTTPGet != nil {
+		c.portOrName(h.HTTPGet.Port, at.Child("httpGet", "port"))
+		oneOf(c, at.Child("httpGet", "scheme"), h.HTTPGet.Scheme, corev1.URISchemeHTTP, corev1.URISchemeHTTPS)
 	}
-	if p.TCPSocket != nil {
-		c.portOrName(p.TCPSocket.Port, at.Child("tcpSocket", "port"))
+	if h.TCPSocket != nil {
+		c.portOrName(h.TCPSocket.Port, at.Child("tcpSocket", "port"))
 	}
-	for name, value := range sorted(map[string]int32{"initialDelaySeconds": p.InitialDelaySeconds, "timeoutSeconds": p.TimeoutSeconds, "periodSeconds": p.PeriodSeconds,
-		"successThreshold": p.SuccessThreshold, "failureThreshold": p.FailureThreshold}) {
-		least(c, at.Child(name), &value, 0)
+	if grpc != nil {
+		c.says(at.Child("grpc", "port"), grpc.Port, validation.IsValidPortNum(int(grpc.Port)))
 	}
 }
 
