@@ -2,7 +2,9 @@ package render
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,11 +18,12 @@ import (
 const hidden = "***"
 
 // YAML is the plan as a stream of documents in order of creation, each with a comment that says what becomes of it. The values
-// of Secrets are hidden unless showSecrets.
+// of Secrets are hidden unless showSecrets. No line of it is a command to the runner of GitHub Actions, which reads the standard
+// output of every step, whatever the manifest holds.
 func (p *Plan) YAML(showSecrets bool) ([]byte, error) {
 	var out bytes.Buffer
 	for _, note := range p.notes {
-		fmt.Fprintf(&out, "# %s\n", strings.Join(strings.Fields(note), " "))
+		fmt.Fprintf(&out, "# %s\n", strings.ReplaceAll(strings.Join(strings.Fields(note), " "), "##[", "## ["))
 	}
 	if p.CreateNamespace {
 		ns := &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: p.Namespace}}
@@ -44,6 +47,13 @@ func (p *Plan) YAML(showSecrets bool) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// command is what the runner reads as a command: "::name::" at the start of a line, "##[name]" anywhere (actions/runner,
+// src/Runner.Common/ActionCommand.cs).
+var command = regexp.MustCompile(`(?m)^\s*::|##\[`)
+
+// inQuotes takes apart what a command is and what YAML, unlike JSON, takes for the end of a line.
+var inQuotes = strings.NewReplacer("##[", `\u0023#[`, "\u0085", `\u0085`)
+
 // write appends one document.
 func write(out *bytes.Buffer, o runtime.Object, comment string, showSecrets bool) error {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
@@ -61,6 +71,13 @@ func write(out *bytes.Buffer, o runtime.Object, comment string, showSecrets bool
 	body, err := yaml.Marshal(u.Object)
 	if err != nil {
 		return fmt.Errorf("write %s %s as YAML: %w", u.GetKind(), u.GetName(), err)
+	}
+	if command.Match(body) {
+		// JSON is YAML too, but for one character, and has each text on one line, in quotes.
+		if body, err = json.MarshalIndent(u.Object, "", "  "); err != nil {
+			return fmt.Errorf("write %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
+		}
+		body = []byte(inQuotes.Replace(string(body)) + "\n")
 	}
 	fmt.Fprintf(out, "---\n# %s\n%s", comment, body)
 	return nil
