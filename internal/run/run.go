@@ -310,7 +310,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 				return err
 			}
 			replacing = true
-			r.emit(event.Object{Object: ref, Action: "replaced", Detail: "it was " + state(old)})
+			r.emit(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
 			if limit := r.options.Verdict.StartTimeout; limit > 0 {
 				var cancel context.CancelFunc
 				ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
