@@ -88,6 +88,9 @@ func (c *Cluster) build(ctx context.Context, b build) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-v", "-o", fresh}, b.args...), b.target)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), b.env...)
+	// Interrupted, go ends its compilers and removes its work folder; killed, it leaves both.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
 	if err := c.runBuild(cmd, b.name, started); err != nil {
 		return "", fmt.Errorf("%s cannot be built: %w", b.name, err)
 	}

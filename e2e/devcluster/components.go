@@ -382,7 +382,7 @@ func (c *Cluster) writeConfigs() error {
 	}
 	rotation := c.settings.LogRotation
 	// Nothing is pulled: every registry is this closed port, so that a pull fails at once, offline or not.
-	hosts := c.path("containerd", "registries", "_default", "hosts.toml")
+	hosts := c.registryPath("_default")
 	conflist := c.path("cni", "10-devcluster.conflist")
 	for _, dir := range []string{filepath.Dir(hosts), filepath.Dir(conflist)} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -390,7 +390,7 @@ func (c *Cluster) writeConfigs() error {
 		}
 	}
 	for _, file := range []struct{ path, content string }{
-		{hosts, "server = \"http://127.0.0.1:1\"\n[host.\"http://127.0.0.1:1\"]\n"},
+		{hosts, fmt.Sprintf(registryConfig, "http://127.0.0.1:1")},
 		{conflist, fmt.Sprintf(cniConfig, c.cgroupName(), c.bridge(), c.path("cni", "addresses"), c.prefix(), c.address(16))},
 		{c.path("containerd", "config.toml"), fmt.Sprintf(containerdConfig, c.path("containerd"), cni, c.path("cni"), images.Pause)},
 		{c.path("kubelet.yaml"), fmt.Sprintf(kubeletConfig, c.dir, c.cgroupName(), c.port(portKubelet), c.port(portKubeletHealth),
@@ -401,6 +401,24 @@ func (c *Cluster) writeConfigs() error {
 		}
 	}
 	return nil
+}
+
+// registryPath is where containerd looks, at every pull, how a registry is reached.
+func (c *Cluster) registryPath(host string) string {
+	return c.path("containerd", "registries", host, "hosts.toml")
+}
+
+const registryConfig = "server = %[1]q\n[host.%[1]q]\n"
+
+// SetRegistry has the images of one registry pulled from the URL, which must be one of the machine's loopback address, until
+// forget is called.
+func (c *Cluster) SetRegistry(host, url string) (forget func() error, err error) {
+	path := c.registryPath(host)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	forget = func() error { return os.RemoveAll(filepath.Dir(path)) }
+	return forget, writeFile(path, fmt.Sprintf(registryConfig, url), 0o644)
 }
 
 const cniConfig = `{
