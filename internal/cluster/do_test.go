@@ -288,7 +288,7 @@ func TestTLS(t *testing.T) {
 		{"untrusted", good, otherCA, &tls.Config{}, event.APIUnreachable, "is signed by an authority that the kubeconfig does not trust"},
 		{"expired", old, oldCA, &tls.Config{}, event.APIUnreachable, "is not valid now (current time "},
 		{"for another name", other, otherCA, &tls.Config{}, event.APIUnreachable, "is for another name ("},
-		{"wants a client certificate", good, goodCA, &tls.Config{ClientAuth: tls.RequireAnyClientCert}, event.Unauthorized, "refuses the client certificate"},
+		{"wants a client certificate", good, goodCA, &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, event.Unauthorized, "refuses the client certificate"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,367 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// exchange is one request that the API server of a test expects, and its answer. A nil object cuts the connection.
+type exchange struct {
+	want string // method and path with query
+	code int
+	body any
+}
+
+// scripted is an API server that plays exchanges in order, and the client of it. What is left at the end is an error.
+func scripted(t *testing.T, exchanges ...exchange) *Client {
+	t.Helper()
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			t.Error(err)
+		}
+		got := r.Method + " " + r.URL.RequestURI()
+		if len(exchanges) == 0 || exchanges[0].want != got {
+			t.Errorf("unexpected request %s; left are %v", got, exchanges)
+			w.WriteHeader(http.StatusTeapot)
+			return
+		}
+		e := exchanges[0]
+		exchanges = exchanges[1:]
+		if s, ok := e.body.(metav1.Status); ok {
+			s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+			e.body = s
+		}
+		if e.body == nil {
+			panic(http.ErrAbortHandler)
+		}
+		answer(w, e.code, e.body)
+	}))
+	t.Cleanup(func() {
+		server.Close()
+		for _, e := range exchanges {
+			t.Errorf("never asked: %s", e.want)
+		}
+	})
+	c := dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"})
+	c.apiTimeout = 2 * time.Second
+	return c
+}
+
+var jobsResource = schema.GroupResource{Group: "batch", Resource: "jobs"}
+
+func jobWith(nonce, uid string) *batchv1.Job {
+	job := &batchv1.Job{TypeMeta: metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate"}}
+	if nonce != "" {
+		job.Annotations = map[string]string{NonceAnnotation: nonce}
+	}
+	if uid != "" {
+		job.UID = "uid-ours"
+	}
+	return job
+}
+
+func TestCreateJob(t *testing.T) {
+	const create, get = "POST /apis/batch/v1/namespaces/ns/jobs?fieldManager=kubernetes-job-action", "GET /apis/batch/v1/namespaces/ns/jobs/migrate"
+	exists := apierrors.NewAlreadyExists(jobsResource, "migrate").Status()
+	missing := apierrors.NewNotFound(jobsResource, "migrate").Status()
+	busy := errBusy.Status()
+	tests := []struct {
+		name      string
+		nonce     string
+		exchanges []exchange
+		is        func(error) bool // nil: it is created
+	}{
+		{"created", "n", []exchange{{create, 201, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, nil}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, nil}, {create, 201, jobWith("n", "ours")}}, nil},
+		{"the look is refused for a while", "n", []exchange{{create, 504, busy}, {create, 409, exists}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"another Job has the name", "n", []exchange{{create, 409, exists}, {get, 200, jobWith("other", "")}}, apierrors.IsAlreadyExists},
+		{"another Job had the name", "n", []exchange{{create, 409, exists}, {get, 404, missing}}, apierrors.IsAlreadyExists},
+		{"without a nonce nothing is ours", "", []exchange{{create, 409, exists}}, apierrors.IsAlreadyExists},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			job, err := scripted(t, test.exchanges...).CreateJob(t.Context(), jobWith(test.nonce, ""))
+			switch {
+			case test.is == nil && (err != nil || job.UID != "uid-ours"):
+				t.Errorf("got %v, %v", job, err)
+			case test.is != nil && (!test.is(err) || job != nil):
+				t.Errorf("got %v, %v", job, err)
+			}
+		})
+	}
+}
+
+func TestCronJob(t *testing.T) {
+	const get = "GET /apis/batch/v1/namespaces/ns/cronjobs/nightly"
+	c := scripted(t, exchange{get, 200, &batchv1.CronJob{TypeMeta: metav1.TypeMeta{Kind: "CronJob", APIVersion: "batch/v1"}, ObjectMeta: metav1.ObjectMeta{Name: "nightly"}}},
+		exchange{get, 404, apierrors.NewNotFound(schema.GroupResource{Group: "batch", Resource: "cronjobs"}, "nightly").Status()})
+	if got, err := c.CronJob(t.Context(), "ns", "nightly"); err != nil || got.Name != "nightly" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got, err := c.CronJob(t.Context(), "ns", "nightly"); !apierrors.IsNotFound(err) || got != nil || !strings.Contains(err.Error(), `cannot read CronJob ns/nightly: cronjobs.batch "nightly" not found`) {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestEnsureNamespace(t *testing.T) {
+	const create, get = "POST /api/v1/namespaces?fieldManager=kubernetes-job-action", "GET /api/v1/namespaces/team"
+	namespaces := schema.GroupResource{Resource: "namespaces"}
+	forbidden := apierrors.NewForbidden(namespaces, "team", errors.New("no")).Status()
+	there := &corev1.Namespace{TypeMeta: metav1.TypeMeta{Kind: "Namespace", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "team"}}
+	tests := []struct {
+		name      string
+		exchanges []exchange
+		created   bool
+		forbidden bool
+	}{
+		{"missing", []exchange{{create, 201, there}}, true, false},
+		{"there", []exchange{{create, 409, apierrors.NewAlreadyExists(namespaces, "team").Status()}}, false, false},
+		{"there, and creation is forbidden", []exchange{{create, 403, forbidden}, {get, 200, there}}, false, false},
+		{"missing, and creation is forbidden", []exchange{{create, 403, forbidden}, {get, 404, apierrors.NewNotFound(namespaces, "team").Status()}}, false, true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			created, err := scripted(t, test.exchanges...).EnsureNamespace(t.Context(), "team", map[string]string{"a": "b"})
+			if created != test.created || apierrors.IsForbidden(err) != test.forbidden || err != nil && !test.forbidden {
+				t.Errorf("got %v, %v", created, err)
+			}
+		})
+	}
+}
+
+// discovery is what the client asks about the kinds of a cluster that has ConfigMaps and Namespaces.
+func discovery() []exchange {
+	return []exchange{
+		{"GET /api", 200, &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}}},
+		{"GET /apis", 200, &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}},
+		{"GET /api/v1", 200, &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1", APIResources: []metav1.APIResource{
+			{Name: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: []string{"patch"}}, {Name: "namespaces", Kind: "Namespace", Verbs: []string{"patch"}}}}},
+	}
+}
+
+func object(text string) *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func TestApply(t *testing.T) {
+	there := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "x"}}
+	c := scripted(t, append(discovery(),
+		exchange{"PATCH /api/v1/namespaces/ns/configmaps/x?fieldManager=kubernetes-job-action&force=true", 200, there},
+		exchange{"PATCH /api/v1/namespaces/default/configmaps/x?dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, there},
+		exchange{"PATCH /api/v1/namespaces/team?fieldManager=kubernetes-job-action&force=true", 200, there},
+	)...)
+	if err := c.Apply(t.Context(), object("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}"), false); err != nil {
+		t.Error(err)
+	}
+	if err := c.Apply(t.Context(), object("{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}"), true); err != nil {
+		t.Error(err)
+	}
+	if err := c.Apply(t.Context(), object("{apiVersion: v1, kind: Namespace, metadata: {name: team}}"), false); err != nil {
+		t.Error(err)
+	}
+	var cause *event.Cause
+	if err := c.Apply(t.Context(), object("{apiVersion: v1, kind: ConfigMap, metadata: {generateName: x}}"), false); !errors.As(err, &cause) || cause.Reason != event.InvalidManifest {
+		t.Errorf("without a name: %v", err)
+	}
+}
+
+func TestApplyUnknownKind(t *testing.T) {
+	c := scripted(t, discovery()...)
+	var cause *event.Cause
+	err := c.Apply(t.Context(), object("{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}"), false)
+	if !errors.As(err, &cause) || cause.Reason != event.InvalidManifest || !strings.Contains(err.Error(), `cannot apply Widget x: the cluster does not know this kind: no matches for kind "Widget" in version "example.com/v1"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+var needs = []Access{
+	{Group: "batch", Resource: "jobs", Verbs: []string{"create", "get", "delete"}},
+	{Resource: "pods/log", Verbs: []string{"get"}},
+	{Resource: "events", Verbs: []string{"list", "watch"}, Optional: true},
+	{Resource: "namespaces", Verbs: []string{"create"}, ClusterWide: true},
+}
+
+func rules(incomplete bool, rules ...authorizationv1.ResourceRule) *authorizationv1.SelfSubjectRulesReview {
+	return &authorizationv1.SelfSubjectRulesReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectRulesReview", APIVersion: "authorization.k8s.io/v1"},
+		Status: authorizationv1.SubjectRulesReviewStatus{Incomplete: incomplete, ResourceRules: rules}}
+}
+
+func rule(verbs, groups, resources string) authorizationv1.ResourceRule {
+	return authorizationv1.ResourceRule{Verbs: strings.Fields(verbs), APIGroups: strings.Split(groups, " "), Resources: strings.Fields(resources)}
+}
+
+func TestPreflight(t *testing.T) {
+	const review, access, self = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"
+	named := rule("*", "batch", "jobs")
+	named.ResourceNames = []string{"one"}
+	decide := func(allowed bool) *authorizationv1.SelfSubjectAccessReview {
+		return &authorizationv1.SelfSubjectAccessReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectAccessReview", APIVersion: "authorization.k8s.io/v1"}, Status: authorizationv1.SubjectAccessReviewStatus{Allowed: allowed}}
+	}
+	me := exchange{self, 201, &authenticationv1.SelfSubjectReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectReview", APIVersion: "authentication.k8s.io/v1"},
+		Status: authenticationv1.SelfSubjectReviewStatus{UserInfo: authenticationv1.UserInfo{Username: "system:serviceaccount:ci:deployer"}}}}
+	tests := []struct {
+		name      string
+		exchanges []exchange
+		notices   int
+		want      string // the message; "" for none
+		reason    event.Reason
+	}{
+		{"an admin", []exchange{{review, 201, rules(false, rule("*", "*", "*"))}}, 0, "", ""},
+		{"exactly enough", []exchange{{review, 201, rules(false, rule("create get delete", "batch", "jobs"), rule("get", " x", "*/log"), rule("list watch", "", "events"), rule("create", "", "namespaces"))}}, 0, "", ""},
+		{"no events", []exchange{{review, 201, rules(false, rule("*", "*", "jobs pods/log namespaces"), rule("list", "", "events"))}, me}, 1, "", ""},
+		{"nothing that matters", []exchange{{review, 201, rules(false, named, rule("*", "", "jobs pods"))}, me}, 1,
+			"system:serviceaccount:ci:deployer may not do in namespace ns what this run needs: create, get, delete jobs.batch; get pods/log; create namespaces (in the whole cluster)", event.Forbidden},
+		{"an old server does not say who", []exchange{{review, 201, rules(false, rule("*", "*", "pods/log events namespaces"))}, {self, 404, apierrors.NewNotFound(pods, "").Status()}}, 0,
+			"the kubeconfig's user may not do in namespace ns what this run needs: create, get, delete jobs.batch", event.Forbidden},
+		{"incomplete, all allowed", []exchange{{review, 201, rules(true, rule("get", "*", "*"))}, {access, 201, decide(true)}, {access, 201, decide(true)}, {access, 201, decide(true)}, {access, 201, decide(true)}, {access, 201, decide(true)}}, 0, "", ""},
+		{"incomplete, one denied", []exchange{{review, 201, rules(true, rule("*", "*", "pods/log events namespaces"), rule("get delete", "batch", "jobs"))}, {access, 201, decide(false)}, me}, 0,
+			"system:serviceaccount:ci:deployer may not do in namespace ns what this run needs: create jobs.batch", event.Forbidden},
+		{"incomplete, and the question is refused", []exchange{{review, 201, rules(true, rule("*", "*", "pods/log events namespaces"), rule("get delete", "batch", "jobs"))}, {access, 403, errDenied.Status()}}, 0, "", ""},
+		{"the review is refused: the run will tell", []exchange{{review, 403, errDenied.Status()}}, 0, "", ""},
+		{"bad credentials", []exchange{{review, 401, errToken.Status()}, {review, 401, errToken.Status()}}, 0, "cannot ask what is allowed in namespace ns: the API server does not accept the credentials (401 Unauthorized)", event.Unauthorized},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			notices, err := scripted(t, test.exchanges...).Preflight(t.Context(), "ns", needs)
+			if len(notices) != test.notices {
+				t.Errorf("notices %v, want %d", notices, test.notices)
+			}
+			var cause *event.Cause
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("got %v", err)
+			case test.want != "" && (!errors.As(err, &cause) || cause.Message != test.want || cause.Reason != test.reason):
+				t.Errorf("got  %v\nwant %s", err, test.want)
+			}
+		})
+	}
+}
+
+// TestRoles reads what the hint of a refusal proposes.
+func TestRoles(t *testing.T) {
+	text := roles("ns", "system:serviceaccount:ci:deployer", needs)
+	if strings.Contains(text, "creationTimestamp") || strings.Contains(text, "null") {
+		t.Errorf("the YAML has noise:\n%s", text)
+	}
+	documents := strings.Split(text, "\n---\n")
+	if len(documents) != 4 {
+		t.Fatalf("%d documents, want 4:\n%s", len(documents), text)
+	}
+	var role rbacv1.Role
+	var binding rbacv1.RoleBinding
+	var clusterRole rbacv1.ClusterRole
+	var clusterBinding rbacv1.ClusterRoleBinding
+	for i, into := range []any{&role, &binding, &clusterRole, &clusterBinding} {
+		if err := yaml.UnmarshalStrict([]byte(documents[i]), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]rbacv1.PolicyRule{
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"create", "get", "delete"}},
+		{APIGroups: []string{""}, Resources: []string{"pods/log"}, Verbs: []string{"get"}},
+		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list", "watch"}},
+	}, role.Rules); diff != "" {
+		t.Error("role (-want +got):\n" + diff)
+	}
+	subject := []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "ci", Name: "deployer"}}
+	if diff := cmp.Diff(subject, binding.Subjects); diff != "" || binding.RoleRef.Name != role.Name || role.Namespace != "ns" || binding.Namespace != "ns" {
+		t.Errorf("binding %v of role %v: %s", binding, role, diff)
+	}
+	if diff := cmp.Diff(subject, clusterBinding.Subjects); diff != "" || clusterBinding.RoleRef.Name != clusterRole.Name || clusterRole.Namespace != "" {
+		t.Errorf("binding %v of role %v: %s", clusterBinding, clusterRole, diff)
+	}
+}
+
+// TestCauseOfAnswers reads real answers of an API server.
+func TestCauseOfAnswers(t *testing.T) {
+	tests := []struct {
+		name    string
+		status  string
+		reason  event.Reason
+		message string
+		hint    string
+	}{
+		{"forbidden by RBAC", `{"message":"jobs.batch is forbidden: User \"system:serviceaccount:ci:deployer\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"prod\"","reason":"Forbidden","details":{"group":"batch","kind":"jobs"},"code":403}`,
+			event.Forbidden, "cannot run: system:serviceaccount:ci:deployer may not create jobs.batch in namespace prod", "kubectl auth can-i create jobs.batch -n prod --as=\"system:serviceaccount:ci:deployer\""},
+		{"forbidden in the cluster", `{"message":"namespaces is forbidden: User \"me\" cannot create resource \"namespaces\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}`,
+			event.Forbidden, "cannot run: me may not create namespaces", "kind: ClusterRole"},
+		{"the quota is used up", `{"message":"jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=1, limited: count/jobs.batch=1","reason":"Forbidden","code":403}`,
+			event.Forbidden, "the namespace's quota is used up: ", "kubectl describe resourcequota"},
+		{"pod security", `{"message":"pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false","reason":"Forbidden","code":403}`,
+			event.Forbidden, "the namespace's pod security level does not allow it: ", "securityContext"},
+		{"an admission policy", `{"message":"jobs.batch \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no","reason":"Invalid","code":422}`,
+			event.Forbidden, "a policy of the cluster refuses it: ", "Change the manifest"},
+		{"a webhook's refusal", `{"message":"admission webhook \"w.example\" denied the request: no","code":400}`,
+			event.Forbidden, "a policy of the cluster refuses it: ", "Change the manifest"},
+		{"the namespace ends", `{"message":"jobs.batch \"x\" is forbidden: unable to create new content in namespace ns because it is being terminated","reason":"Forbidden","code":403}`,
+			event.Forbidden, "the namespace is being deleted: ", "Wait"},
+		{"no namespace", `{"message":"namespaces \"nowhere\" not found","reason":"NotFound","details":{"name":"nowhere","kind":"namespaces"},"code":404}`,
+			event.InvalidInput, `the namespace "nowhere" does not exist`, "createNamespace"},
+		{"no batch/v1", `{"message":"the server could not find the requested resource","reason":"NotFound","details":{"causes":[{"reason":"UnexpectedServerResponse","message":"404 page not found"}]},"code":404}`,
+			event.APIUnreachable, "does not know this resource", "1.21"},
+		{"no such object", `{"message":"cronjobs.batch \"x\" not found","reason":"NotFound","details":{"name":"x","group":"batch","kind":"cronjobs"},"code":404}`,
+			event.InvalidInput, `cronjobs.batch "x" not found`, ""},
+		{"it exists", `{"message":"jobs.batch \"x\" already exists","reason":"AlreadyExists","details":{"name":"x","group":"batch","kind":"jobs"},"code":409}`,
+			event.InvalidInput, `jobs.batch "x" already exists`, ""},
+		{"a conflict", `{"message":"Operation cannot be fulfilled on jobs.batch \"x\": the object has been modified","reason":"Conflict","code":409}`,
+			event.InvalidInput, "it was changed by someone else at the same time", ""},
+		{"invalid", `{"message":"Job.batch \"x\" is invalid: [a, b]","reason":"Invalid","details":{"name":"x","causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.template.spec.containers"},{"reason":"FieldValueInvalid","message":"must be positive","field":"spec.parallelism"}]},"code":422}`,
+			event.InvalidManifest, "the API server finds it invalid: spec.template.spec.containers: Required value; spec.parallelism: must be positive", ""},
+		{"not decodable", `{"message":"Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \"spec.x\"","reason":"BadRequest","code":400}`,
+			event.InvalidManifest, `unknown field "spec.x"`, ""},
+		{"a webhook out of reach", `{"message":"Internal error occurred: failed calling webhook \"w.example\": dial tcp: connection refused","reason":"InternalError","code":500}`,
+			event.Forbidden, "an admission webhook of the cluster cannot be reached", "webhookconfigurations"},
+		{"too many requests", `{"message":"slow down","reason":"TooManyRequests","code":429}`, event.APIUnreachable, "429", ""},
+		{"not allowed at all", `{"message":"the server does not allow this method on the requested resource","reason":"MethodNotAllowed","code":405}`, event.APIUnreachable, "does not understand the request (405)", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			failure := &apierrors.StatusError{}
+			if err := json.Unmarshal([]byte(test.status), &failure.ErrStatus); err != nil {
+				t.Fatal(err)
+			}
+			cause := Cause(failure, "run")
+			if cause.Reason != test.reason || !strings.Contains(cause.Message, test.message) || !strings.HasPrefix(cause.Message, "cannot run: ") || !strings.Contains(cause.Hint, test.hint) {
+				t.Errorf("got %s: %s\nhint: %s", cause.Reason, cause.Message, cause.Hint)
+			}
+			if !errors.Is(cause, failure) {
+				t.Error("the error is not wrapped")
+			}
+			if again := Cause(cause, "do more"); again != cause {
+				t.Errorf("a cause was put into other words: %v", again)
+			}
+		})
+	}
+	if Cause(nil, "run") != nil {
+		t.Error("nil has a cause")
+	}
+}
