@@ -22,7 +22,10 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"database":   positive(cmdDatabase),
 	"eventually": cmdEventually,
 	"finish":     positive(cmdFinish),
+	"grace":      positive(cmdGrace),
 	"numbered":   positive(cmdNumbered),
+	"pulled":     positive(cmdPulled),
+	"registry":   positive(cmdRegistry),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
 	"subst":      positive(cmdSubst),
@@ -50,7 +53,9 @@ type stateKey struct{}
 type script struct {
 	id        string
 	processes map[string]*process
+	finished  map[string]time.Time // when each of the processes ended that finish has waited for
 	database  string
+	registry  *registry
 }
 
 func stateOf(ts *testscript.TestScript) *script { return ts.Value(stateKey{}).(*script) }
@@ -59,6 +64,7 @@ func stateOf(ts *testscript.TestScript) *script { return ts.Value(stateKey{}).(*
 type process struct {
 	cmd  *exec.Cmd
 	done chan error
+	end  time.Time // valid when done has answered
 }
 
 // end is called when the script is over, however it ended.
@@ -66,6 +72,9 @@ func (s *script) end() {
 	for _, p := range s.processes {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.done
+	}
+	if s.registry != nil {
+		s.registry.close()
 	}
 	if s.database != "" {
 		_, _ = shared.cluster.Psql(context.Background(), "postgres", "--command", "DROP DATABASE "+s.database+" WITH (FORCE)")
@@ -183,7 +192,12 @@ func cmdStart(ts *testscript.TestScript, args []string) {
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	ts.Check(cmd.Start())
 	p := &process{cmd: cmd, done: make(chan error, 1)}
-	go func() { p.done <- cmd.Wait(); close(p.done) }()
+	go func() {
+		err := cmd.Wait()
+		p.end = time.Now()
+		p.done <- err
+		close(p.done)
+	}()
 	state.processes[name] = p
 }
 
@@ -221,6 +235,7 @@ func cmdFinish(ts *testscript.TestScript, args []string) {
 	select {
 	case err := <-p.done:
 		delete(stateOf(ts).processes, name)
+		stateOf(ts).finished[name] = p.end
 		if got := exitCode(ts, err); got != want {
 			ts.Fatalf("%s: exit code %d, want %d\n%s", name, got, want, output(ts, name))
 		}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -153,7 +154,7 @@ func setup(env *testscript.Env) error {
 			env.T().Log(err)
 		}
 	})
-	state := &script{id: namespace, processes: map[string]*process{}}
+	state := &script{id: namespace, processes: map[string]*process{}, finished: map[string]time.Time{}}
 	env.Values[stateKey{}] = state
 	env.Defer(state.end)
 	env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))

@@ -58,7 +58,7 @@ func Write(archive string, from Sources) error {
 	if err != nil {
 		return err
 	}
-	busybox, err := image(v1.Config{Cmd: []string{"sh"}}, shell)
+	busybox, err := shellImage(shell)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,19 @@ func Write(archive string, from Sources) error {
 		tagged[tag] = img
 	}
 	return tarball.MultiWriteToFile(archive, tagged)
+}
+
+// Shell is the image that Busybox names, made from a static busybox.
+func Shell(busybox string) (v1.Image, error) {
+	layer, err := busyboxLayer(busybox)
+	if err != nil {
+		return nil, err
+	}
+	return shellImage(layer)
+}
+
+func shellImage(layer v1.Layer) (v1.Image, error) {
+	return image(v1.Config{Cmd: []string{"sh"}}, layer)
 }
 
 func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
