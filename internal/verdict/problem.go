@@ -313,7 +313,7 @@ func (w *view) mountProblem(p *corev1.Pod, e *corev1.Event) *problem {
 	if m := missingObject.FindStringSubmatch(said); m != nil {
 		kind := kindOf(m[1])
 		problem.Message = fmt.Sprintf("volume %q of %s cannot be mounted: %s %q does not exist in namespace %s", volume, named(p), kind, m[2], p.Namespace)
-		problem.Hint = createHint(kind, p.Namespace, m[2])
+		problem.Hint = createHint(kind, p.Namespace, m[2], "--from-file=FILE")
 		return problem.permanent(due)
 	}
 	if m := missingKey.FindStringSubmatch(said); m != nil {
@@ -360,11 +360,13 @@ func kindOf(resource string) string {
 	return "ConfigMap"
 }
 
-func createHint(kind, namespace, name string) string {
+// createHint says how a missing object is made. Variables come from single values, volumes from files.
+func createHint(kind, namespace, name, from string) string {
+	command := "configmap"
 	if kind == "Secret" {
-		return fmt.Sprintf("Create it (kubectl -n %s create secret generic %s --from-literal=KEY=VALUE) or correct the name.", namespace, name)
+		command = "secret generic"
 	}
-	return fmt.Sprintf("Create it (kubectl -n %s create configmap %s --from-file=FILE) or correct the name.", namespace, name)
+	return fmt.Sprintf("Create it (kubectl -n %s create %s %s %s) or correct the name.", namespace, command, name, from)
 }
 
 func keyHint(kind, namespace, name string) string {
@@ -435,7 +437,7 @@ func (w *view) configProblem(p *corev1.Pod, c container, who, said string) *prob
 	if m := missingObject.FindStringSubmatch(said); m != nil {
 		kind := kindOf(m[1])
 		problem.Message = fmt.Sprintf("%s cannot be created: %s %q does not exist in namespace %s", who, kind, m[2], p.Namespace)
-		problem.Hint = createHint(kind, p.Namespace, m[2])
+		problem.Hint = createHint(kind, p.Namespace, m[2], "--from-literal=KEY=VALUE")
 	} else if m := envKey.FindStringSubmatch(said); m != nil {
 		problem.Message = fmt.Sprintf("%s cannot be created: %s %q has no key %q", who, m[2], m[4], m[1])
 		problem.Hint = keyHint(m[2], p.Namespace, m[4])
