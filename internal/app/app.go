@@ -40,7 +40,7 @@ type Process struct {
 }
 
 // commands are the words that may come first on the command line; run is the default.
-var commands = []string{"run", "validate", "render", "version"}
+var commands = []string{"run", "validate", "render", "version", "help"}
 
 // Main runs the program and returns its exit code.
 func Main(p Process) int {
@@ -49,12 +49,18 @@ func Main(p Process) int {
 		command, args = args[0], args[1:]
 	}
 	if !slices.Contains(commands, command) {
-		fmt.Fprintf(p.Stderr, "error: there is no command %q; the commands are %s (a manifest is given with --manifest)\n", command, strings.Join(commands, ", "))
+		hint := "the commands are " + strings.Join(commands, ", ")
+		if near := manifest.Closest(command, commands); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		} else if strings.ContainsAny(command, "./") {
+			hint = "a manifest is given with --manifest " + command
+		}
+		fmt.Fprintf(p.Stderr, "error: there is no command %q; %s\n", command, hint)
 		return exitInvalid
 	}
 	options, findings := config.Parse(args, p.LookupEnv)
 	switch {
-	case options.Help:
+	case options.Help || command == "help":
 		fmt.Fprint(p.Stdout, config.Usage())
 		return exitOK
 	case command == "version":

@@ -210,18 +210,18 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	// The environment came first, so that the first use of a list flag must start the list anew.
 	for _, d := range declared {
+		f := flags.Lookup(d.Name)
 		if l, ok := d.value.(*lines); ok {
-			flags.Lookup(d.Name).Value = &listFlag{lines: l}
+			f.Value = &listFlag{lines: l}
 		}
+		// pflag stops at the first error, and a user wants them all.
+		f.Value = lenient{f.Value, func(err error) { refuse(d.Name, "%v", err) }}
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
-		var invalid *pflag.InvalidValueError
 		switch {
 		case errors.As(err, &unknown):
 			refuse("--"+unknown.GetSpecifiedName(), "there is no such flag; --help lists them")
-		case errors.As(err, &invalid):
-			refuse(invalid.GetFlag().Name, "%v", invalid.Unwrap())
 		default:
 			refuse("", "%v", err)
 		}
@@ -385,6 +385,19 @@ func (l *listFlag) Set(s string) error {
 		l.begun, *l.lines = true, nil
 	}
 	*l.lines = append(*l.lines, s)
+	return nil
+}
+
+// lenient hands the error of a value on, so that the other flags are read too.
+type lenient struct {
+	pflag.Value
+	refuse func(error)
+}
+
+func (l lenient) Set(s string) error {
+	if err := l.Value.Set(s); err != nil {
+		l.refuse(err)
+	}
 	return nil
 }
 

@@ -100,7 +100,7 @@ func (c *checker) valid(path, value string, check func(string) []string) {
 		return
 	}
 	for _, message := range check(value) {
-		c.errorf(path, "", "%q: %s", short(value), message)
+		c.errorf(path, "", "%q is invalid: %s", short(value), manifest.Plain(message))
 	}
 }
 

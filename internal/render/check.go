@@ -3,7 +3,6 @@ package render
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,7 +56,7 @@ func (c *checker) missing(at *field.Path, format string, args ...any) {
 // says adds what one of the Is… functions of apimachinery has to say about value.
 func (c *checker) says(at *field.Path, value any, messages []string) {
 	for _, m := range messages {
-		c.invalid(at, "%q is invalid: %s", fmt.Sprint(value), plain(m))
+		c.invalid(at, "%q is invalid: %s", fmt.Sprint(value), manifest.Plain(m))
 	}
 }
 
@@ -65,7 +64,7 @@ func (c *checker) says(at *field.Path, value any, messages []string) {
 func (c *checker) list(errs field.ErrorList) {
 	slices.SortStableFunc(errs, func(a, b *field.Error) int { return strings.Compare(a.Error(), b.Error()) })
 	for _, e := range errs {
-		c.problems = append(c.problems, problem{level: event.Error, path: e.Field, message: plain(e.ErrorBody()), missing: e.Type == field.ErrorTypeRequired})
+		c.problems = append(c.problems, problem{level: event.Error, path: e.Field, message: manifest.Plain(e.ErrorBody()), missing: e.Type == field.ErrorTypeRequired})
 	}
 }
 
@@ -944,15 +943,4 @@ func (c *checker) portOrName(port intstr.IntOrString, at *field.Path) {
 		return
 	}
 	c.says(at, port.IntVal, validation.IsValidPortNum(port.IntValue()))
-}
-
-var expression = regexp.MustCompile(`,? regex used for validation is '[^']*'`)
-
-// plain writes a message of apimachinery as ours are: no capital at its start, and examples instead of the regular expression.
-func plain(message string) string {
-	message = strings.ReplaceAll(expression.ReplaceAllString(message, ""), ",  or ", " or ")
-	if message == "" {
-		return message
-	}
-	return strings.ToLower(message[:1]) + message[1:]
 }

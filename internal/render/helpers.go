@@ -84,12 +84,12 @@ func (r *renderer) checkHelper(doc *manifest.Document) {
 		finding("metadata", "name is required: %s is applied, and only what has a name can be (generateName cannot)", doc.Kind)
 	case doc.Kind != "Role" && doc.Kind != "RoleBinding" && doc.Kind != "ClusterRole" && doc.Kind != "ClusterRoleBinding": // they may have colons
 		for _, m := range validation.IsDNS1123Subdomain(doc.Name) {
-			finding("metadata.name", "%q is invalid: %s", doc.Name, plain(m))
+			finding("metadata.name", "%q is invalid: %s", doc.Name, manifest.Plain(m))
 		}
 	}
 	if doc.Namespace != "" {
 		for _, m := range validation.IsDNS1123Label(doc.Namespace) {
-			finding("metadata.namespace", "%q is invalid: %s", doc.Namespace, plain(m))
+			finding("metadata.namespace", "%q is invalid: %s", doc.Namespace, manifest.Plain(m))
 		}
 	}
 	gv, err := schema.ParseGroupVersion(doc.APIVersion)

@@ -142,11 +142,11 @@ func (r *renderer) place(w *workload) *workload {
 	if n := r.options.Namespace; n != "" {
 		w.job.Namespace = n
 		for _, m := range validation.IsDNS1123Label(n) {
-			r.option("namespace", "%q is invalid: %s", n, plain(m))
+			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m))
 		}
 	} else if n := w.namespace; n != "" && !(w.doc != nil && kubernetesjob.Is(w.doc.APIVersion, w.doc.Kind)) {
 		for _, m := range validation.IsDNS1123Label(n) {
-			r.add(w.finding(problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, plain(m))}))
+			r.add(w.finding(problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))}))
 		}
 	}
 	return w
@@ -223,11 +223,11 @@ func (r *renderer) name(w *workload, name, generate string) {
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
 			base, len(base), suffix, len(suffix), n, most)
 	case base != "" && len(check(base)) > 0:
-		problemAt(at, "%q is invalid: %s", base, plain(strings.Join(check(base), "; ")))
+		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
-		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", w.job.Name, plain(strings.Join(check(w.job.Name), "; ")))
+		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	case len(check(w.job.Name)) > 0:
-		problemAt(at, "%q is invalid: %s", w.job.Name, plain(strings.Join(check(w.job.Name), "; ")))
+		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}
 }
 

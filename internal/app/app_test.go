@@ -1,0 +1,210 @@
+package app
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+const goodManifest = `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - {name: main, image: "busybox:1.36", resources: {limits: {cpu: 1, memory: 1Gi}}}
+`
+
+const badManifest = `apiVersion: kubernetes.project-planton.org/v1
+kind: KubernetesJob
+metadata: {name: Migrate}
+spec:
+  namespace: {value: batch}
+  image: {repo: busybox, tag: "1.36"}
+  backofLimit: 3
+`
+
+// outcome is what the shell sees of one invocation.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+// call calls Main as a process in dir, with nothing in its environment but env.
+func call(t *testing.T, dir, stdin string, env map[string]string, args ...string) outcome {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := Main(Process{Args: args, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr, Dir: dir,
+		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// folder holds the files, by name.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// What needs no cluster: the exit code, and what is said where. An empty pattern means that the stream is empty.
+func TestMainWithoutCluster(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"job.yaml": goodManifest, "bad.yaml": badManifest, "empty.yaml": "", "k8s/a.yaml": goodManifest,
+		"k8s/b.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\n",
+		"two.yaml":   goodManifest + "---\n" + goodManifest,
+	})
+	for name, c := range map[string]struct {
+		args           string
+		stdin          string
+		code           int
+		stdout, stderr []string // each must match
+	}{
+		"version":             {args: "version", stdout: []string{`^dev\n$`}},
+		"help":                {args: "--help", stdout: []string{`^Run one Kubernetes Job`, `--manifest`, `Exit codes: 0 succeeded`}},
+		"help of a command":   {args: "render -h", stdout: []string{`^Run one Kubernetes Job`}},
+		"help before a fault": {args: "--help --nonsense", stdout: []string{`^Run one Kubernetes Job`}},
+		"help as a word":      {args: "help", stdout: []string{`^Run one Kubernetes Job`}},
+		"nothing":             {code: 2, stderr: []string{`manifest`, `InvalidInput`}},
+		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`there is no command "rnder"; did you mean "render"\?`}},
+		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`there is no command "job.yaml"`, `--manifest job.yaml`}},
+		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: there is no such flag; --help lists them`}},
+		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
+			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
+
+		"validate":             {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
+		"validate stdin":       {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
+		"validate a glob":      {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
+		"validate a folder":    {args: "validate -f k8s", stderr: []string{`the manifest is valid: Job migrate`}},
+		"validate bad":         {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\)\n`, `2 problems must be mended first; nothing was created`, `InvalidManifest`}},
+		"validate two":         {args: "validate -f two.yaml", code: 2, stderr: []string{`more than one workload: Job migrate \(two.yaml:2\), Job migrate \(two.yaml:12\)`}},
+		"validate empty":       {args: "validate -f empty.yaml", code: 2, stderr: []string{`empty.yaml: .*empty`}},
+		"validate nothing":     {args: "validate", code: 2, stderr: []string{`manifest`}},
+		"validate a wrong one": {args: "validate -f jab.yaml", code: 2, stderr: []string{`"jab.yaml" cannot be read: no such file`, `did you mean "?job.yaml`}},
+		"run bad":              {args: "run -f bad.yaml", code: 2, stderr: []string{`spec.backofLimit`}},
+
+		"render":                {args: "render -f job.yaml", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`, `name: migrate\n`}},
+		"render several":        {args: "render -f k8s/a.yaml -f k8s/b.yaml", stdout: []string{`# applied; stays\napiVersion: v1\nkind: ConfigMap\n(.*\n)+---\n# created\napiVersion: batch/v1\n`}},
+		"dry-run client":        {args: "-f job.yaml --dry-run=client", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`}},
+		"render bad":            {args: "render -f bad.yaml", code: 2, stderr: []string{`spec.backofLimit`}},
+		"render with secrets":   {args: "render -f job.yaml --secret-env=TOKEN=s3cret-token", stdout: []string{`TOKEN: '\*\*\*'`}},
+		"render, secrets shown": {args: "render -f job.yaml --show-secrets --secret-env=TOKEN=s3cret-token", stdout: []string{`TOKEN: czNjcmV0LXRva2Vu\n`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := call(t, dir, c.stdin, nil, strings.Fields(c.args)...)
+			if got.code != c.code {
+				t.Errorf("exit code %d, want %d", got.code, c.code)
+			}
+			for stream, s := range map[string]struct {
+				text string
+				want []string
+			}{"stdout": {got.stdout, c.stdout}, "stderr": {got.stderr, c.stderr}} {
+				if len(s.want) == 0 && s.text != "" {
+					t.Errorf("%s: %q, want nothing", stream, s.text)
+				}
+				for _, pattern := range s.want {
+					if !regexp.MustCompile(pattern).MatchString(s.text) {
+						t.Errorf("%s does not match %s:\n%s", stream, pattern, s.text)
+					}
+				}
+			}
+		})
+	}
+}
+
+// On GitHub's runner, findings are annotations, secrets are announced before all else, and render's standard output is still
+// nothing but the objects: it may have been redirected to a file.
+func TestMainOnGitHub(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "bad.yaml": badManifest})
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir, "INPUT_MANIFEST": "job.yaml", "INPUT_SECRET-ENV": "TOKEN=s3cret-token", "INPUT_CLEANUP": "never"}
+
+	got := call(t, dir, "", env, "render", "--timeout=0")
+	if got.code != 0 || !strings.HasPrefix(got.stdout, "---\n# created\n") || strings.Contains(got.stdout, "s3cret-token") || strings.Contains(got.stdout, "::") {
+		t.Errorf("render: exit code %d, standard output:\n%s", got.code, got.stdout)
+	}
+	if mask, rest, _ := strings.Cut(got.stderr, "\n"); !strings.HasPrefix(mask, "::add-mask::") || !strings.Contains(got.stderr, "::add-mask::s3cret-token\n") ||
+		!strings.Contains(rest, "::warning col=1,file=job.yaml,line=4::job.yaml:4:1: spec: there is no deadline") {
+		t.Errorf("render: standard error:\n%s", got.stderr)
+	}
+
+	got = call(t, dir, "", env, "validate")
+	if got.code != 0 || !strings.HasPrefix(got.stdout, "::add-mask::") || !strings.Contains(got.stdout, "· the manifest is valid: Job migrate\n") || got.stderr != "" {
+		t.Errorf("validate: exit code %d, standard output:\n%s\nstandard error:\n%s", got.code, got.stdout, got.stderr)
+	}
+
+	env["INPUT_MANIFEST"] = "bad.yaml"
+	got = call(t, dir, "", env, "validate")
+	if got.code != 2 || !strings.Contains(got.stdout, "::error col=3,file=bad.yaml,line=7::bad.yaml:7:3: spec.backofLimit") {
+		t.Errorf("validate: exit code %d, standard output:\n%s", got.code, got.stdout)
+	}
+}
+
+// An action reads files of the checkout only.
+func TestMainStaysInTheWorkspace(t *testing.T) {
+	outside := folder(t, map[string]string{"job.yaml": goodManifest})
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	if err := os.Symlink(filepath.Join(outside, "job.yaml"), filepath.Join(dir, "link.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for manifest, want := range map[string]string{
+		"../../etc/passwd":                 "leads out of the workspace",
+		filepath.Join(outside, "job.yaml"): "leads out of the workspace",
+		"link.yaml":                        "leads out of the workspace by a symbolic link",
+	} {
+		env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir}
+		if got := call(t, dir, "", env, "validate", "-f", manifest); got.code != 2 || !strings.Contains(got.stdout, want) {
+			t.Errorf("%s: exit code %d:\n%s", manifest, got.code, got.stdout)
+		}
+	}
+	if got := call(t, dir, "", nil, "validate", "-f", "link.yaml"); got.code != 0 {
+		t.Errorf("outside of an action, a link is as good as a file: exit code %d:\n%s", got.code, got.stderr)
+	}
+}
+
+// Manifests as people have published them, when they lie beside the checkout: all are valid, except those that refer to
+// resources which are not there, and they say to which.
+func TestSamples(t *testing.T) {
+	files, err := filepath.Glob("../../../shared/samples/*/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Skip("there are no samples beside the checkout")
+	}
+	references := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, command := range []string{"validate", "render"} {
+			got := call(t, ".", "", nil, command, "-f", file)
+			if !strings.Contains(string(text), "valueFrom:") {
+				if got.code != 0 || command == "render" && !strings.Contains(got.stdout, "\nkind: Job\n") {
+					t.Errorf("%s %s: exit code %d\n%s", command, file, got.code, got.stderr)
+				}
+				continue
+			}
+			references++
+			if got.code != 2 || !regexp.MustCompile(`refers to \S+ "[^"]+", which is not in .*`+regexp.QuoteMeta(filepath.Base(file))).MatchString(got.stderr) || got.stdout != "" {
+				t.Errorf("%s %s: exit code %d\n%s", command, file, got.code, got.stderr)
+			}
+		}
+	}
+	if references == 0 {
+		t.Error("no sample refers to a resource: the test lost its second half")
+	}
+}
