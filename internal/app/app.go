@@ -122,7 +122,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if event.HasErrors(findings) {
 		return a.invalid(findings)
 	}
-	o, found := a.overrides()
+	o, found := a.overrides(command)
 	findings = append(findings, found...)
 
 	var client *cluster.Client
@@ -201,7 +201,7 @@ func (a *app) load(findings []event.Finding) (*manifest.Set, []event.Finding) {
 }
 
 // overrides are the options that change what is rendered.
-func (a *app) overrides() (render.Options, []event.Finding) {
+func (a *app) overrides(command string) (render.Options, []event.Finding) {
 	o := a.options
 	suffix, finding := a.nameSuffix()
 	out := render.Options{
@@ -209,7 +209,7 @@ func (a *app) overrides() (render.Options, []event.Finding) {
 		Image: o.Image, ContainerCommand: o.ContainerCommand, ContainerArgs: o.ContainerArgs,
 		Env: o.Env, SecretEnv: o.SecretEnv, Labels: o.Labels, Annotations: o.Annotations,
 		Patch: o.Patch, RegistryCredentials: o.RegistryCredentials,
-		Stamp: a.stamp(), Timeout: o.Timeout, Cleanup: o.Cleanup,
+		Stamp: a.stamp(command), Timeout: o.Timeout, Cleanup: o.Cleanup,
 	}
 	return out, finding
 }

@@ -125,6 +125,15 @@ func TestMainWithoutCluster(t *testing.T) {
 	}
 }
 
+// Equal input gives equal output, also for a name that is generated.
+func TestRenderIsReproducible(t *testing.T) {
+	generated := strings.Replace(goodManifest, "{name: migrate}", "{generateName: migrate-}", 1)
+	first := call(t, ".", generated, nil, "render", "-f", "-")
+	if again := call(t, ".", generated, nil, "render", "-f", "-"); first.code != 0 || again != first {
+		t.Errorf("exit code %d, first:\n%s\nthen:\n%s", first.code, first.stdout, again.stdout)
+	}
+}
+
 // On GitHub's runner, findings are annotations, secrets are announced before all else, and render's standard output is still
 // nothing but the objects: it may have been redirected to a file.
 func TestMainOnGitHub(t *testing.T) {

@@ -29,10 +29,13 @@ func (a *app) ciRun() ciRun {
 }
 
 // stamp are the annotations of a Job of this run. The nonce tells our own Job from another one of the same name when the
-// answer to its creation was lost.
-func (a *app) stamp() map[string]string {
+// answer to its creation was lost; where nothing is created there is none, so that equal input gives equal output.
+func (a *app) stamp(command string) map[string]string {
 	r := a.ciRun()
-	stamp := map[string]string{cluster.NonceAnnotation: rand.Text()}
+	stamp := map[string]string{}
+	if command == "run" {
+		stamp[cluster.NonceAnnotation] = rand.Text()
+	}
 	for key, value := range map[string]string{"run-url": r.url, "run-id": r.id, "run-attempt": r.attempt, "commit": r.commit} {
 		if value != "" {
 			stamp[stampPrefix+key] = value
