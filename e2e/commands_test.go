@@ -23,6 +23,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"eventually": cmdEventually,
 	"finish":     positive(cmdFinish),
 	"grace":      positive(cmdGrace),
+	"image":      positive(cmdImage),
 	"numbered":   positive(cmdNumbered),
 	"pulled":     positive(cmdPulled),
 	"registry":   positive(cmdRegistry),

@@ -7,10 +7,12 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -92,6 +94,19 @@ func Shell(busybox string) (v1.Image, error) {
 
 func shellImage(layer v1.Layer) (v1.Image, error) {
 	return image(v1.Config{Cmd: []string{"sh"}}, layer)
+}
+
+// WithScripts adds shell scripts, by their paths without the leading slash.
+func WithScripts(img v1.Image, scripts map[string]string) (v1.Image, error) {
+	var files []file
+	for _, path := range slices.Sorted(maps.Keys(scripts)) {
+		files = append(files, file{path: path, mode: 0o755, text: scripts[path]})
+	}
+	added, err := layer(files)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.AppendLayers(img, added)
 }
 
 func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
