@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -240,7 +241,7 @@ func (w *walker) text(n *yaml.Node, path string) any {
 		return w.wrong(n, path, "a string", "")
 	}
 	if n.Tag != strTag {
-		return w.wrong(n, path, "a string", "quote it: "+strconv.Quote(clip(n.Value, 60)))
+		return w.wrong(n, path, "a string", "put it in quotes") // unshown: it may be a secret
 	}
 	return n.Value
 }
@@ -294,9 +295,15 @@ type field struct {
 	name string
 }
 
-// fieldsOf collects the fields of a struct, those of inlined structs included (encoding/json's rule).
+var structs sync.Map // reflect.Type to map[string]field
+
+// fieldsOf collects the fields of a struct, those of inlined structs included (encoding/json's rule). The map is shared.
 func fieldsOf(t reflect.Type) map[string]field {
+	if known, ok := structs.Load(t); ok {
+		return known.(map[string]field)
+	}
 	fields := map[string]field{}
+	defer structs.Store(t, fields)
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
@@ -332,8 +339,7 @@ func (w *walker) object(n *yaml.Node, t reflect.Type, path, keyed string) map[st
 		f, known := fields[name]
 		switch first := given[name]; {
 		case !known || name == keyed:
-			delete(fields, keyed)
-			w.unknown(key, at, fields, meant)
+			w.unknown(key, at, fields, keyed, meant)
 			continue
 		case first != nil:
 			w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: clip(at, 300),
@@ -382,7 +388,11 @@ func (w *walker) tags(n *yaml.Node, f field, v any, path string) {
 
 // unknown is the finding about a field that the type does not have: a typo, a name in the wrong case, or a field that
 // belongs elsewhere.
-func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, meant map[string]bool) {
+func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, keyed string, meant map[string]bool) {
+	if keyed != "" {
+		fields = maps.Clone(fields)
+		delete(fields, keyed)
+	}
 	names := slices.Sorted(maps.Keys(fields))
 	suggestion := allowed(fields)
 	if near := Closest(key.Value, names); near != "" {
