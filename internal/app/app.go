@@ -119,14 +119,14 @@ func (p Process) getenv(name string) string {
 func (a *app) do(ctx context.Context, command string, findings []event.Finding) (int, error) {
 	set, found := a.load(findings)
 	findings = append(findings, found...)
-	if event.HasErrors(findings) {
-		return a.invalid(findings)
-	}
 	o, found := a.overrides(command)
 	findings = append(findings, found...)
 
 	var client *cluster.Client
-	if a.options.FromCronJob != "" && !event.HasErrors(findings) {
+	if a.options.FromCronJob != "" {
+		if event.HasErrors(findings) {
+			return a.invalid(findings)
+		}
 		var err error
 		if client, err = a.connect(""); err != nil {
 			return a.refused(findings, err)
