@@ -44,6 +44,10 @@ func cmdRegistry(ts *testscript.TestScript, _ []string) {
 	}
 	image, err := images.Shell("/bin/busybox")
 	ts.Check(err)
+	// The script makes it an image that the node does not have: of an image that it has pulled, the kubelet remembers from where,
+	// and no pod may use it any more that names it differently (KubeletEnsureSecretPulledImages).
+	image, err = images.WithScripts(image, map[string]string{"bin/recovered": "#!/bin/sh\necho pulled by " + state.id + "\n"})
+	ts.Check(err)
 	r := &registry{image: image, pulls: map[string]int{}}
 	r.server = httptest.NewServer(r) // on the loopback address
 	state.registry = r
