@@ -61,7 +61,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		defer l.spool.close()
 	}
 
-	state, v := l.untilDecided(ctx, facts, watched)
+	v := l.untilDecided(ctx, facts, watched)
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
@@ -72,8 +72,17 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	if l.follower != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
 		l.drain(ctx, facts, limit)
 	}
-	// The pods that were told of while the logs were read are counted too.
-	state = l.state()
+	if v.Outcome == event.Vanished && l.replaced == "" {
+		l.findSuccessor(ctx)
+	}
+	// What was told while the logs were read counts too. The outcome stays, and so does the cause of a failure: the deletion of
+	// pods that follows takes information away.
+	state := l.state()
+	if v.Outcome == event.Succeeded || v.Outcome == event.Vanished {
+		if again := verdict.Decide(state); again.Outcome == v.Outcome {
+			v = again
+		}
+	}
 	if l.spool != nil && v.Outcome != event.Succeeded {
 		if err := l.spool.replay(l.emit); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
@@ -88,7 +97,7 @@ func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.Pod
 }
 
 // untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
-func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watched <-chan error) (verdict.State, verdict.Verdict) {
+func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watched <-chan error) verdict.Verdict {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last verdict.Verdict
@@ -102,12 +111,12 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
 			}
 			f := l.refused(ctx, err)
-			return l.state(), verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
+			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
 		case <-timer.C:
 			now := time.Now()
-			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
+			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.saidLast()) >= heartbeat
 		case <-ctx.Done():
-			return l.state(), verdict.Verdict{}
+			return verdict.Verdict{}
 		}
 		// One goroutine tells of everything, so a burst of lines and states is taken whole before it is judged.
 		// The burst is bounded: a container that never stops writing must not hold up the clock.
@@ -123,15 +132,14 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 		now := time.Now()
 		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
 			judged, l.judge, l.judgeNow = now, false, false
-			state := l.state()
-			last = verdict.Decide(state)
+			last = verdict.Decide(l.state())
 			l.tell(last)
 			if last.Decided {
-				return state, last
+				return last
 			}
 		}
 		if since := l.silentSince(); !since.IsZero() && now.Sub(since) >= l.options.APITimeout {
-			return l.state(), verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(since))}
+			return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(since))}
 		}
 		timer.Reset(l.untilNext(now, judged, last))
 	}
@@ -158,9 +166,7 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.
 
 // untilNext is how long the loop may sleep when no fact arrives.
 func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Duration {
-	l.mu.Lock()
-	next, outage := l.lastSaid.Add(heartbeat), l.outage
-	l.mu.Unlock()
+	next, outage := l.saidLast().Add(heartbeat), l.silentSince()
 	if !outage.IsZero() {
 		next = earlier(next, outage.Add(l.options.APITimeout))
 	}
@@ -267,7 +273,7 @@ func (l *loop) tell(v verdict.Verdict) {
 	case p.Wanted > 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
-	case now.Sub(l.lastSaid) >= heartbeat:
+	case now.Sub(l.saidLast()) >= heartbeat:
 		p.Heartbeat = true
 		l.emit(p)
 	}
@@ -303,6 +309,17 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.D
 		case <-done:
 			return
 		}
+	}
+}
+
+// findSuccessor looks whether another Job has the name of the deleted one: the watch tells that after the deletion. Without an
+// answer it is just deleted.
+func (l *loop) findSuccessor(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
+	defer cancel()
+	found, err := l.client.BatchV1().Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
+	if err == nil && found.UID != l.job.UID {
+		l.replaced = found.UID
 	}
 }
 

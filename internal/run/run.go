@@ -132,6 +132,13 @@ func (r *runner) connection(c event.Connection) {
 	}
 }
 
+// saidLast is when the user was last told something.
+func (r *runner) saidLast() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lastSaid
+}
+
 // silentSince is when the API server's outage began; zero without one.
 func (r *runner) silentSince() time.Time {
 	r.mu.Lock()
