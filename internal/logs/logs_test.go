@@ -283,14 +283,16 @@ func TestRequestsOfASilentContainer(t *testing.T) {
 			log.write(time.Now(), fmt.Sprintf("line %d", len(log.all)))
 			time.Sleep(time.Millisecond)
 		}
-		time.Sleep(12 * time.Hour)
+		time.Sleep(72 * time.Hour)
 		log.end()
 		f.Observe(pod("p", terminated("id")), false)
 		f.Drain(time.Minute)
 		<-s.done
 		f.Close()
 		check(t, log, s.events)
-		if k.requests > 8 {
+		// The stream, a check of what it had written, three of its silence, and the rest. With the ten requests that are not for
+		// logs, a Job of one pod makes no more than 15 when it writes little enough for its log not to have been rotated.
+		if k.requests > 6 {
 			t.Errorf("%d requests", k.requests)
 		}
 	})
