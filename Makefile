@@ -39,8 +39,9 @@ bench: build
 	go test -run '^$$' -bench . -benchmem ./internal/...
 	go -C e2e test -timeout 60m -run '^$$' -bench . -benchtime 1x .
 
+# A flag of the test's own stands behind the package.
 soak: build
-	go -C e2e test -timeout 4h -run TestSoak -soak .
+	go -C e2e test . -v -timeout 4h -run 'TestSoak|TestFaults|TestScenarios/(proxy_.*|restarts)$$' -soak
 
 FUZZTIME ?= 10m
 fuzz:

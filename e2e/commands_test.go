@@ -24,12 +24,17 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"finish":     positive(cmdFinish),
 	"grace":      positive(cmdGrace),
 	"image":      positive(cmdImage),
+	"lines":      positive(cmdLines),
 	"numbered":   positive(cmdNumbered),
+	"proxied":    positive(cmdProxied),
+	"proxy":      positive(cmdProxy),
 	"pulled":     positive(cmdPulled),
 	"registry":   positive(cmdRegistry),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
 	"subst":      positive(cmdSubst),
+	"tally":      positive(cmdTally),
+	"volume":     positive(cmdVolume),
 	"wait-log":   positive(cmdWaitLog),
 	"within":     cmdWithin,
 }
@@ -57,6 +62,7 @@ type script struct {
 	finished  map[string]time.Time // when each of the processes ended that finish has waited for
 	database  string
 	registry  *registry
+	proxy     *proxy
 }
 
 func stateOf(ts *testscript.TestScript) *script { return ts.Value(stateKey{}).(*script) }
@@ -73,6 +79,9 @@ func (s *script) end() {
 	for _, p := range s.processes {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.done
+	}
+	if s.proxy != nil {
+		s.proxy.close()
 	}
 	if s.registry != nil {
 		s.registry.close()

@@ -31,19 +31,6 @@ var (
 	soakRuns = flag.Int("soak-runs", 20, "how often TestSoak repeats each of its scripts")
 )
 
-func init() {
-	maps.Copy(commands, map[string]func(*testscript.TestScript, bool, []string){
-		"lines":   positive(cmdLines),
-		"proxied": positive(cmdProxied),
-		"proxy":   positive(cmdProxy),
-		"tally":   positive(cmdTally),
-		"volume":  positive(cmdVolume),
-	})
-}
-
-// proxies holds each script's proxy, by the script's namespace.
-var proxies sync.Map
-
 // proxy is what stands between the API server and the program that uses $PROXIED.
 type proxy struct {
 	relay *faultproxy.Relay
@@ -82,6 +69,10 @@ func cmdProxy(ts *testscript.TestScript, args []string) {
 	const usage = "proxy cut EVERY | freeze EVERY LENGTH | fail SHARE | count"
 	needArgs(ts, args, 1, usage)
 	needArgs(ts, args, map[string]int{"freeze": 3, "cut": 2, "fail": 2}[args[0]], usage)
+	state := stateOf(ts)
+	if state.proxy != nil {
+		ts.Fatalf("the script has its proxy already")
+	}
 	config := ts.ReadFile(ts.Getenv("KUBECONFIG"))
 	server := field(ts, config, "server")
 	p := &proxy{stop: make(chan struct{})}
@@ -125,14 +116,7 @@ contexts: [{name: proxy, context: {cluster: proxy, user: anyone, namespace: %s}}
 current-context: proxy
 `, p.front.URL(), base64.StdEncoding.EncodeToString(p.front.CA()), ts.Getenv("NAMESPACE"))
 	}
-	if _, exists := proxies.LoadOrStore(ts.Getenv("NAMESPACE"), p); exists {
-		p.close()
-		ts.Fatalf("the script has its proxy already")
-	}
-	ts.Defer(func() {
-		proxies.Delete(ts.Getenv("NAMESPACE"))
-		p.close()
-	})
+	state.proxy = p
 	path := ts.MkAbs("proxied.kubeconfig")
 	ts.Check(os.WriteFile(path, []byte(config), 0o600))
 	ts.Setenv("PROXIED", path)
@@ -166,11 +150,10 @@ func adminTLS(ts *testscript.TestScript, config string) *tls.Config {
 // cmdProxied: proxied cuts|held|faults|requests LEAST [MOST]
 func cmdProxied(ts *testscript.TestScript, args []string) {
 	needArgs(ts, args, 2, "proxied cuts|held|faults|requests LEAST [MOST]")
-	value, ok := proxies.Load(ts.Getenv("NAMESPACE"))
-	if !ok {
+	p := stateOf(ts).proxy
+	if p == nil {
 		ts.Fatalf("the script has no proxy")
 	}
-	p := value.(*proxy)
 	var got int
 	detail := ""
 	switch {
