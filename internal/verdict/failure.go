@@ -112,10 +112,11 @@ func (w *view) deadlineFailure() *event.Cause {
 
 // neverStarted is what held up the Job from its beginning to its deadline, nil when it worked at some time or nothing is known.
 func (w *view) neverStarted() *problem {
-	if w.started() {
+	// The controller deletes the pods now and counts them as failed, so its counts say nothing about that.
+	if succeeded, _ := w.counts(); succeeded > 0 || w.worked() {
 		return nil
 	}
-	for _, p := range w.Pods { // the controller deletes them now
+	for _, p := range w.Pods {
 		if held := w.holdUp(p); held.Message != "" {
 			return held
 		}

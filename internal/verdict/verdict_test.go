@@ -371,7 +371,7 @@ func TestFailure(t *testing.T) {
 			state: state(61, condition(batchv1.JobFailureTarget, "DeadlineExceeded", "Job was active longer than specified deadline", 60), job(func(j *batchv1.Job) { j.Spec.ActiveDeadlineSeconds = ptr[int64](60) }), pod("migrate-x2k9", runs, deleted(60))),
 			cause: jobCause(event.DeadlineExceeded, "Job prod/migrate was active longer than its deadline of 60 s (activeDeadlineSeconds): 0 of 1 pod succeeded", "Raise activeDeadlineSeconds, or find out in its log what took so long.")},
 		{name: "deadline while it could not start", outcome: event.Failed,
-			state: state(61, condition(batchv1.JobFailureTarget, "DeadlineExceeded", "Job was active longer than specified deadline", 60), job(func(j *batchv1.Job) { j.Spec.ActiveDeadlineSeconds = ptr[int64](60) }),
+			state: state(61, condition(batchv1.JobFailureTarget, "DeadlineExceeded", "Job was active longer than specified deadline", 60), job(func(j *batchv1.Job) { j.Spec.ActiveDeadlineSeconds, j.Status.Failed = ptr[int64](60), 1 }),
 				pod("migrate-x2k9", deleted(60), unscheduled("0/1 nodes are available: 1 Insufficient memory. preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."))),
 			cause: jobCause(event.DeadlineExceeded, "Job prod/migrate was active longer than its deadline of 60 s (activeDeadlineSeconds): pod migrate-x2k9 cannot be scheduled: 0/1 nodes are available: 1 Insufficient memory", "Lower the request for memory or add room to the cluster.")},
 		{name: "failed indexes", outcome: event.Failed,

@@ -169,9 +169,11 @@ func (w *view) tally() string {
 // started tells whether the Job has ever begun to work.
 func (w *view) started() bool {
 	succeeded, failed := w.counts()
-	if succeeded > 0 || failed > 0 || w.job.Status.Ready != nil && *w.job.Status.Ready > 0 {
-		return true
-	}
+	return succeeded > 0 || failed > 0 || w.job.Status.Ready != nil && *w.job.Status.Ready > 0 || w.worked()
+}
+
+// worked tells whether a container was ever seen to run.
+func (w *view) worked() bool {
 	for _, p := range w.Pods {
 		if ended(p) {
 			return true
