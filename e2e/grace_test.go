@@ -10,7 +10,7 @@ import (
 
 // graceSlack is how much later than its grace a run may end: the news travels, logs are drained and the Job is deleted, all of
 // it on a machine that is busy with other scripts.
-const graceSlack = 15 * time.Second
+const graceSlack = 30 * time.Second
 
 // cmdGrace: grace NAME EVENT DURATION [SUFFIX]
 //
