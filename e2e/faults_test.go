@@ -339,6 +339,19 @@ func cmdTally(ts *testscript.TestScript, args []string) {
 // smallLogs are a kubelet's settings under which logs are lost soon.
 var smallLogs = devcluster.LogRotation{MaxSize: "1Mi", MaxFiles: 3, Interval: 3 * time.Second}
 
+// rotate changes the kubelet's settings for the duration of a test.
+func rotate(t *testing.T, to devcluster.LogRotation) {
+	before := shared.cluster.LogRotation()
+	if err := shared.cluster.Up(t.Context(), devcluster.Options{LogRotation: &to}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := shared.cluster.Up(context.Background(), devcluster.Options{LogRotation: &before}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestSoak repeats the scripts of testdata/soak, in which kubectl reads the same logs beside the program, and prints how many
 // lines each reader has lost and shown more than once.
 func TestSoak(t *testing.T) {
@@ -349,16 +362,12 @@ func TestSoak(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	if err := shared.cluster.Up(t.Context(), devcluster.Options{LogRotation: &smallLogs}); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := shared.cluster.Up(context.Background(), devcluster.Options{LogRotation: &devcluster.DefaultLogRotation}); err != nil {
-			t.Error(err)
-		}
-	}()
 	for _, path := range scripts {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			if name == "rotation" {
+				rotate(t, smallLogs)
+			}
 			for range *soakRuns {
 				t.Run("run", func(t *testing.T) {
 					p := params("")
