@@ -86,6 +86,7 @@ func TestMainWithoutCluster(t *testing.T) {
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
 
 		"validate":             {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
+		"value without =":      {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`"false" is not understood: it needs an equals sign before it, as in --wait=false`}},
 		"validate stdin":       {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a glob":      {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a folder":    {args: "validate -f k8s", stderr: []string{`the manifest is valid: Job migrate`}},

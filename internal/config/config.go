@@ -227,7 +227,11 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		}
 	}
 	for _, rest := range flags.Args() {
-		refuse("", "%q is not understood: a manifest is given with --manifest", rest)
+		if new(truth).Set(rest) == nil {
+			refuse("", "%q is not understood: it needs an equals sign before it, as in --wait=%s", rest, rest)
+		} else {
+			refuse("", "%q is not understood: a manifest is given with --manifest", rest)
+		}
 	}
 	for _, d := range declared {
 		if v := d.value.String(); d.Values != nil && !slices.Contains(d.Values, v) {
