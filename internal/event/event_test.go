@@ -1,0 +1,44 @@
+package event
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestWords(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{Ref{}.String(), ""},
+		{Ref{Kind: "Namespace", Name: "a"}.String(), "Namespace a"},
+		{Ref{Kind: "Job", Namespace: "a", Name: "b"}.String(), "Job a/b"},
+		{Seconds(400 * time.Millisecond), "0.4 s"},
+		{Seconds(45 * time.Second), "45 s"},
+		{Seconds(200 * time.Second), "3 min 20 s"},
+		{Seconds(125 * time.Minute), "2 h 5 min"},
+		{Progress{Wanted: 10, Succeeded: 2, Running: 3, Waiting: []Waiting{{1, "pulling image", 45 * time.Second}}}.String(),
+			"2/10 done, 3 running, 1 pulling image (45 s)"},
+		{Progress{Wanted: 1, Failed: 2, Suspended: true, Note: "in a queue"}.String(), "0/1 done, 2 failed, suspended: in a queue"},
+		{Finding{Message: "wrong"}.String(), "wrong"},
+		{Finding{File: "a.yaml", Line: 3, Column: 5, Path: "spec.x", Message: "is no field", Suggestion: `did you mean "y"?`}.String(),
+			`a.yaml:3:5: spec.x: is no field (did you mean "y"?)`},
+		{(&Cause{Message: "it failed"}).Error(), "it failed"},
+		{(&Cause{Message: "it failed", Hint: "Mend it."}).Error(), "it failed. Mend it."},
+	} {
+		if c.got != c.want {
+			t.Errorf("got %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+func TestCauseUnwraps(t *testing.T) {
+	inner := errors.New("inner")
+	if !errors.Is(&Cause{Message: "outer", Err: inner}, inner) {
+		t.Error("the underlying error is lost")
+	}
+}
+
+func TestHasErrors(t *testing.T) {
+	if HasErrors([]Finding{{Level: Warning}, {Level: Info}}) || !HasErrors([]Finding{{Level: Warning}, {Level: Error}}) {
+		t.Error("only findings of level error are errors")
+	}
+}
