@@ -121,8 +121,9 @@ func (b *body) fill() (wait <-chan struct{}) {
 		case b.follow && b.watched < 0:
 			b.watched = newest
 			continue
-		case b.follow && b.watched < newest && b.file.number < newest:
-			b.watched, b.file, b.next = newest, b.log.current, 0
+		case b.follow && b.watched < newest:
+			// Each creation is an event of its own, and each event opens the newest file, be it open already.
+			b.watched, b.file, b.next = b.watched+1, b.log.current, 0
 			continue
 		case b.follow && b.log.running && len(b.pending) == 0:
 			return b.log.news

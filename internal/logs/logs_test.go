@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -268,6 +269,61 @@ func TestStall(t *testing.T) {
 		}
 		if k.requests != 3 {
 			t.Errorf("%d requests, want the stream, the probe and the new stream", k.requests)
+		}
+	})
+}
+
+// dozing is an answer that pauses once, as that of an overloaded kubelet does.
+type dozing struct {
+	io.ReadCloser
+	after int // bytes
+	pause time.Duration
+}
+
+func (d *dozing) Read(p []byte) (int, error) {
+	if d.after <= 0 && d.pause > 0 {
+		time.Sleep(d.pause)
+		d.pause = 0
+	}
+	n, err := d.ReadCloser.Read(p)
+	d.after -= n
+	return n, err
+}
+
+// A stream that is slow in the middle of a file that was rotated away is not given up: the rest is nowhere else.
+func TestSlowStreamOfARotatedFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("p/main", log, nil)
+		opened := 0
+		f := New(t.Context(), Options{Out: s.out, Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+			body, err := k.Open(ctx, namespace, pod, o)
+			if opened++; opened == 1 {
+				body = &dozing{ReadCloser: body, after: 1 << 20, pause: 2 * time.Second}
+			}
+			return body, err
+		}})
+		for range 20000 {
+			log.write(time.Now(), fmt.Sprintf("line %d %s", len(log.all), strings.Repeat("x", 60)))
+			time.Sleep(time.Microsecond)
+		}
+		f.Observe(pod("p", running("id")), false)
+		synctest.Wait() // the stream dozes
+		log.rotate()
+		for range 10 {
+			log.write(time.Now(), fmt.Sprintf("line %d", len(log.all)))
+			time.Sleep(time.Second)
+		}
+		log.end()
+		f.Observe(pod("p", terminated("id")), false)
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		if missing, gaps := check(t, log, s.events); missing+gaps > 0 {
+			t.Errorf("%d lines are missing, %d gaps", missing, gaps)
+		}
+		if opened < 3 {
+			t.Errorf("%d requests: the silence was not looked into", opened)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -22,7 +23,8 @@ const (
 	notice = time.Second
 	// settle is how long the news of a restart may be behind a log that already is the next run's.
 	settle = 500 * time.Millisecond
-	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end.
+	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end, and how long
+	// one that was left behind by a rotation is waited for.
 	linger = 3 * notice
 	// stall is the silence after which a stream is suspected to sit at the end of a file that was rotated away. It is much
 	// less than the shortest time between two rotations (3 s, containerLogMonitorInterval), as lines are lost after the
@@ -169,9 +171,13 @@ func (a answer) Close() error {
 }
 
 func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, error) {
+	return r.openSince(ctx, s, follow, r.cur.since())
+}
+
+func (r *run) openSince(ctx context.Context, s state, follow bool, since *metav1.Time) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
-		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: r.cur.since(),
+		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: since,
 	})
 	if err != nil {
 		cancel()
@@ -557,6 +563,25 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		}
 		src.accepted = true
 	}
+	for i := 0; i < len(fresh); i++ {
+		before := r.cur.at
+		if i > 0 {
+			before = fresh[i-1].At
+		}
+		if before.Sub(fresh[i].At) <= disorder {
+			continue
+		}
+		if !r.deliver(ctx, fresh[:i], b.long) {
+			return false
+		}
+		fresh, i = fresh[i:], 0
+		if r.again(ctx, s, fresh[0]) {
+			src.seeker = seek(r.cur)
+			if fresh = src.seeker.skip(fresh); len(fresh) == 0 {
+				return true
+			}
+		}
+	}
 	silence := time.Since(src.at)
 	if !src.fresh {
 		silence = time.Duration(1<<63 - 1) // there is no line of this stream to compare with
@@ -582,6 +607,39 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 	src.fresh, src.at = true, time.Now()
 	return true
 }
+
+// again tells whether line, which is older than the one before it in a stream, was delivered long ago: the current file has it before
+// the cursor's line. The kubelet's follower opens the newest file each time it hears of one, so when it was behind and hears
+// of two, it reads the second one twice (waitLogs). Otherwise the clock was set back.
+func (r *run) again(ctx context.Context, s state, line event.Line) bool {
+	var place cursor
+	place.add([]event.Line{line})
+	body, err := r.openSince(ctx, s, false, place.since())
+	if err != nil {
+		return false
+	}
+	defer body.Close()
+	rd, first, last := newReader(body), seek(place), seek(r.cur)
+	// Both are in one file, and nothing in it says where the other one is to come.
+	first.max, last.max = forever, forever
+	for {
+		lines, err := rd.next()
+		for i := range lines {
+			if !first.found {
+				first.skip(lines[i : i+1])
+			}
+			if last.skip(lines[i : i+1]); last.found {
+				return first.found
+			}
+		}
+		if err != nil {
+			return false
+		}
+	}
+}
+
+// forever is later than any time stamp.
+var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
 // but it came soon after it. That happens when the kubelet's follower was so far behind that two rotations passed.
@@ -631,6 +689,10 @@ func (r *run) probe(ctx context.Context, s state, src *source) *source {
 		src.stall = min(2*src.stall, idle)
 		return nil
 	}
+	// A stream that is only slow, on a machine that is overloaded, is silent too, and what it has not brought yet is in no file
+	// that can be asked for any more. The new stream is open and loses nothing meanwhile.
+	late := time.NewTimer(linger)
+	defer late.Stop()
 	select {
 	case b, ok := <-src.batches:
 		next.close()
@@ -638,7 +700,14 @@ func (r *run) probe(ctx context.Context, s state, src *source) *source {
 			src.close()
 		}
 		return nil
-	default:
+	case <-r.changed:
+		next.close()
+		r.wake()
+		return nil
+	case <-ctx.Done():
+		next.close()
+		return nil
+	case <-late.C:
 	}
 	next.whole = true
 	return next
