@@ -410,7 +410,8 @@ func (w *view) containerProblem(p *corev1.Pod, c container, since time.Time) *pr
 }
 
 // configDue is the end of the grace for a container that cannot be created. The state has no time stamp of its own; the
-// event that goes with it has.
+// event that goes with it has. The kubelet looks again after 10 s to 15 s (backOffPeriod with jitter in pkg/kubelet/pod_workers.go);
+// what was missing may be there by then, so that the first failure alone decides nothing.
 func (w *view) configDue(p *corev1.Pod, c container) time.Time {
 	began := p.CreationTimestamp.Time
 	if p.Status.StartTime != nil {
@@ -418,7 +419,11 @@ func (w *view) configDue(p *corev1.Pod, c container) time.Time {
 	}
 	for _, e := range w.podEvents[p.UID] {
 		if e.Reason == "Failed" && e.Message == "Error: "+c.status.State.Waiting.Message && concerns(e, c) {
-			began, _, _ = seen(e)
+			first, _, count := seen(e)
+			if count < 2 {
+				return time.Time{}
+			}
+			began = first
 		}
 	}
 	return w.after(began, ConfigGrace)

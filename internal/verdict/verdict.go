@@ -148,7 +148,7 @@ func (w *view) vanished(v *Verdict) bool {
 			Message: fmt.Sprintf("%s was deleted by someone else before it finished (%s)", w.name, w.tally()),
 			Hint:    "Look for another run, a clean-up job or a person that deletes Jobs in this namespace; the audit log of the cluster knows who it was.",
 		}
-		if ttl := w.job.Spec.TTLSecondsAfterFinished; ttl != nil {
+		if ttl := w.job.Spec.TTLSecondsAfterFinished; ttl != nil && w.Now.Sub(w.FollowedSince) >= time.Duration(*ttl)*time.Second {
 			v.Cause.Message = fmt.Sprintf("%s was deleted before it was seen to finish (%s)", w.name, w.tally())
 			v.Cause.Hint = fmt.Sprintf("Its ttlSecondsAfterFinished of %d s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.", *ttl)
 		}

@@ -246,6 +246,8 @@ func TestOutcome(t *testing.T) {
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, "")},
 		{name: "gone", state: state(9, pod("migrate-x2k9", runs), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "gone with a TTL that is not over", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = ptr[int32](86400) }), vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (1 of 1 pod succeeded)",
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
@@ -407,6 +409,8 @@ func TestFailFast(t *testing.T) {
 		"Create it (kubectl -n prod create secret generic db --from-literal=KEY=VALUE) or correct the name.")
 	imageNotFound := podCause(event.ImagePull, "main", nil, pull("the registry has no such image or tag"), "Check name and tag, and that the image was pushed.")
 	check(t, []verdictCase{
+		{name: "missing secret, looked for once", state: state(200, pod("migrate-x2k9", waits("CreateContainerConfigError", `secret "db" not found`)), happened("Failed", `Error: secret "db" not found`, 1, 3, 3))},
+		{name: "missing secret, looked for twice", state: state(18, pod("migrate-x2k9", waits("CreateContainerConfigError", `secret "db" not found`)), happened("Failed", `Error: secret "db" not found`, 2, 3, 16)), outcome: event.Failed, cause: missing},
 		{name: "image not found", state: state(30, pullFails(notFound, 2, 14)), outcome: event.Failed, cause: imageNotFound},
 		{name: "image not found, first back-off", state: state(200, pullFails(notFound, 1, 2))},
 		{name: "image not found, within the grace", state: state(21, pullFails(notFound, 2, 14))},
