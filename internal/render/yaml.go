@@ -86,12 +86,16 @@ func write(out *bytes.Buffer, o runtime.Object, comment string, showSecrets bool
 // hide replaces the values of a Secret, also those in annotations that hold a copy of the whole object, as kubectl apply writes one.
 func hide(secret *unstructured.Unstructured) *unstructured.Unstructured {
 	secret = secret.DeepCopy()
+	values := map[string]any{}
 	for _, field := range []string{"data", "stringData"} {
-		if values, ok := secret.Object[field].(map[string]any); ok {
-			for k := range values {
-				values[k] = hidden
-			}
+		texts, _ := secret.Object[field].(map[string]any)
+		for k := range texts {
+			values[k] = hidden
 		}
+		delete(secret.Object, field)
+	}
+	if len(values) > 0 {
+		secret.Object["data"] = values // where base64 must stand
 	}
 	annotations := secret.GetAnnotations()
 	for k, v := range annotations {
