@@ -551,6 +551,7 @@ func (r *run) ended(ctx context.Context, src *source) {
 
 // take delivers a batch of a stream; false ends the stream.
 func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
+	suspicious := src.suspect >= src.threshold
 	r.volume += b.size
 	src.suspect += b.size
 	fresh := src.seeker.skip(b.lines)
@@ -583,8 +584,11 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		}
 	}
 	silence := time.Since(src.at)
-	if !src.fresh {
+	switch {
+	case !src.fresh:
 		silence = time.Duration(1<<63 - 1) // there is no line of this stream to compare with
+	case suspicious:
+		silence = 0 // it was not found out whether the container was silent, or the stream was stuck until the next rotation
 	}
 	for {
 		i := r.leap(fresh, silence)
@@ -595,8 +599,10 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 			return false
 		}
 		fresh, silence = fresh[i:], 0
-		r.checked, r.every = r.volume, 2*r.every
 		found, behind, err := r.locate(ctx, s)
+		if r.checked = r.volume; found {
+			r.every *= 2
+		}
 		if err == nil && !found && behind && !r.gap(ctx, fresh[0].At, rotated) {
 			return false
 		}
