@@ -328,6 +328,60 @@ func TestSlowStreamOfARotatedFile(t *testing.T) {
 	})
 }
 
+// A stream that is stuck until the next rotation, while probes fail, has lost the file in between: that is said although the
+// stream was silent for as long as the time stamps tell.
+func TestLossBehindASilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log := newKubelet(), newContainerLog()
+		k.serve("p/main", log, nil)
+		out := make(chan event.Event)
+		f := New(t.Context(), Options{Open: k.Open, Out: out})
+		defer f.Close()
+		write := func(n int) {
+			for range n {
+				log.write(time.Now(), fmt.Sprintf("line %d %s", len(log.all), strings.Repeat("x", 60)))
+				time.Sleep(time.Microsecond)
+			}
+		}
+		write(20000)
+		f.Observe(pod("p", running("id")), false)
+		synctest.Wait() // the answer is open, and nothing more of it is read as nothing is received
+		log.rotate()
+		refused := 0
+		down := true
+		k.fault = func() (int, error, error) {
+			if down {
+				refused++
+				return 0, nil, context.DeadlineExceeded
+			}
+			return -1, nil, nil
+		}
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			write(100)
+			time.Sleep(4 * time.Second)
+			k.mu.Lock()
+			down = false
+			k.mu.Unlock()
+			log.rotate()
+			write(100)
+		}()
+		var events []event.Event
+		for seen := 0; seen < 20100; {
+			e := <-out
+			events = append(events, e)
+			if l, ok := e.(event.Lines); ok {
+				seen += len(l.Lines)
+			}
+		}
+		<-written
+		if missing, gaps := check(t, log, events); missing != 100 || gaps != 1 || refused == 0 {
+			t.Errorf("%d lines are missing, %d gaps, %d requests refused", missing, gaps, refused)
+		}
+	})
+}
+
 // A silent container costs no more requests the longer it is silent.
 func TestRequestsOfASilentContainer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
