@@ -285,22 +285,20 @@ func (c *Cluster) alive() map[string]bool {
 	return alive
 }
 
-func knownComponent(name string) error {
-	if slices.Contains(componentNames, name) {
-		return nil
+// lockFor holds the cluster for a change of one component.
+func (c *Cluster) lockFor(name string) (unlock func(), err error) {
+	if !slices.Contains(componentNames, name) {
+		return nil, fmt.Errorf("no component %q; there are %s", name, strings.Join(componentNames, ", "))
 	}
-	return fmt.Errorf("no component %q; there are %s", name, strings.Join(componentNames, ", "))
+	if err := c.running(); err != nil {
+		return nil, err
+	}
+	return c.lock()
 }
 
 // Stop ends one component with the signal and leaves the rest of the cluster alone.
 func (c *Cluster) Stop(name string, signal syscall.Signal) error {
-	if err := knownComponent(name); err != nil {
-		return err
-	}
-	if err := c.running(); err != nil {
-		return err
-	}
-	unlock, err := c.lock()
+	unlock, err := c.lockFor(name)
 	if err != nil {
 		return err
 	}
@@ -311,13 +309,7 @@ func (c *Cluster) Stop(name string, signal syscall.Signal) error {
 // Start starts one component, unless it runs, and waits until it is ready. Log rotation, when given,
 // is recorded for the kubelet first.
 func (c *Cluster) Start(ctx context.Context, name string, rotation *LogRotation) error {
-	if err := knownComponent(name); err != nil {
-		return err
-	}
-	if err := c.running(); err != nil {
-		return err
-	}
-	unlock, err := c.lock()
+	unlock, err := c.lockFor(name)
 	if err != nil {
 		return err
 	}

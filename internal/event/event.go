@@ -115,7 +115,6 @@ type Started struct {
 	Pods       int    // pods that the Job wants to succeed (completions, else parallelism)
 	Indexed    bool
 	Containers int  // containers of each pod, init containers and sidecars included
-	Several    bool // several streams are expected from the first attempt on: lines want a prefix
 	Attached   bool // the Job was there before
 	CreatedAt  time.Time
 }

@@ -351,12 +351,7 @@ type Numbering struct {
 
 // Of gives the index of a pod, -1 without one, and its attempt, from 1.
 func (n *Numbering) Of(pod *corev1.Pod) (index, attempt int) {
-	index = -1
-	if i, err := strconv.Atoi(pod.Annotations[batchv1.JobCompletionIndexAnnotation]); err == nil {
-		index = i
-	} else if i, err := strconv.Atoi(pod.Labels[batchv1.JobCompletionIndexAnnotation]); err == nil {
-		index = i
-	}
+	index = Index(pod)
 	if attempt = n.attempts[pod.UID]; attempt > 0 {
 		return index, attempt
 	}
@@ -371,4 +366,14 @@ func (n *Numbering) Of(pod *corev1.Pod) (index, attempt int) {
 	n.attempts[pod.UID] = attempt
 	n.last[index] = max(n.last[index], attempt)
 	return index, attempt
+}
+
+// Index is a pod's completion index, -1 without one.
+func Index(pod *corev1.Pod) int {
+	for _, in := range []map[string]string{pod.Annotations, pod.Labels} {
+		if i, err := strconv.Atoi(in[batchv1.JobCompletionIndexAnnotation]); err == nil {
+			return i
+		}
+	}
+	return -1
 }

@@ -26,7 +26,7 @@ func Prefix(s *event.Stream, started event.Started) string {
 	case pods:
 		parts = append(parts, s.Pod[strings.LastIndexByte(s.Pod, '-')+1:])
 	}
-	if started.Containers > 1 || started.Several && !pods {
+	if started.Containers > 1 {
 		parts = append(parts, s.Container)
 	}
 	if s.Attempt > 1 && (!pods || s.Index >= 0) {

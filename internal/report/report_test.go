@@ -270,9 +270,9 @@ func TestClean(t *testing.T) {
 
 func TestPrefix(t *testing.T) {
 	one := event.Started{Pods: 1, Containers: 1}
-	pods := event.Started{Pods: 12, Containers: 1, Several: true}
-	containers := event.Started{Pods: 1, Containers: 2, Several: true}
-	both := event.Started{Pods: 12, Containers: 2, Several: true, Indexed: true}
+	pods := event.Started{Pods: 12, Containers: 1}
+	containers := event.Started{Pods: 1, Containers: 2}
+	both := event.Started{Pods: 12, Containers: 2, Indexed: true}
 	for _, c := range []struct {
 		started event.Started
 		stream  event.Stream

@@ -2,12 +2,11 @@ package run
 
 import (
 	"fmt"
-	"strconv"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/logs"
 )
 
 // fewPods is how many pods a Job may have until only their failures are told one by one.
@@ -15,10 +14,7 @@ const fewPods = 8
 
 // news tells in words what changed about a pod; before is nil when it was not seen yet.
 func news(before, now *corev1.Pod, gone, failuresOnly bool) []event.Event {
-	index := -1
-	if v, err := strconv.Atoi(now.Annotations[batchv1.JobCompletionIndexAnnotation]); err == nil {
-		index = v
-	}
+	index := logs.Index(now)
 	var out []event.Event
 	say := func(format string, a ...any) {
 		out = append(out, event.Attempt{Pod: now.Name, Index: index, Message: fmt.Sprintf(format, a...)})

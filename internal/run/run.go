@@ -412,7 +412,6 @@ func (r *runner) started() event.Started {
 		Pods:       pods,
 		Indexed:    spec.CompletionMode != nil && *spec.CompletionMode == batchv1.IndexedCompletion,
 		Containers: containers,
-		Several:    pods > 1 || containers > 1,
 		CreatedAt:  r.job.CreationTimestamp.Time,
 	}
 }

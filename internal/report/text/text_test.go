@@ -58,7 +58,7 @@ func failed() []event.Event {
 	return []event.Event{
 		event.Finding{Level: event.Warning, File: "job.yaml", Line: 12, Column: 7, Path: "spec.image", Message: "the tag latest moves", Suggestion: "name a version"},
 		event.Finding{Level: event.Error, File: "job.yaml", Line: 3, Column: 1, Path: "spec.envv", Message: "unknown field", Suggestion: "did you mean env?"},
-		event.Started{Job: job, UID: "0b1c", Cluster: "https://10.0.0.1:6443", Pods: 12, Containers: 1, Indexed: true, Several: true, Attached: true},
+		event.Started{Job: job, UID: "0b1c", Cluster: "https://10.0.0.1:6443", Pods: 12, Containers: 1, Indexed: true, Attached: true},
 		line(s, "first attempt"),
 		event.Attempt{Pod: s.Pod, Index: 3, Number: 2, Message: "container migrate runs"},
 		line(&again, "second attempt"),
