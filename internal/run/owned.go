@@ -108,7 +108,9 @@ func own[T metav1.Object](ctx context.Context, r *runner, client typed[T], want 
 			}
 		}
 		next := there
-		if !same(there, want) {
+		if alike := same(there, want); alike && len(owners) == 0 {
+			return nil // the user's own: it must not go with the Job
+		} else if !alike {
 			if err := r.unneeded(ctx, ref, owners); err != nil {
 				return err
 			}
