@@ -23,6 +23,9 @@ const (
 	notice = time.Second
 	// settle is how long the news of a restart may be behind a log that already is the next run's.
 	settle = 500 * time.Millisecond
+	// flush is how long the container runtime may still be writing what a container wrote last: its logger is not waited for
+	// when the container's end is told.
+	flush = 200 * time.Millisecond
 	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end, and how long
 	// one that was left behind by a rotation is waited for.
 	linger = 3 * notice
@@ -42,6 +45,8 @@ const (
 	// certain is the size up to which an answer that ended in good order is taken to be whole. A longer one may have been
 	// cut on its way from the kubelet and is asked for again from its end.
 	certain = 256 << 10
+	// burst is how much a container must have written before the runtime can be behind with its log.
+	burst = 64 << 10
 	// tries is how often a refusal is taken to be the kubelet's confusion (it has just started, it is rotating the file).
 	tries = 8
 
@@ -91,6 +96,8 @@ type run struct {
 	every    int64 // volume between two of them
 	idle     time.Duration
 	tail     string // an unterminated last line that was seen once
+	carry    string // how the line begins that a rotation has cut: the next file has the rest of it
+	flushed  bool   // flush has passed since the container's end was known
 	absent   int    // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
 	long     bool // it was said that lines are cut
@@ -144,6 +151,13 @@ func (r *run) wait(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-r.changed:
 	case <-ctx.Done():
+	}
+}
+
+// pause does not end early when the state changes.
+func (r *run) pause(ctx context.Context, d time.Duration) {
+	for until := time.Now().Add(d); ctx.Err() == nil && time.Now().Before(until); {
+		r.wait(ctx, time.Until(until))
 	}
 }
 
@@ -293,7 +307,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 		if len(fresh) > 0 {
 			if !delivered {
-				if err := r.accept(ctx, s, k, fresh[0].At, r.orderly); err != nil {
+				if err := r.accept(ctx, s, k, fresh, r.orderly && fresh[0].At.Sub(r.cur.at) < leap); err != nil {
 					return err
 				}
 			}
@@ -320,11 +334,12 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		// It may be half of a line of an answer that was cut, so it must come twice.
 		if seen := line.At.String() + line.Text; s.over() && r.tail != seen {
 			r.tail = seen
+			r.pause(ctx, flush)
 			return nil
 		}
 		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
 			if !delivered {
-				if err := r.accept(ctx, s, k, line.At, r.orderly); err != nil {
+				if err := r.accept(ctx, s, k, fresh, r.orderly); err != nil {
 					return err
 				}
 			}
@@ -340,6 +355,12 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 			return ctx.Err()
 		}
 	}
+	r.volume += rd.size
+	if busy := !r.cur.at.Before(s.at.Add(-time.Second)); s.over() && busy && r.volume > burst && !r.flushed {
+		r.flushed = true
+		r.pause(ctx, flush)
+		return nil
+	}
 	if s.over() && delivered && rd.size > certain {
 		return nil
 	}
@@ -347,12 +368,13 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	return nil
 }
 
-// accept decides whether an answer whose first new line was written at at is this run's, and says what is missing before it.
-// whole tells that nothing can be missing.
-func (r *run) accept(ctx context.Context, s state, k *seeker, at time.Time, whole bool) error {
+// accept decides whether an answer that begins with the new lines fresh is this run's, and says what is missing before them.
+// whole tells that nothing can be missing. Where a rotation has cut a line, fresh[0] becomes the whole of it.
+func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line, whole bool) error {
 	if r.cur.n > 0 && !k.missed {
 		return nil
 	}
+	at := fresh[0].At
 	if s.restarts && (k.missed || s.over()) && !s.previous {
 		r.wait(ctx, settle)
 		r.wake() // wait may have taken the news that draining has begun
@@ -366,6 +388,9 @@ func (r *run) accept(ctx context.Context, s state, k *seeker, at time.Time, whol
 	}
 	if k.missed && !whole && !r.gap(ctx, at, rotated) {
 		return ctx.Err()
+	}
+	if k.missed && whole {
+		fresh[0].Text = r.carry + fresh[0].Text
 	}
 	return nil
 }
@@ -386,7 +411,7 @@ func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
 		return false
 	}
 	r.cur.add(lines)
-	r.refusals, r.tail, r.absent = 0, "", 0
+	r.refusals, r.tail, r.carry, r.absent = 0, "", "", 0
 	r.retry.Reset()
 	return true
 }
@@ -512,10 +537,11 @@ func (r *run) follow(ctx context.Context, s state) {
 		case <-quiet.C:
 			if ending {
 				r.orderly = src.anchored()
+				r.leave(src)
 				return
 			}
 			if next := r.probe(ctx, s, src); next != nil {
-				src.close()
+				r.leave(src)
 				src = next
 			}
 			quiet.Reset(r.patience(src))
@@ -536,10 +562,21 @@ func (s *source) closed() bool {
 	}
 }
 
+// leave closes a stream that has come to the end of its file.
+func (r *run) leave(src *source) {
+	src.close()
+	if line, stamped := src.reader.rest(); stamped {
+		r.carry = line.Text
+	}
+}
+
 // ended looks at how a stream ended, and waits before the log is asked for again.
 func (r *run) ended(ctx context.Context, src *source) {
-	r.orderly = src.err == io.EOF && src.reader.n == 0 && src.anchored()
 	s, draining := r.look()
+	// Behind half a line, an answer was cut, or, when nothing is written any more, the file ends there.
+	if r.orderly = src.err == io.EOF && src.anchored() && (src.reader.n == 0 || s.over()); r.orderly {
+		r.leave(src)
+	}
 	switch {
 	case s.over() || draining:
 	case src.err == io.EOF:
@@ -559,7 +596,7 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		return true
 	}
 	if !src.accepted {
-		if r.accept(ctx, s, src.seeker, fresh[0].At, src.whole) != nil {
+		if r.accept(ctx, s, src.seeker, fresh, src.whole) != nil {
 			return false
 		}
 		src.accepted = true

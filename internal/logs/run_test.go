@@ -248,6 +248,46 @@ func TestRun(t *testing.T) {
 			},
 			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
 		},
+		"a line that a rotation has cut, while the kubelet's follower stays with the old file": {
+			steps: []func(*Follower){run(running("id")), wait(10 * time.Second), run(terminated("id"))},
+			replies: []reply{
+				{want: "follow", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 600) + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true},
+				{want: "read 05", text: line(5, 601, "line") + line(6, 0, "z")},
+				{want: "follow 05", text: line(5, 601, "line") + line(6, 0, "z"), hold: true},
+				{want: "read 05", text: line(5, 601, "line") + line(6, 0, "z")},
+			},
+			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+		},
+		"a line that a rotation has cut, just before the end": {
+			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
+			replies: []reply{
+				{want: "follow", text: line(5, 500, "a") + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true},
+				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
+				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+		},
+		"a file lost behind a follower that was behind at the end": {
+			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
+			replies: []reply{
+				{want: "follow", text: line(5, 500, "a"), hold: true},
+				{want: "read 05", text: line(15, 601, "z")},
+				{want: "read 05", text: line(15, 601, "z")},
+			},
+			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
+		},
+		"the runtime is behind with the log of a container that has ended": {
+			steps: []func(*Follower){func(f *Follower) {
+				s := terminated("id")
+				s.State.Terminated.FinishedAt = metav1.Date(2000, 1, 1, 0, 0, 6, 0, time.UTC)
+				f.Observe(pod("p", s), false)
+			}},
+			replies: []reply{
+				{want: "read", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 100)},
+				{want: "read 05", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 100) + line(6, 0, "z")},
+			},
+			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 100) + "p/main/0 \"z\"\ndrained\n",
+		},
 		"the next run's log is not this one's": {
 			steps: []func(*Follower){
 				func(f *Follower) {
