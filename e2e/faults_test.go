@@ -340,7 +340,7 @@ func cmdTally(ts *testscript.TestScript, args []string) {
 var smallLogs = devcluster.LogRotation{MaxSize: "1Mi", MaxFiles: 3, Interval: 3 * time.Second}
 
 // rotate changes the kubelet's settings for the duration of a test.
-func rotate(t *testing.T, to devcluster.LogRotation) {
+func rotate(t testing.TB, to devcluster.LogRotation) {
 	before := shared.cluster.LogRotation()
 	if err := shared.cluster.Up(t.Context(), devcluster.Options{LogRotation: &to}); err != nil {
 		t.Fatal(err)

@@ -302,19 +302,36 @@ func (c *Cluster) loadImages(ctx context.Context, p programs) error {
 		return nil
 	}
 	archive := c.path("images.tar")
-	busybox, err := busyboxPath()
+	if err := c.writeImages(archive, p.Migrate); err != nil {
+		return err
+	}
+	defer os.Remove(archive)
+	return c.importImages(ctx, archive)
+}
+
+// Archive writes the images to a file for another cluster, in the form that docker save gives one. It needs neither root nor
+// a running cluster.
+func (c *Cluster) Archive(ctx context.Context, file string) error {
+	migrate, err := c.build(ctx, migrateBuild)
 	if err != nil {
 		return err
 	}
+	return c.writeImages(file, migrate)
+}
+
+func (c *Cluster) writeImages(archive, migrate string) error {
+	busybox, err := busyboxPath()
+	if err != nil {
+		return fmt.Errorf("the images need a static busybox (Debian's package busybox-static): %w", err)
+	}
 	if err := images.Write(archive, images.Sources{
 		Busybox:    busybox,
-		Migrate:    p.Migrate,
+		Migrate:    migrate,
 		Migrations: filepath.Join(c.source, "migrate", "migrations"),
 	}); err != nil {
 		return fmt.Errorf("images cannot be made: %w", err)
 	}
-	defer os.Remove(archive)
-	return c.importImages(ctx, archive)
+	return nil
 }
 
 func containsAll(lines string, names []string) bool {

@@ -23,6 +23,7 @@ usage: devcluster COMMAND [FLAGS] [ARGUMENTS]
   down                 end the cluster and remove all of it
   status               show what runs; exit code 1 when something does not
   load IMAGE-TAR...    load images from archives (docker save, or OCI)
+  archive FILE         write the images to an archive, for another cluster
   stop COMPONENT       end one component; --kill for SIGKILL instead of SIGTERM
   start COMPONENT      start it again
   restart COMPONENT    both
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			changed = &rotation
 		}
 	})
-	wanted, known := map[string]int{"up": 0, "down": 0, "status": 0, "load": 1, "stop": 1, "start": 1, "restart": 1}[command]
+	wanted, known := map[string]int{"up": 0, "down": 0, "status": 0, "load": 1, "archive": 1, "stop": 1, "start": 1, "restart": 1}[command]
 	if !known || len(arguments) < wanted || len(arguments) > wanted && command != "load" {
 		flags.Usage()
 		return errUsage
@@ -108,6 +109,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return status(ctx, cluster, stdout)
 	case "load":
 		return cluster.Load(ctx, arguments...)
+	case "archive":
+		return cluster.Archive(ctx, arguments[0])
 	case "stop":
 		return cluster.Stop(arguments[0], signal)
 	case "restart":
