@@ -21,6 +21,7 @@ import (
 //
 //	missing    the registry has no such image
 //	private    it asks for credentials
+//	limited    its rate limit is reached
 //	elsewhere  the image is for another platform
 //	recovers   it is out of order for the first pull, then the image comes
 type registry struct {
@@ -98,6 +99,8 @@ func (r *registry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	case "private":
 		w.Header().Set("WWW-Authenticate", `Basic realm="private"`)
 		refuse(http.StatusUnauthorized, "UNAUTHORIZED", "authentication required")
+	case "limited":
+		refuse(http.StatusTooManyRequests, "TOOMANYREQUESTS", "You have reached your pull rate limit.")
 	case "elsewhere":
 		manifest := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"manifests":[{"mediaType":%q,"size":2,"digest":"sha256:%s","platform":{"architecture":"s390x","os":"linux"}}]}`,
 			types.OCIImageIndex, types.OCIManifestSchema1, strings.Repeat("0", 64))

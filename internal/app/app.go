@@ -59,6 +59,13 @@ func Main(p Process) int {
 		return exitInvalid
 	}
 	options, findings := config.Parse(args, p.LookupEnv)
+	for i := range findings {
+		if name, ok := strings.CutPrefix(findings[i].Path, "--"); ok {
+			if near := manifest.Closest(name, config.Names()); near != "" {
+				findings[i].Suggestion = fmt.Sprintf("did you mean %q?", "--"+near)
+			}
+		}
+	}
 	switch {
 	case options.Help || command == "help":
 		fmt.Fprint(p.Stdout, config.Usage())

@@ -81,7 +81,7 @@ func TestMainWithoutCluster(t *testing.T) {
 		"nothing":             {code: 2, stderr: []string{`manifest`, `InvalidInput`}},
 		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`there is no command "rnder"; did you mean "render"\?`}},
 		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`there is no command "job.yaml"`, `--manifest job.yaml`}},
-		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: there is no such flag; --help lists them`}},
+		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: there is no such flag; --help lists them \(did you mean "--manifest"\?\)`}},
 		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
 

@@ -254,6 +254,16 @@ func variables(option string) []string {
 	return []string{"INPUT_" + upper, "INPUT_" + snake, "PLUGIN_" + snake}
 }
 
+// Names are the names of all options.
+func Names() []string {
+	var o Options
+	var names []string
+	for _, d := range Declare(&o) {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
 // Usage is the text of --help.
 func Usage() string {
 	var b strings.Builder

@@ -114,8 +114,7 @@ type Started struct {
 	Context    string // the kubeconfig context, "" without one
 	Pods       int    // pods that the Job wants to succeed (completions, else parallelism)
 	Indexed    bool
-	Containers int  // containers of each pod, init containers and sidecars included
-	Attached   bool // the Job was there before
+	Containers int // containers of each pod, init containers and sidecars included
 	CreatedAt  time.Time
 }
 
@@ -130,7 +129,6 @@ type Object struct {
 type Attempt struct {
 	Pod     string
 	Index   int // -1 without one
-	Number  int // as Stream.Attempt
 	Message string
 }
 

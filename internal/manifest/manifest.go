@@ -60,7 +60,9 @@ func Load(s Source) (*Set, []event.Finding) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
-		if !r.names[name] {
+		if _, set := s.LookupEnv(name); !set && !r.names[name] {
+			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
+		} else if !r.names[name] {
 			r.findings = append(r.findings, event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}

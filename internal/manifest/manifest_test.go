@@ -311,6 +311,12 @@ spec:
 			t.Errorf("said %s", got)
 		}
 	})
+	t.Run("unused and unset", func(t *testing.T) {
+		_, findings := Load(Source{Content: object("A", "a"), Substitute: []string{"NO"}, LookupEnv: lookup})
+		if got := said(findings); got != "error: substitute: the environment variable NO is not set (set it, or take it out of substitute)\n" {
+			t.Errorf("said %s", got)
+		}
+	})
 	t.Run("not in references", func(t *testing.T) {
 		dir := tree(t, map[string]string{"r.yaml": "apiVersion: v1\nkind: A\na: ${TAG}\n"})
 		set, _ := Load(Source{References: []string{"r.yaml"}, Dir: dir, Substitute: []string{"TAG"}, LookupEnv: lookup})

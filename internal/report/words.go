@@ -34,9 +34,6 @@ func Say(e event.Event) (Message, bool) {
 		if e.Index >= 0 {
 			text += fmt.Sprintf(" (index %d)", e.Index)
 		}
-		if e.Number > 1 {
-			text += fmt.Sprintf(", attempt %d", e.Number)
-		}
 		return Message{Level: event.Info, Text: text + ": " + e.Message}, true
 	case event.Progress:
 		text := e.String()
@@ -64,9 +61,6 @@ func started(e event.Started) string {
 	}
 	if e.Pods > 1 {
 		text += fmt.Sprintf(", %d pods", e.Pods)
-	}
-	if e.Attached {
-		text += "; it was there before"
 	}
 	return text
 }

@@ -93,7 +93,7 @@ func succeeded() []event.Event {
 		event.Object{Object: event.Ref{Kind: "Namespace", Name: "batch-jobs"}, Action: "created", Detail: "it stays"},
 		event.Object{Object: job, Action: "created"},
 		begun,
-		event.Attempt{Pod: stream.Pod, Index: -1, Number: 1, Message: "container migrate runs"},
+		event.Attempt{Pod: stream.Pod, Index: -1, Message: "container migrate runs"},
 		line("1/u create_users (12ms)", "\x1b[32mok\x1b[0m", "\x1b[2J 10%\r 100%\r"),
 		event.Notice{Level: event.Info, Message: "the API server does not answer"},
 		event.Notice{Level: event.Warning, Message: "a pod waits", Hint: "Look at it."},
