@@ -94,8 +94,9 @@ type Lines struct {
 	Lines  []Line
 }
 
-// Gap says that lines of a stream are lost for good, and why. After is the time stamp of the last line before the gap and
-// Until that of the first line behind it; each is zero where there is none.
+// Gap says that lines of a stream are lost for good, or may be: what a rotated file held that nobody has read cannot be known.
+// After is the time stamp of the last line before the gap and Until that of the first line behind it; each is zero where
+// there is none.
 type Gap struct {
 	Stream *Stream
 	After  time.Time

@@ -66,7 +66,7 @@ func started(e event.Started) string {
 }
 
 func gap(e event.Gap) string {
-	text := fmt.Sprintf("lines of container %s of pod %s are lost", e.Stream.Container, e.Stream.Pod)
+	text := fmt.Sprintf("lines of container %s of pod %s may be lost", e.Stream.Container, e.Stream.Pod)
 	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 	switch {
 	case !e.After.IsZero() && !e.Until.IsZero():
