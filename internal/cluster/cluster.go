@@ -7,12 +7,14 @@ package cluster
 import (
 	"context"
 	"io"
+	"net/http"
 	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -86,6 +88,7 @@ func (c *Client) dial(config *rest.Config, userAgent string) error {
 	// delay the log streams of a Job with many pods.
 	config.QPS = -1
 	config.WarningHandlerWithContext = warnings{c}
+	config.Wrap(bound)
 	if file := config.BearerTokenFile; file != "" {
 		// client-go reads the file again every minute; this one does so after a 401 too.
 		config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
@@ -103,6 +106,27 @@ func (c *Client) dial(config *rest.Config, userAgent string) error {
 	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery()))
 	c.Dynamic, err = dynamic.NewForConfigAndClient(config, client)
 	return err
+}
+
+// window is how many bytes of one answer may have arrived without having been read: a terminal that is slower than 64 log
+// streams costs 32 MiB at most. The default, 4 MiB (transportDefaultStreamFlow in golang.org/x/net/http2), would be 256 MiB.
+const window = 512 << 10
+
+// bound gives a transport the window before it makes its first connection.
+func bound(rt http.RoundTripper) http.RoundTripper {
+	for inner := rt; ; {
+		switch t := inner.(type) {
+		case *http.Transport:
+			if t != http.DefaultTransport { // without TLS, and so without HTTP/2
+				t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window}
+			}
+			return rt
+		case utilnet.RoundTripperWrapper:
+			inner = t.WrappedRoundTripper()
+		default:
+			return rt
+		}
+	}
 }
 
 // warnings hands the server's warnings on.

@@ -321,6 +321,40 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestWindow: of a log that nobody reads, little more than a window is accepted.
+func TestWindow(t *testing.T) {
+	cert, authority := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	sent := make(chan int, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor != 2 {
+			t.Errorf("the request came by %s", r.Proto)
+		}
+		n, piece := 0, make([]byte, 16<<10)
+		for {
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			m, err := w.Write(piece)
+			n += m
+			if err != nil || n > 64*window {
+				sent <- n
+				return
+			}
+		}
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	client := dialled(t, map[string]any{"server": server.URL, "certificate-authority-data": authority}, map[string]any{"token": "s3cr3t"})
+	body, err := client.CoreV1().Pods("ns").GetLogs("p", &corev1.PodLogOptions{}).Stream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	if n := <-sent; n < window || n > 2*window {
+		t.Errorf("%d bytes were accepted, the window has %d", n, window)
+	}
+}
+
 func answer(w http.ResponseWriter, code int, object any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
