@@ -22,6 +22,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"database":   positive(cmdDatabase),
 	"eventually": cmdEventually,
 	"finish":     positive(cmdFinish),
+	"expired":    positive(cmdExpired),
 	"grace":      positive(cmdGrace),
 	"image":      positive(cmdImage),
 	"lines":      positive(cmdLines),
