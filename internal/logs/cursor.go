@@ -2,6 +2,7 @@ package logs
 
 import (
 	"hash/maphash"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +60,33 @@ func (c *cursor) since() *metav1.Time {
 // astray tells whether the clock was set back: lines were delivered whose time stamps are later than the last one's by more
 // than disorder explains.
 func (c *cursor) astray() bool { return c.max.Sub(c.at) > time.Second }
+
+// remembered is how many lines a history holds: more than a file of the usual containerLogMaxSize (10Mi) does, unless its lines
+// are shorter than 40 bytes.
+const remembered = 1 << 17
+
+// history knows the last lines that were delivered, by hashes of their time stamps and texts.
+type history struct {
+	lines []uint64
+	next  int // place of the next line once all are taken
+}
+
+func (h *history) add(lines []event.Line) {
+	for i := range lines {
+		if len(h.lines) < remembered {
+			h.lines = append(h.lines, identity(lines[i]))
+			continue
+		}
+		h.lines[h.next] = identity(lines[i])
+		h.next = (h.next + 1) % remembered
+	}
+}
+
+func (h *history) holds(line event.Line) bool { return slices.Contains(h.lines, identity(line)) }
+
+func identity(line event.Line) uint64 {
+	return maphash.String(seed, line.Text) ^ uint64(line.At.UnixNano())
+}
 
 // seeker finds the cursor in an answer.
 type seeker struct {

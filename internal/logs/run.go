@@ -11,7 +11,6 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -90,6 +89,7 @@ type run struct {
 
 	// The rest belongs to the goroutine that reads.
 	cur      cursor
+	past     history
 	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
 	volume   int64 // bytes read from streams
 	checked  int64 // volume at the last check for a lost file
@@ -185,13 +185,9 @@ func (a answer) Close() error {
 }
 
 func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, error) {
-	return r.openSince(ctx, s, follow, r.cur.since())
-}
-
-func (r *run) openSince(ctx context.Context, s state, follow bool, since *metav1.Time) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
-		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: since,
+		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: r.cur.since(),
 	})
 	if err != nil {
 		cancel()
@@ -411,6 +407,7 @@ func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
 		return false
 	}
 	r.cur.add(lines)
+	r.past.add(lines)
 	r.refusals, r.tail, r.carry, r.absent = 0, "", "", 0
 	r.retry.Reset()
 	return true
@@ -613,7 +610,10 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 			return false
 		}
 		fresh, i = fresh[i:], 0
-		if r.again(ctx, s, fresh[0]) {
+		// The kubelet's follower opens the newest file each time it hears of one, so when it was behind and hears of two, it reads
+		// the second one twice (waitLogs), from its first line on, which may be the rest of one that the rotation has cut.
+		// Otherwise the clock was set back.
+		if r.past.holds(fresh[0]) || len(fresh) > 1 && r.past.holds(fresh[1]) {
 			src.seeker = seek(r.cur)
 			if fresh = src.seeker.skip(fresh); len(fresh) == 0 {
 				return true
@@ -650,39 +650,6 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 	src.fresh, src.at = true, time.Now()
 	return true
 }
-
-// again tells whether line, which is older than the one before it in a stream, was delivered long ago: the current file has it before
-// the cursor's line. The kubelet's follower opens the newest file each time it hears of one, so when it was behind and hears
-// of two, it reads the second one twice (waitLogs). Otherwise the clock was set back.
-func (r *run) again(ctx context.Context, s state, line event.Line) bool {
-	var place cursor
-	place.add([]event.Line{line})
-	body, err := r.openSince(ctx, s, false, place.since())
-	if err != nil {
-		return false
-	}
-	defer body.Close()
-	rd, first, last := newReader(body), seek(place), seek(r.cur)
-	// Both are in one file, and nothing in it says where the other one is to come.
-	first.max, last.max = forever, forever
-	for {
-		lines, err := rd.next()
-		for i := range lines {
-			if !first.found {
-				first.skip(lines[i : i+1])
-			}
-			if last.skip(lines[i : i+1]); last.found {
-				return first.found
-			}
-		}
-		if err != nil {
-			return false
-		}
-	}
-}
-
-// forever is later than any time stamp.
-var forever = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
 // but it came soon after it. That happens when the kubelet's follower was so far behind that two rotations passed.
