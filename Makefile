@@ -8,8 +8,9 @@ export CGO_ENABLED ?= 0
 
 .PHONY: build demo test test-unit test-e2e lint bench soak fuzz generate cluster-up cluster-down
 
+# Compiled with the flags of the local cluster's Kubernetes, which then finds client-go and the API's types compiled already.
 build:
-	go build -trimpath -ldflags "$(LDFLAGS)" -o bin/kubernetes-job-action ./cmd/kubernetes-job-action
+	go build -trimpath -gcflags=all=-dwarf=false -ldflags "$(LDFLAGS)" -o bin/kubernetes-job-action ./cmd/kubernetes-job-action
 
 # The example of the README on a local cluster, or on yours: make demo KUBECONFIG=~/.kube/config. A KUBECONFIG that merely
 # stands in the environment is not meant: nothing runs on a cluster by accident.
