@@ -173,13 +173,13 @@ func (r *runner) run(ctx context.Context) event.Finished {
 		r.cleanUp(r.delete(), "the run could not be completed")
 		return r.refused(ctx, err)
 	}
+	r.emit(r.started())
 	if !r.options.Wait {
 		if !disarm() {
 			return r.cancelled(<-deleted)
 		}
 		return event.Finished{Outcome: event.Created, Job: r.ref(), UID: string(job.UID)}
 	}
-	r.emit(r.started())
 	l := newLoop(r)
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
