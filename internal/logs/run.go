@@ -91,7 +91,7 @@ type run struct {
 	cur      cursor
 	past     history
 	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
-	volume   int64 // bytes read from streams
+	volume   int64 // bytes read
 	checked  int64 // volume at the last check for a lost file
 	every    int64 // volume between two of them
 	idle     time.Duration

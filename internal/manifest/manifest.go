@@ -60,9 +60,12 @@ func Load(s Source) (*Set, []event.Finding) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.names)) {
-		if _, set := s.LookupEnv(name); !set && !r.names[name] {
+		if r.names[name] {
+			continue
+		}
+		if _, set := s.LookupEnv(name); !set {
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
-		} else if !r.names[name] {
+		} else {
 			r.findings = append(r.findings, event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}
