@@ -64,11 +64,11 @@ func (p *proxy) every(interval time.Duration, do func()) {
 	})
 }
 
-// cmdProxy: proxy cut EVERY | proxy freeze EVERY LENGTH | proxy fail SHARE | proxy count
+// cmdProxy: proxy cut EVERY | proxy forget AFTER | proxy freeze EVERY LENGTH | proxy fail SHARE | proxy count
 func cmdProxy(ts *testscript.TestScript, args []string) {
-	const usage = "proxy cut EVERY | freeze EVERY LENGTH | fail SHARE | count"
+	const usage = "proxy cut EVERY | forget AFTER | freeze EVERY LENGTH | fail SHARE | count"
 	needArgs(ts, args, 1, usage)
-	needArgs(ts, args, map[string]int{"freeze": 3, "cut": 2, "fail": 2}[args[0]], usage)
+	needArgs(ts, args, map[string]int{"freeze": 3, "cut": 2, "forget": 2, "fail": 2}[args[0]], usage)
 	state := stateOf(ts)
 	if state.proxy != nil {
 		ts.Fatalf("the script has its proxy already")
@@ -78,12 +78,16 @@ func cmdProxy(ts *testscript.TestScript, args []string) {
 	p := &proxy{stop: make(chan struct{})}
 	var err error
 	switch args[0] {
-	case "cut", "freeze":
+	case "cut", "forget", "freeze":
 		p.relay, err = faultproxy.NewRelay(strings.TrimPrefix(server, "https://"))
 		ts.Check(err)
 		config = strings.Replace(config, server, "https://"+p.relay.Addr(), 1)
 		if args[0] == "cut" {
 			p.every(duration(ts, args[1]), p.relay.Cut)
+			break
+		}
+		if args[0] == "forget" {
+			time.AfterFunc(duration(ts, args[1]), p.relay.Forget)
 			break
 		}
 		length := duration(ts, args[2])
@@ -147,9 +151,9 @@ func adminTLS(ts *testscript.TestScript, config string) *tls.Config {
 	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}
 }
 
-// cmdProxied: proxied cuts|held|faults|requests LEAST [MOST]
+// cmdProxied: proxied cuts|held|lost|faults|requests LEAST [MOST]
 func cmdProxied(ts *testscript.TestScript, args []string) {
-	needArgs(ts, args, 2, "proxied cuts|held|faults|requests LEAST [MOST]")
+	needArgs(ts, args, 2, "proxied cuts|held|lost|faults|requests LEAST [MOST]")
 	p := stateOf(ts).proxy
 	if p == nil {
 		ts.Fatalf("the script has no proxy")
@@ -161,6 +165,8 @@ func cmdProxied(ts *testscript.TestScript, args []string) {
 		got = p.relay.Cuts()
 	case args[0] == "held" && p.relay != nil:
 		got = p.relay.Held()
+	case args[0] == "lost" && p.relay != nil:
+		got = p.relay.Lost()
 	case args[0] == "faults" && p.front != nil:
 		got = p.front.Faults()
 	case args[0] == "requests" && p.front != nil:
@@ -365,7 +371,7 @@ func TestSoak(t *testing.T) {
 	for _, path := range scripts {
 		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
 		t.Run(name, func(t *testing.T) {
-			if name == "rotation" {
+			if strings.HasPrefix(name, "rotation") {
 				rotate(t, smallLogs)
 			}
 			for range *soakRuns {

@@ -77,6 +77,12 @@ func TestRelay(t *testing.T) {
 		}
 		r.Thaw()
 		hear("two")
+		lost := r.Lost()
+		r.Forget()
+		say("three")
+		for r.Lost() == lost {
+			time.Sleep(time.Millisecond)
+		}
 		cuts := r.Cuts()
 		r.Cut()
 		if _, err := lines.ReadByte(); err == nil || r.Cuts() != cuts+1 {

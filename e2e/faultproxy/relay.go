@@ -22,10 +22,14 @@ type Relay struct {
 
 	cuts atomic.Int64
 	held atomic.Int64
+	lost atomic.Int64
 }
 
 // link is one connection of a client and the one to the target that belongs to it.
-type link struct{ client, server net.Conn }
+type link struct {
+	client, server net.Conn
+	forgotten      atomic.Bool
+}
 
 func (l *link) close() {
 	l.client.Close()
@@ -53,6 +57,9 @@ func (r *Relay) Cuts() int { return int(r.cuts.Load()) }
 // Held is how often bytes had to wait because of Freeze.
 func (r *Relay) Held() int { return int(r.held.Load()) }
 
+// Lost is how often bytes went nowhere because of Forget.
+func (r *Relay) Lost() int { return int(r.lost.Load()) }
+
 func (r *Relay) accept() {
 	for {
 		client, err := r.listener.Accept()
@@ -64,7 +71,7 @@ func (r *Relay) accept() {
 			client.Close() // as the target would have refused it
 			continue
 		}
-		l := &link{client, server}
+		l := &link{client: client, server: server}
 		r.mu.Lock()
 		if r.closed {
 			r.mu.Unlock()
@@ -89,7 +96,9 @@ func (r *Relay) pass(l *link, to, from net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 {
+		if n > 0 && l.forgotten.Load() {
+			r.lost.Add(1)
+		} else if n > 0 {
 			r.await()
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -148,6 +157,16 @@ func (r *Relay) Thaw() {
 	case <-r.flow:
 	default:
 		close(r.flow)
+	}
+}
+
+// Forget loses all bytes of the connections that are there, for ever, and ends none; new ones work. A firewall or a translator of
+// addresses that drops what it knows of its connections does this.
+func (r *Relay) Forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l := range r.links {
+		l.forgotten.Store(true)
 	}
 }
 

@@ -112,13 +112,17 @@ func (c *Client) dial(config *rest.Config, userAgent string) error {
 // streams costs 32 MiB at most. The default, 4 MiB (transportDefaultStreamFlow in golang.org/x/net/http2), would be 256 MiB.
 const window = 512 << 10
 
-// bound gives a transport the window before it makes its first connection.
+// pulse is how long a connection may be silent before it is asked whether it lives, and how long it has to answer. The 45 s of
+// client-go (k8s.io/apimachinery/pkg/util/net/http.go) are long for somebody who waits for output.
+const pulse = 8 * time.Second
+
+// bound gives a transport its limits before it makes its first connection.
 func bound(rt http.RoundTripper) http.RoundTripper {
 	for inner := rt; ; {
 		switch t := inner.(type) {
 		case *http.Transport:
 			if t != http.DefaultTransport { // without TLS, and so without HTTP/2
-				t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window}
+				t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, SendPingTimeout: pulse, PingTimeout: pulse}
 			}
 			return rt
 		case utilnet.RoundTripperWrapper:

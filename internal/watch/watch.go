@@ -33,7 +33,7 @@ import (
 const (
 	// lifetime is how long the API server is asked to keep a watch open; it takes the client's word for it
 	// (k8s.io/apiserver/pkg/endpoints/handlers/get.go, handleWatch). It is longer than a job on any runner lasts (GitHub: 5 days).
-	// A connection that died silently is found by the health checks of HTTP/2 (k8s.io/apimachinery/pkg/util/net/http.go: 45 s).
+	// A connection that died silently is found by the health checks of HTTP/2 (cluster's pulse).
 	lifetime = 7 * 24 * time.Hour
 	// steady is how long a watch that brings nothing must last to count as one that works.
 	steady = time.Second
