@@ -291,6 +291,18 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	}
 	defer body.Close()
 	rd, delivered := newReader(body), false
+	deliver := func(lines []event.Line) error {
+		if !delivered {
+			if err := r.accept(ctx, s, k, lines, r.orderly && lines[0].At.Sub(r.cur.at) < leap); err != nil {
+				return err
+			}
+		}
+		delivered = true
+		if !r.deliver(ctx, lines, rd.long) {
+			return ctx.Err()
+		}
+		return nil
+	}
 	for {
 		lines, err := rd.next()
 		fresh := k.skip(lines)
@@ -302,14 +314,8 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 			live = nil
 		}
 		if len(fresh) > 0 {
-			if !delivered {
-				if err := r.accept(ctx, s, k, fresh, r.orderly && fresh[0].At.Sub(r.cur.at) < leap); err != nil {
-					return err
-				}
-			}
-			delivered = true
-			if !r.deliver(ctx, fresh, rd.long) {
-				return ctx.Err()
+			if err := deliver(fresh); err != nil {
+				return err
 			}
 		}
 		if err == io.EOF {
@@ -334,13 +340,8 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 			return nil
 		}
 		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
-			if !delivered {
-				if err := r.accept(ctx, s, k, fresh, r.orderly); err != nil {
-					return err
-				}
-			}
-			if !r.deliver(ctx, fresh, rd.long) {
-				return ctx.Err()
+			if err := deliver(fresh); err != nil {
+				return err
 			}
 		}
 	} else if !k.found && !k.missed {
