@@ -262,9 +262,5 @@ func refused(cause *event.Cause, message string) bool {
 
 // short bounds the text of others: a proxy may answer with a whole page.
 func short(text string) string {
-	const most = 1000
-	if text = strings.TrimSpace(text); len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "") + " …"
+	return event.Shorten(strings.TrimSpace(text), 1000)
 }

@@ -10,6 +10,7 @@ package event
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -189,6 +190,21 @@ func Seconds(d time.Duration) string {
 	default:
 		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	}
+}
+
+// Ellipsis stands where a text was cut. A secret that was cut there is masked like a whole one.
+const Ellipsis = "…"
+
+// Shorten cuts s to at most limit bytes, with an Ellipsis for what was cut, and never inside of a character.
+func Shorten(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit - len(Ellipsis)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + Ellipsis
 }
 
 // Level is the weight of a Notice or a Finding.

@@ -104,12 +104,7 @@ func (c *checker) valid(path, value string, check func(string) []string) {
 	}
 }
 
-func short(s string) string {
-	if len(s) > 80 {
-		return strings.ToValidUTF8(s[:80], "") + "…"
-	}
-	return s
-}
+func short(s string) string { return event.Shorten(s, 80) }
 
 func (c *checker) metadata(k *KubernetesJob) {
 	m := k.Metadata

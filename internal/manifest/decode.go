@@ -342,8 +342,8 @@ func (w *walker) object(n *yaml.Node, t reflect.Type, path, keyed string) map[st
 			w.unknown(key, at, fields, keyed, meant)
 			continue
 		case first != nil:
-			w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: clip(at, 300),
-				Message: fmt.Sprintf("is the same field as %s in line %d, column %d", clip(first.Value, 60), first.Line, first.Column), Suggestion: "keep one"})
+			w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: event.Shorten(at, 300),
+				Message: fmt.Sprintf("is the same field as %s in line %d, column %d", event.Shorten(first.Value, 60), first.Line, first.Column), Suggestion: "keep one"})
 			continue
 		}
 		given[name] = key
@@ -401,7 +401,7 @@ func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, k
 	} else if where := elsewhere(w.root, lowerCamel(key.Value)); where != "" {
 		suggestion = "it belongs to " + where
 	}
-	w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: clip(path, 300), Message: "is no known field here", Suggestion: suggestion})
+	w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: event.Shorten(path, 300), Message: "is no known field here", Suggestion: suggestion})
 }
 
 // allowed lists the fields of a struct, unless there are too many to read.

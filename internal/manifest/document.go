@@ -176,15 +176,9 @@ func (d *Document) Fields(path string) []string {
 // Finding is a finding about the field at path.
 func (d *Document) Finding(level event.Level, path, message, suggestion string) event.Finding {
 	p := d.Position(path)
-	return event.Finding{Level: level, File: p.File, Line: p.Line, Column: p.Column, Path: clip(path, 300), Message: clip(message, 1000), Suggestion: clip(suggestion, 500)}
-}
-
-// clip keeps findings readable when the manifest's own words in them are not.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
+	// The manifest's own words in them may be long.
+	return event.Finding{Level: level, File: p.File, Line: p.Line, Column: p.Column,
+		Path: event.Shorten(path, 300), Message: event.Shorten(message, 1000), Suggestion: event.Shorten(suggestion, 500)}
 }
 
 // Map is the document as JSON-like values, for an unstructured object: map[string]any, []any, string, bool, int64, float64
@@ -226,9 +220,9 @@ func (d *Document) shown(n *yaml.Node) string {
 		text = was
 	}
 	if n.Tag == intTag || n.Tag == floatTag {
-		return clip(text, 60)
+		return event.Shorten(text, 60)
 	}
-	return strconv.Quote(clip(text, 60))
+	return strconv.Quote(event.Shorten(text, 60))
 }
 
 // sortFindings puts findings of one document into the order of the file.

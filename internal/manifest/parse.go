@@ -248,7 +248,7 @@ func (c *cleaner) problem(n *yaml.Node, message, suggestion string) {
 		c.fatal = true
 		return
 	}
-	c.findings = append(c.findings, event.Finding{Level: event.Error, File: c.document.File, Line: n.Line, Column: n.Column, Message: clip(message, 1000), Suggestion: clip(suggestion, 500)})
+	c.findings = append(c.findings, event.Finding{Level: event.Error, File: c.document.File, Line: n.Line, Column: n.Column, Message: event.Shorten(message, 1000), Suggestion: event.Shorten(suggestion, 500)})
 }
 
 // stop is a problem that makes the tree useless. The first one is enough.
@@ -308,7 +308,7 @@ func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
 
 func (c *cleaner) tag(n *yaml.Node, allowed ...string) {
 	if n.Tag != "!" && !slices.Contains(allowed, n.Tag) {
-		c.problem(n, fmt.Sprintf("the tag %s is not supported", clip(n.Tag, 60)), "leave it out")
+		c.problem(n, fmt.Sprintf("the tag %s is not supported", event.Shorten(n.Tag, 60)), "leave it out")
 		n.Tag = wrongTag
 	}
 }
@@ -325,7 +325,7 @@ func (c *cleaner) mapping(n *yaml.Node) {
 			key = c.key(key)
 		}
 		if earlier := first[key.Value]; earlier != nil {
-			c.problem(key, fmt.Sprintf("the field %q is given twice: first in line %d, column %d", clip(key.Value, 60), earlier.Line, earlier.Column), "")
+			c.problem(key, fmt.Sprintf("the field %q is given twice: first in line %d, column %d", event.Shorten(key.Value, 60), earlier.Line, earlier.Column), "")
 			c.clean(value)
 			continue
 		}

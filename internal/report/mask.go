@@ -88,7 +88,7 @@ func (m *mask) addForm(s string) {
 // hash spreads the keys over the bits of the filter (Knuth's multiplicative hashing).
 func hash(key uint32) uint16 { return uint16(key * 2654435769 >> 16) }
 
-// text is s with every secret replaced; secrets that overlap or touch become one ***. Without secrets it is s itself.
+// text is s with every secret replaced, also one whose end was cut off (event.Shorten); secrets that overlap or touch become one ***. Without secrets it is s itself.
 func (m *mask) text(s string) string {
 	if m.byGram == nil || len(s) < gram {
 		return s
@@ -103,8 +103,11 @@ func (m *mask) text(s string) string {
 		}
 		at := i - gram + 1
 		for _, secret := range m.byGram[key] {
+			length := len(secret)
 			if !strings.HasPrefix(s[at:], secret) {
-				continue
+				if length = strings.Index(s[at:], event.Ellipsis); length < gram || !strings.HasPrefix(secret, s[at:at+length]) {
+					continue
+				}
 			}
 			if at > to {
 				if from >= 0 {
@@ -113,7 +116,7 @@ func (m *mask) text(s string) string {
 				}
 				from = at
 			}
-			to = max(to, at+len(secret))
+			to = max(to, at+length)
 			break
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -73,7 +72,7 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 	}
 	if c := f.Cause; c != nil {
 		values["reason"] = string(c.Reason)
-		values["message"] = Shorten(Plain(c.Message), maxMessage)
+		values["message"] = event.Shorten(Plain(c.Message), maxMessage)
 		if c.ExitCode != nil {
 			values["exit-code"] = strconv.Itoa(int(*c.ExitCode))
 		}
@@ -150,19 +149,6 @@ func Tail(lines []string, limit int) string {
 	return strings.Join(kept, "\n")
 }
 
-// Shorten cuts s to at most limit bytes, with an ellipsis for what was cut, and never inside of a character.
-func Shorten(s string, limit int) string {
-	const ellipsis = "…"
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit - len(ellipsis)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + ellipsis
-}
-
 // OutputLines shows outputs to people: name and value in two columns, without the empty ones and the older name, each on one
 // short line.
 func OutputLines(outputs []Output) []string {
@@ -176,7 +162,7 @@ func OutputLines(outputs []Output) []string {
 			continue
 		}
 		first, rest, several := strings.Cut(o.Value, "\n")
-		first = Shorten(first, 120)
+		first = event.Shorten(first, 120)
 		if several {
 			first += fmt.Sprintf(" … (%d lines)", 2+strings.Count(rest, "\n"))
 		}

@@ -108,6 +108,9 @@ func TestMask(t *testing.T) {
 		"abcdefabcdef":                     "***", // touching
 		"xabcdefx":                         "x***x",
 		"abcde":                            "abcde",
+		"cut: s3cr€t/pa s…; more":          "cut: ***…; more",
+		"cut: s3c…":                        "cut: s3c…", // shorter than any secret
+		"no cut s3cr€t/":                   "no cut s3cr€t/",
 		"key: MIIEow":                      "key: ***",
 		"-----END-----":                    "***",
 		"abc } true":                       "abc } true",

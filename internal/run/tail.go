@@ -24,7 +24,7 @@ func (t tails) add(e event.Lines) {
 	kept := containers[e.Stream.Container]
 	for _, l := range e.Lines[max(0, len(e.Lines)-tailLines):] {
 		// A clone: the text is a part of a large read that must not be held.
-		kept = append(kept, strings.Clone(l.Text[:min(len(l.Text), tailWidth)]))
+		kept = append(kept, strings.Clone(event.Shorten(l.Text, tailWidth)))
 	}
 	containers[e.Stream.Container] = kept[max(0, len(kept)-tailLines):]
 }

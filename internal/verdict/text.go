@@ -5,6 +5,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 // What others wrote (events, termination messages, conditions) is quoted at most this long, in bytes; and the whole of a
@@ -35,15 +37,7 @@ func clean(s string, limit int) string {
 			b.WriteRune(r)
 		}
 	}
-	s = b.String()
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit - len("…")
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
+	return event.Shorten(b.String(), limit)
 }
 
 // quote is clean for text that becomes part of one of our sentences.

@@ -236,7 +236,7 @@ func (r *Reporter) annotate(kind string, limit int, properties githubactions.Com
 	if hint != "" {
 		text += "\n→ " + hint
 	}
-	r.command(kind, properties, report.Shorten(plain(text), maxMessage))
+	r.command(kind, properties, event.Shorten(plain(text), maxMessage))
 }
 
 // position is where an annotation stands: a file of the workspace, as the runner and GitHub name it.
@@ -286,7 +286,7 @@ func (r *Reporter) finished(f event.Finished) {
 		if c := f.Cause; c != nil {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
-		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": report.Shorten(plain(title), maxTitle)}, report.Verdict(f), hint)
+		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(plain(title), maxTitle)}, report.Verdict(f), hint)
 	}
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")

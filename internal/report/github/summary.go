@@ -112,7 +112,7 @@ func pods(all []event.PodResult) string {
 // limit is that of text, in bytes; what is written may be six times as long.
 func escape(text string, limit int) string {
 	var b strings.Builder
-	for _, r := range report.Shorten(report.Plain(text), limit) {
+	for _, r := range event.Shorten(report.Plain(text), limit) {
 		switch {
 		case r == '\n':
 			b.WriteByte(' ')
