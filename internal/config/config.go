@@ -136,7 +136,7 @@ func Declare(o *Options) []Option {
 		{Name: "timeout", Group: follow, Default: "1h", value: (*duration)(&o.Timeout),
 			Help: "How long the Job may take in all. Its `activeDeadlineSeconds` becomes a minute more when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
 		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.StartTimeout),
-			Help: "How long until a first pod runs. Time in which the Job is suspended does not count. `0` means for ever."},
+			Help: "How long until a first main container runs. Time in which the Job is suspended or init containers work does not count. `0` means for ever."},
 		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.FailFast),
 			Help: "End the run early when the Job cannot succeed any more: an image or a Secret that does not exist, pods that are refused."},
 		{Name: "logs", Group: follow, Default: "stream", Values: []string{"stream", "on-failure", "none"}, value: (*text)(&o.Logs),

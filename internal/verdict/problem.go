@@ -257,7 +257,11 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	}
 	var trouble *corev1.Event
 	var newest time.Time
-	for _, e := range w.podEvents[p.UID] {
+	events := w.podEvents[p.UID]
+	if ran(p, event.Init, event.Sidecar) {
+		events = nil // volumes and sandbox came before
+	}
+	for _, e := range events {
 		switch e.Reason {
 		case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPrepareDynamicResources":
 			_, last, _ := seen(e)

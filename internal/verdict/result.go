@@ -12,7 +12,7 @@ import (
 
 // Result makes the closing event of a run from its last State and Verdict; Tail is left to the caller, who has the lines.
 // Times are the cluster's own: from the Job's startTime to its completionTime, or to the condition by which it failed. A Job
-// that was ended by us or vanished has no such end; then our clock gives it. Pods are in the order of State.Pods.
+// that was ended by us or vanished has no such end, and its duration is how long it was followed. Pods are in the order of State.Pods.
 func Result(s State, v Verdict) event.Finished {
 	w := look(s)
 	f := event.Finished{
@@ -39,9 +39,10 @@ func Result(s State, v Verdict) event.Finished {
 		f.FailedIndexes = *w.job.Status.FailedIndexes
 	}
 	f.StartedAt, f.CompletedAt = w.began(), w.completed()
-	if !f.StartedAt.IsZero() && f.CompletedAt.After(f.StartedAt) {
-		f.Duration = f.CompletedAt.Sub(f.StartedAt)
+	if f.Duration = f.CompletedAt.Sub(f.StartedAt); f.CompletedAt.IsZero() {
+		f.Duration = w.Now.Sub(w.FollowedSince)
 	}
+	f.Duration = max(f.Duration, 0)
 	for _, p := range w.Pods {
 		f.Pods = append(f.Pods, w.podResult(p))
 	}
@@ -70,7 +71,7 @@ func (w *view) completed() time.Time {
 	if c != nil && !c.LastTransitionTime.IsZero() {
 		return c.LastTransitionTime.Time
 	}
-	return w.Now
+	return time.Time{}
 }
 
 func (w *view) podResult(p *corev1.Pod) event.PodResult {

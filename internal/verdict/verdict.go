@@ -30,8 +30,9 @@
 // # Patience
 //
 // Patience is measured by our clock from the beginning of the following. Suspended time does not count: as for
-// activeDeadlineSeconds, a resumed Job starts anew (syncJob resets startTime). start-timeout always applies and means: no
-// container of the Job has started, and it did not yet succeed or fail in anything.
+// activeDeadlineSeconds, a resumed Job starts anew (syncJob resets startTime). start-timeout always applies and means: no main
+// container of the Job has started, none of its init containers works, and it did not yet succeed or fail in anything. It starts
+// anew when an init container ends.
 //
 // Fail-fast ends a run only while nothing makes progress: no container works, and every living pod is held up by something
 // that nobody but a person can change, longer than its grace. A pod that waits for something else, a capacity or a registry
@@ -40,6 +41,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -176,8 +178,8 @@ func (w *view) impatient(v *Verdict) {
 	if w.suspended {
 		return
 	}
-	if o.StartTimeout > 0 && !w.started() {
-		if due := w.patientSince.Add(o.StartTimeout); w.Now.Before(due) {
+	if o.StartTimeout > 0 && w.working == 0 && !w.started() {
+		if due := w.after(w.prepared(), o.StartTimeout); w.Now.Before(due) {
 			v.next(due)
 		} else {
 			v.timedOut(w.startTimeout())
@@ -212,9 +214,13 @@ func (w *view) point(v *Verdict) {
 }
 
 func (w *view) startTimeout() *event.Cause {
+	what := "container"
+	if slices.ContainsFunc(w.Pods, func(p *corev1.Pod) bool { return ran(p, event.Init, event.Sidecar) }) {
+		what = "main container"
+	}
 	c := &event.Cause{
 		Reason: event.StartTimeout, Object: w.ref,
-		Message: fmt.Sprintf("no container of %s started within %s (start-timeout)", w.name, brief(w.Options.StartTimeout)),
+		Message: fmt.Sprintf("no %s of %s started within %s (start-timeout)", what, w.name, brief(w.Options.StartTimeout)),
 		Hint:    fmt.Sprintf("See what it waits for: kubectl -n %s describe job %s; or give it more time with start-timeout.", w.ref.Namespace, w.ref.Name),
 	}
 	if p := w.problem(); p != nil {

@@ -98,6 +98,14 @@ func runs(p *corev1.Pod) {
 	p.Status.ContainerStatuses[0].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(3)}}
 }
 
+// with gives a pod an init container.
+func with(name string, now corev1.ContainerState) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.InitContainers = append(p.Spec.InitContainers, corev1.Container{Name: name})
+		p.Status.InitContainerStatuses = append(p.Status.InitContainerStatuses, corev1.ContainerStatus{Name: name, State: now})
+	}
+}
+
 func terminated(code int32, reason, message string, seconds int) *corev1.ContainerStateTerminated {
 	return &corev1.ContainerStateTerminated{ExitCode: code, Reason: reason, Message: message, StartedAt: at(3), FinishedAt: at(seconds)}
 }
@@ -466,6 +474,9 @@ func TestFailFast(t *testing.T) {
 		{name: "missing key for a projected volume", state: state(17, mount(`MountVolume.SetUp failed for volume "all" : references non-existent config key: a`)), outcome: event.Failed,
 			cause: podCause(event.FailedMount, "", nil, `volume "all" of pod migrate-x2k9 cannot be mounted: a Secret or ConfigMap has no key "a"`, "Add the key, or correct its name in the volume's items.")},
 		{name: "a mount that succeeded later", state: state(200, mount(`MountVolume.SetUp failed for volume "tls" : secret "cert" not found`), happened("Pulling", `Pulling image "registry.example/app:1"`, 1, 17, 17))},
+		{name: "a mount that succeeded before an init container", state: state(200, mount(`MountVolume.SetUp failed for volume "tls" : secret "cert" not found`), func(s *State) {
+			with("wait", corev1.ContainerState{Terminated: terminated(0, "Completed", "", 21)})(s.Pods[0])
+		})},
 		{name: "attaching heals", state: state(200, mount(`x`), func(s *State) { s.Events = nil }, happened("FailedAttachVolume", `Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) other`, 2, 2, 10))},
 		{name: "sandbox heals", state: state(200, pod("migrate-x2k9"), happened("FailedCreatePodSandBox", `Failed to create pod sandbox: plugin type="calico" failed (add): connection refused`, 9, 2, 190))},
 		{name: "missing claim", state: state(17, pod("migrate-x2k9", unscheduled(`0/1 nodes are available: persistentvolumeclaim "data" not found. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.`))), outcome: event.Failed,
@@ -548,6 +559,17 @@ func TestPatience(t *testing.T) {
 		{name: "ready in another cluster", state: state(300, job(func(j *batchv1.Job) { j.Status.Ready = ptr[int32](1) })), next: 3600},
 		{name: "timeout", state: state(3600, pod("migrate-x2k9", runs)), outcome: event.TimedOut, reason: event.Timeout,
 			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running"},
+		{name: "an init container works", state: state(400, pod("migrate-x2k9", with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))), next: 3600},
+		{name: "an init container ended", state: state(499, pod("migrate-x2k9", with("wait", corev1.ContainerState{Terminated: terminated(0, "Completed", "", 200)}))), next: 500},
+		{name: "nothing started after an init container", outcome: event.TimedOut, reason: event.StartTimeout,
+			state:   state(500, pod("migrate-x2k9", with("wait", corev1.ContainerState{Terminated: terminated(0, "Completed", "", 200)}))),
+			message: "no main container of Job prod/migrate started within 5m (start-timeout): 0/1 done, 1 creating container (8 min 19 s)"},
+		{name: "only a sidecar works", outcome: event.TimedOut, reason: event.ImagePull,
+			state: state(300, pullFails("x: connection refused", 2, 2), func(s *State) {
+				with("proxy", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}})(s.Pods[0])
+				s.Pods[0].Spec.InitContainers[0].RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
+			}),
+			message: `no main container of Job prod/migrate started within 5m (start-timeout): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (x: connection refused)`},
 		{name: "no limits", state: state(99999, func(s *State) { s.Options = Options{} })},
 		{name: "grace ends first", state: state(3, pullFails("x: not found", 2, 2)), next: 22},
 		{name: "grace of a refusal ends first", state: state(3, refuses("no PriorityClass with name high was found")), next: 11},
@@ -617,10 +639,7 @@ func TestProgress(t *testing.T) {
 		{"restarting", state(9, pod("a", waits("CrashLoopBackOff", ""), func(p *corev1.Pod) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "Error", "", 5)
 		})), "0/1 done, 1 waiting to be restarted (4.0 s)"},
-		{"init containers", state(9, pod("a", waits("PodInitializing", ""), func(p *corev1.Pod) {
-			p.Spec.InitContainers = []corev1.Container{{Name: "wait"}}
-			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "wait", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}}}
-		})), "0/1 done, 1 running init containers (5.0 s)"},
+		{"init containers", state(9, pod("a", waits("PodInitializing", ""), with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))), "0/1 done, 1 running init containers (5.0 s)"},
 		{"a first failed pull", state(9, pullFails("dial tcp: no route to host", 1, 2)),
 			`0/1 done, 1 waiting for its image (8.0 s): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (dial tcp: no route to host)`},
 		{"rate limit", state(9, pullFails("toomanyrequests: You have reached your pull rate limit", 1, 2)),
@@ -706,7 +725,7 @@ func TestResult(t *testing.T) {
 	}
 
 	ours := state(3600, pod("a", waits("ImagePullBackOff", "")), job(func(j *batchv1.Job) { j.Status.FailedIndexes = ptr("1,3") }))
-	if f := Result(ours, Decide(ours)); f.Outcome != event.TimedOut || f.Duration != time.Hour || f.Pods[0].Reason != "ImagePullBackOff" || f.FailedIndexes != "1,3" {
+	if f := Result(ours, Decide(ours)); f.Outcome != event.TimedOut || f.Duration != time.Hour || !f.CompletedAt.IsZero() || f.Pods[0].Reason != "ImagePullBackOff" || f.FailedIndexes != "1,3" {
 		t.Errorf("timed out: %+v", f)
 	}
 

@@ -166,25 +166,43 @@ func (w *view) tally() string {
 	return s
 }
 
-// started tells whether the Job has ever begun to work.
+// started tells whether the Job has ever begun its work, for which init containers only prepare.
 func (w *view) started() bool {
 	succeeded, failed := w.counts()
 	return succeeded > 0 || failed > 0 || w.job.Status.Ready != nil && *w.job.Status.Ready > 0 || w.worked()
 }
 
-// worked tells whether a container was ever seen to run.
+// worked tells whether a main container was ever seen to run.
 func (w *view) worked() bool {
-	for _, p := range w.Pods {
-		if ended(p) {
+	return slices.ContainsFunc(w.Pods, func(p *corev1.Pod) bool { return ended(p) || ran(p, event.Main) })
+}
+
+// ran tells whether a container of one of the kinds was ever seen to run.
+func ran(p *corev1.Pod, kinds ...event.ContainerKind) bool {
+	for c := range containers(p) {
+		if s := c.status; slices.Contains(kinds, c.kind) && s != nil &&
+			(s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil) {
 			return true
-		}
-		for c := range containers(p) {
-			if s := c.status; s != nil && (s.State.Running != nil || s.State.Terminated != nil || s.LastTerminationState.Terminated != nil) {
-				return true
-			}
 		}
 	}
 	return false
+}
+
+// prepared is when the last init container ended, the zero time when none has.
+func (w *view) prepared() (last time.Time) {
+	for _, p := range w.Pods {
+		for c := range containers(p) {
+			if c.kind != event.Init || c.status == nil {
+				continue
+			}
+			for _, t := range []*corev1.ContainerStateTerminated{c.status.State.Terminated, c.status.LastTerminationState.Terminated} {
+				if t != nil && t.FinishedAt.After(last) {
+					last = t.FinishedAt.Time
+				}
+			}
+		}
+	}
+	return last
 }
 
 // container is one container of a pod with its status; status is nil before the kubelet wrote one.
