@@ -164,7 +164,10 @@ func (r *reader) unreadable(path, option string, err error) {
 	}
 	suggestion := ""
 	if errors.Is(err, fs.ErrNotExist) {
-		suggestion = "paths start at the working directory, which is the checkout in a workflow; is actions/checkout a step before?"
+		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
+		if r.source.Confine != "" {
+			suggestion += ", the workspace; is actions/checkout a step before?"
+		}
 		if dir, e := os.ReadDir(filepath.Dir(r.absolute(path))); e == nil {
 			var names []string
 			for _, d := range dir[:min(len(dir), 1000)] {

@@ -142,7 +142,7 @@ func (w *view) vanished(v *Verdict) bool {
 		v.Cause = &event.Cause{
 			Reason: event.JobReplaced, Object: w.ref,
 			Message: fmt.Sprintf("%s was deleted before it finished, and another Job was created under its name (UID %s instead of %s)", w.name, w.ReplacedBy, w.job.UID),
-			Hint:    "Probably another run of the same workflow did that: give each run its own Job with name-suffix, or let one run wait for the other with a concurrency group.",
+			Hint:    "Probably another run of the same workflow did that: give each run, and each job of a matrix, its own Job with name-suffix, or let one run wait for the other with a concurrency group.",
 		}
 	case w.Gone:
 		v.Cause = &event.Cause{

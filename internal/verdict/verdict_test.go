@@ -261,7 +261,7 @@ func TestOutcome(t *testing.T) {
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
 		{name: "replaced", state: state(9, replace), outcome: event.Vanished,
 			cause: jobCause(event.JobReplaced, "Job prod/migrate was deleted before it finished, and another Job was created under its name (UID other-uid instead of job-uid)",
-				"Probably another run of the same workflow did that: give each run its own Job with name-suffix, or let one run wait for the other with a concurrency group.")},
+				"Probably another run of the same workflow did that: give each run, and each job of a matrix, its own Job with name-suffix, or let one run wait for the other with a concurrency group.")},
 		{name: "nothing seen yet", state: State{}},
 		{name: "gone before it was seen", state: State{Gone: true}, outcome: event.Vanished,
 			cause: &event.Cause{Reason: event.JobDeleted, Message: "the Job was deleted by someone else before it finished (0 of 1 pod succeeded)", Hint: deletedHint}},
