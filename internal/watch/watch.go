@@ -244,8 +244,9 @@ func (k *kind) follow(ctx context.Context) error {
 			refused, renewed = time.Time{}, false
 		case ctx.Err() != nil:
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-			k.version = ""
+			k.version, refused = "", time.Time{}
 		case !refuses(err):
+			refused = time.Time{}
 			k.health.failed(ctx, k, start, err)
 			if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 				wait = max(wait, time.Duration(seconds)*time.Second)

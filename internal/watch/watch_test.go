@@ -527,6 +527,25 @@ func TestFollowRefusedForAWhile(t *testing.T) {
 	}
 }
 
+// An outage between two refusals is no refusal: the second one is that of a server that has restarted again.
+func TestFollowRefusedBeforeAndAfterAnOutage(t *testing.T) {
+	forbidden, unavailable := status(http.StatusForbidden, metav1.StatusReasonForbidden), status(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable)
+	ours := newJob("uid-1", "7")
+	got, _, err := play(t, script{
+		"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(grace + time.Second)
+			unavailable(w, r)
+		}}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: open(modified(ours))}},
+		"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: forbidden}, {want: "watch 6", answer: func(w http.ResponseWriter, r *http.Request) {
+			time.Sleep(grace + time.Second)
+			status(http.StatusGone, metav1.StatusReasonExpired)(w, r)
+		}}, {want: "list ", answer: forbidden}, {want: "list ", answer: list("8")}, {want: "watch 8", answer: open()}},
+	}, nil)
+	if err != nil || len(got) != 3 {
+		t.Errorf("Follow told %q and returned %v, want an outage, its end and one state, and no error", got, err)
+	}
+}
+
 // slowly answers after the other watches had their requests.
 func slowly(answer func(http.ResponseWriter, *http.Request)) func(http.ResponseWriter, *http.Request) {
 	return func(w http.ResponseWriter, r *http.Request) {
