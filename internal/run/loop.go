@@ -337,8 +337,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 	}
 	var pods *corev1.PodList
 	err := l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-		pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{
-			LabelSelector: batchv1.ControllerUidLabel + "=" + string(l.job.UID)})
+		pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
 		return err
 	})
 	if err != nil {
@@ -346,7 +345,9 @@ func (l *loop) refreshPods(ctx context.Context) {
 		return
 	}
 	for i := range pods.Items {
-		l.takePod(&pods.Items[i], false)
+		if metav1.IsControlledBy(&pods.Items[i], l.job) {
+			l.takePod(&pods.Items[i], false)
+		}
 	}
 }
 

@@ -1,7 +1,7 @@
 // Package watch follows one Job, its pods and the Kubernetes events about them, and survives what happens to watches: they are
 // closed, cut off and frozen, their resource version expires, the API server restarts, credentials are renewed.
 //
-// There are four watches: the Job (by name), its pods (by the label that holds its UID), the events about the Job, and the
+// There are four watches: the Job (by name), its pods (by its selector), the events about the Job, and the
 // events about pods in its namespace. client-go's Reflector is not used because it hides when a watch cannot be established,
 // ends every watch after five to ten minutes, so that the number of requests grows with time, and cannot start at the resource
 // version of a creation.
@@ -22,6 +22,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -68,7 +69,7 @@ const (
 func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, out chan<- event.Event) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	f := &follower{out: out, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
+	f := &follower{out: out, job: job, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
 	health := &health{tell: f.send, failing: map[*kind]time.Time{}}
 	podsListed := make(chan struct{})
 	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}.String()
@@ -89,7 +90,7 @@ func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, 
 		health:  health,
 	}, {
 		what:    "the pods of " + ref,
-		options: metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(job.UID)},
+		options: metav1.ListOptions{LabelSelector: PodSelector(job)},
 		list:    func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return pods.List(ctx, o) },
 		watch:   pods.Watch,
 		tell:    f.pod,
@@ -133,9 +134,19 @@ func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, 
 	return nil
 }
 
+// PodSelector selects the pods of a Job. With manualSelector it may select others too: a pod is the Job's when the Job controls it.
+func PodSelector(job *batchv1.Job) string {
+	selector, err := metav1.LabelSelectorAsSelector(job.Spec.Selector)
+	if err != nil {
+		selector = labels.Everything()
+	}
+	return selector.String()
+}
+
 // follower puts together what the watches bring.
 type follower struct {
 	out chan<- event.Event
+	job *batchv1.Job
 
 	mu    sync.Mutex           // orders events after the pods that they are about
 	about map[types.UID]bool   // the Job and all its pods that were told
@@ -150,13 +161,18 @@ func (f *follower) send(ctx context.Context, e event.Event) {
 	}
 }
 
-// pod tells of a pod, and of the events that came before it.
+// pod tells of a pod of the Job, and of the events that came before it. One that was told is told of until it
+// is gone, whether the Job still controls it or has let go of it.
 func (f *follower) pod(ctx context.Context, o runtime.Object, gone bool) {
 	pod := o.(*corev1.Pod)
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	known := f.about[pod.UID]
+	if !known && !metav1.IsControlledBy(pod, f.job) {
+		return
+	}
 	f.send(ctx, event.PodSeen{Pod: pod, Gone: gone})
-	if f.about[pod.UID] {
+	if known {
 		return
 	}
 	f.about[pod.UID] = true

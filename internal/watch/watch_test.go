@@ -77,7 +77,7 @@ func kindOf(r *http.Request) string {
 	switch r.URL.Path + " " + q.Get("fieldSelector") + q.Get("labelSelector") {
 	case "/apis/batch/v1/namespaces/ns/jobs metadata.name=migrate":
 		return "job"
-	case "/api/v1/namespaces/ns/pods batch.kubernetes.io/controller-uid=uid-1":
+	case "/api/v1/namespaces/ns/pods app=migrate,tier in (back,front)":
 		return "pods"
 	case "/api/v1/namespaces/ns/events involvedObject.uid=uid-1":
 		return "job events"
@@ -206,15 +206,25 @@ func bookmark(kind, version string) map[string]any {
 
 var expired = change("ERROR", failure(http.StatusGone, metav1.StatusReasonExpired))
 
+// newJob has a selector of its own: pods of others may match it, and none needs to have the Job's UID as a label.
 func newJob(uid, version string) *batchv1.Job {
+	manual := true
 	return &batchv1.Job{TypeMeta: metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"},
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate", UID: types.UID(uid), ResourceVersion: version}}
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "migrate", UID: types.UID(uid), ResourceVersion: version},
+		Spec: batchv1.JobSpec{ManualSelector: &manual, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "migrate"},
+			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpIn, Values: []string{"back", "front"}}}}}}
 }
 
 func newPod(name, version string) *corev1.Pod {
 	return &corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), ResourceVersion: version,
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}}}
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(newJob("uid-1", ""), batchv1.SchemeGroupVersion.WithKind("Job"))},
+			ManagedFields:   []metav1.ManagedFieldsEntry{{Manager: "kubelet"}}}}
+}
+
+func ownedBy(pod *corev1.Pod, owners ...metav1.OwnerReference) *corev1.Pod {
+	pod.OwnerReferences = owners
+	return pod
 }
 
 func newEvent(name, version, about string) *corev1.Event {
@@ -378,6 +388,12 @@ func TestFollow(t *testing.T) {
 		{"a deletion of what was never seen", script{
 			"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: open(deleted(newPod("a", "8")), added(newPod("a", "7")))}},
 		}, []string{"pod a@8 gone"}},
+		{"pods of others, one that is adopted, and one that is let go", script{
+			"pods": {{want: "list 0", answer: list("8", newPod("a", "6"), ownedBy(newPod("b", "7")))}, {want: "watch 8", answer: open(
+				added(ownedBy(newPod("c", "9"), *metav1.NewControllerRef(other("5"), batchv1.SchemeGroupVersion.WithKind("Job")))),
+				added(ownedBy(newPod("d", "10"), metav1.OwnerReference{Kind: "Job", Name: "migrate", UID: "uid-1"})),
+				modified(newPod("b", "11")), modified(ownedBy(newPod("a", "12"))), deleted(ownedBy(newPod("a", "13"))), deleted(ownedBy(newPod("c", "14"))))}},
+		}, []string{"pod a@6", "pod a@12", "pod a@13 gone", "pod b@11"}},
 		{"the name is taken by another job", script{
 			"job": {{want: "watch 5", answer: open(modified(ours("7")), deleted(ours("8")), added(other("9")), modified(other("10")))}},
 		}, []string{"job uid-1@7", "job uid-1@8 gone", "job uid-2@9", "job uid-2@10"}},
