@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -52,6 +53,8 @@ type Follower struct {
 	halt context.CancelFunc
 	runs sync.WaitGroup // goroutines of container runs
 	all  sync.WaitGroup // those and the one that drains
+
+	opened atomic.Bool // a log was, once
 
 	mu        sync.Mutex
 	numbering Numbering
@@ -325,7 +328,7 @@ func (f *Follower) send(ctx context.Context, e event.Event) bool {
 	}
 }
 
-// forbid ends everything after the first answer that logs may not be read: it would be the same for every other pod.
+// forbid ends everything when the first answer is that logs may not be read: it would be the same for every other pod.
 func (f *Follower) forbid(ctx context.Context, err error) {
 	f.mu.Lock()
 	first := !f.forbidden

@@ -49,6 +49,10 @@ const (
 	// tries is how often a refusal is taken to be the kubelet's confusion (it has just started, it is rotating the file).
 	tries = 8
 
+	// denial is how long a log may be forbidden when logs could be read before: an API server that has just started refuses
+	// everybody until its authorizer has read the cluster's roles, and a kubelet remembers for 30 s that it was told to refuse.
+	denial = time.Minute
+
 	// looks is how often an answer that ended in good order must lack the cursor's line before that is believed.
 	looks = 3
 
@@ -100,7 +104,8 @@ type run struct {
 	flushed  bool   // flush has passed since the container's end was known
 	absent   int    // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
-	long     bool // it was said that lines are cut
+	denied   time.Time // since when every request was forbidden; zero when the last one was not
+	long     bool      // it was said that lines are cut
 	retry    *backoff.ExponentialBackOff
 }
 
@@ -189,10 +194,16 @@ func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, er
 	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
 		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: r.cur.since(),
 	})
+	if !apierrors.IsForbidden(err) {
+		r.denied = time.Time{}
+	} else if r.denied.IsZero() {
+		r.denied = time.Now()
+	}
 	if err != nil {
 		cancel()
 		return nil, err
 	}
+	r.f.opened.Store(true)
 	return answer{body, cancel}, nil
 }
 
@@ -249,9 +260,11 @@ func refusal(rd *reader) error {
 func (r *run) failed(ctx context.Context, s state, err error) {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errMoved):
-	case apierrors.IsForbidden(err):
+	case apierrors.IsForbidden(err) && !r.f.opened.Load():
 		r.f.forbid(ctx, err)
 		r.finished()
+	case apierrors.IsForbidden(err) && time.Since(r.denied) >= denial:
+		r.giveUp(ctx, "the log cannot be read: "+err.Error())
 	case s.over() && (apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)):
 		// A 404 is the kubelet's own while it has not yet heard of its pods after a start.
 		if r.refusals++; r.refusals == tries || s.previous && strings.Contains(err.Error(), "previous terminated container") {

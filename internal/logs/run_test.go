@@ -213,6 +213,17 @@ func TestRun(t *testing.T) {
 			replies: []reply{{want: "follow", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))}},
 			want:    "error logs-forbidden\ndrained\n",
 		},
+		"forbidden by an API server that has just restarted": {
+			steps: []func(*Follower){run(running("id")), wait(10 * time.Second), run(terminated("id"))},
+			replies: []reply{
+				{want: "follow", text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
+				{want: "follow 05", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
+				{want: "follow 05", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
+				{want: "follow 05", text: line(5, 500, "a") + line(5, 600, "b"), hold: true},
+				{want: "read 05", text: line(5, 500, "a") + line(5, 600, "b")},
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
 		"deleted before it was read": {
 			steps: []func(*Follower){gone(terminated("id"))},
 			want:  "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
@@ -349,6 +360,46 @@ func TestRun(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A log that is forbidden for long, when another one could be read, is given up alone. Refusals before an outage do not count.
+func TestForbiddenForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, s := newKubelet(), newSink()
+		log := newContainerLog()
+		log.write(time.Now(), "hello")
+		k.serve("good/main", log, nil)
+		begin, outage := time.Now(), 50*time.Second
+		var last time.Duration
+		f := New(t.Context(), Options{Out: s.out, Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+			switch {
+			case pod == "good":
+				return k.Open(ctx, namespace, pod, o)
+			case time.Since(begin) < outage:
+			case last < outage:
+				last = time.Since(begin)
+				return nil, errors.New("connection refused")
+			}
+			last = time.Since(begin)
+			return nil, apierrors.NewForbidden(podLog, pod, errors.New("no"))
+		}})
+		f.Observe(pod("good", running("good")), false)
+		synctest.Wait()
+		f.Observe(pod("bad", running("bad")), false)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if last < outage+denial || last > outage+denial+10*time.Second {
+			t.Errorf("given up after %s", last)
+		}
+		log.write(time.Now(), "still here")
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+		why := apierrors.NewForbidden(podLog, "bad", errors.New("no")).Error()
+		if d := cmp.Diff("good/main/0 \"hello\"\nbad/main/0 gap: the log cannot be read: "+why+"\ngood/main/0 \"still here\"\ndrained\n", s.text()); d != "" {
+			t.Error(d)
+		}
+	})
 }
 
 // Gaps carry the time stamps of the lines around them.
