@@ -254,6 +254,7 @@ func (f *Follower) release(r *run, followed bool) {
 	}
 	if r.done {
 		f.pending--
+		r.past, r.carry, r.tail = history{}, "", "" // f.known keeps the run itself, to know it again
 	}
 	f.admit()
 }

@@ -459,6 +459,37 @@ func TestSlowConsumer(t *testing.T) {
 	})
 }
 
+// A Job may have any number of pods: what was needed to follow one is not kept.
+func TestFinishedRunsHoldNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, s := newKubelet(), newSink()
+		log := newContainerLog()
+		for range 1000 {
+			log.write(time.Now(), "hello")
+		}
+		log.raw = time.Now().Format(stampFormat) + " cut"
+		k.serve("p/main", log, nil)
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		f.Observe(pod("p", running("id")), false)
+		synctest.Wait()
+		r := f.known[containerKey{"uid-p", "main"}][0]
+		if len(r.past.lines) != 1000 {
+			t.Errorf("%d lines are remembered while the log is followed", len(r.past.lines))
+		}
+		log.end()
+		time.Sleep(time.Second)
+		f.Observe(pod("p", terminated("id")), false)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !r.done || r.past.lines != nil || r.carry+r.tail != "" {
+			t.Errorf("done: %t, remembered are %d lines, %q and %q", r.done, len(r.past.lines), r.carry, r.tail)
+		}
+		f.Drain(time.Minute)
+		<-s.done
+		f.Close()
+	})
+}
+
 func TestCloseEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKubelet()
