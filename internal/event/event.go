@@ -238,7 +238,7 @@ type Finished struct {
 	Failed        int
 	FailedIndexes string // as the Job's status writes them: "1,3-5"
 	StartedAt     time.Time
-	CompletedAt   time.Time // zero when the Job did not end by itself
+	CompletedAt   time.Time     // zero when the Job did not end by itself
 	Duration      time.Duration // by the cluster's own time stamps where they exist
 	Pods          []PodResult
 	Tail          []string // last lines of the container that decided

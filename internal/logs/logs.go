@@ -42,6 +42,7 @@ type Options struct {
 	Streams    int                // containers that are read at once; 0 means 64
 	Containers []string           // names of the containers to follow; empty means all
 	MinBackoff time.Duration      // first pause before a log is opened again; 0 means 100 ms
+	Outage     func() bool        // tells whether the API server is out of reach, and waited for; nil: never
 }
 
 // Follower follows the containers of the pods that it is shown.
@@ -259,9 +260,9 @@ func (f *Follower) release(r *run, followed bool) {
 	f.admit()
 }
 
-// Drain reads every log to its end, for at most limit; what is unread then is given up with a Gap. Then event.Drained is sent
-// once, and pods are not looked at any more. Containers that still run are read up to now. It does not wait, and must be
-// called once at most.
+// Drain reads every log to its end, for at most limit, which begins anew when it ends in an outage; what is unread then is given
+// up with a Gap. Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to
+// now. It does not wait, and must be called once at most.
 func (f *Follower) Drain(limit time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -278,11 +279,16 @@ func (f *Follower) Drain(limit time.Duration) {
 	f.all.Go(func() {
 		late := time.NewTimer(limit)
 		defer late.Stop()
-		select {
-		case <-f.drained:
-		case <-late.C:
-		case <-f.ctx.Done():
-			return
+		for over := false; !over; {
+			select {
+			case <-f.drained:
+				over = true
+			case <-late.C:
+				over = f.Outage == nil || !f.Outage()
+				late.Reset(limit)
+			case <-f.ctx.Done():
+				return
+			}
 		}
 		for _, r := range f.abandon() {
 			r.gap(f.ctx, time.Time{}, "the log could not be read to its end within "+event.Seconds(limit)+" after the Job's end")

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -546,6 +547,32 @@ func TestDrainLimit(t *testing.T) {
 		}
 		if k.requests < 4 {
 			t.Errorf("only %d requests", k.requests)
+		}
+	})
+}
+
+// An outage at the end costs time alone.
+func TestDrainLimitInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("a/main", log, nil)
+		log.write(time.Now(), "line 0")
+		log.end()
+		back := time.Now().Add(32 * time.Second)
+		away := func() bool { return time.Now().Before(back) }
+		k.fault = func() (int, error, error) {
+			if away() {
+				return 0, nil, syscall.ECONNREFUSED
+			}
+			return -1, nil, nil
+		}
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Outage: away})
+		f.Observe(pod("a", terminated("ida")), false)
+		f.Drain(5 * time.Second)
+		<-s.done
+		f.Close()
+		if got, want := s.text(), "a/main/0 \"line 0\"\ndrained\n"; got != want {
+			t.Errorf("got:\n%swant:\n%s", got, want)
 		}
 	})
 }

@@ -52,7 +52,11 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		watched <- watch.Follow(following, l.client, l.runner.job, facts)
 	}()
 	if l.options.Logs != "none" {
-		l.follower = logs.New(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers})
+		l.follower = logs.New(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
+			Outage: func() bool {
+				since := l.silentSince()
+				return !since.IsZero() && time.Since(since) < l.options.APITimeout && ctx.Err() == nil
+			}})
 		defer l.follower.Close()
 	}
 	defer stop()
