@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -78,10 +81,16 @@ type typed[T any] interface {
 	Get(context.Context, string, metav1.GetOptions) (T, error)
 }
 
+// raceLimit is the pause after which an object is not tried to be owned once more; the tries take 3 to 5 s together.
+const raceLimit = 2 * time.Second
+
 // own creates an object that belongs to the Job. One of the same name may be there already: from a create whose answer was
 // lost, or from other Jobs, because the ConfigMaps of a KubernetesJob keep their names whatever the Job's suffix is. It is then
 // shared when its content is the same, and takes our content when no other owner needs the old one any more.
-func own[T metav1.Object](ctx context.Context, r *runner, client typed[T], want T, same func(a, b T) bool) error {
+func own[T interface {
+	metav1.Object
+	DeepCopy() T
+}](ctx context.Context, r *runner, client typed[T], want T, same func(a, b T) bool) error {
 	owner := *metav1.NewControllerRef(r.job, batchv1.SchemeGroupVersion.WithKind("Job"))
 	// Several Jobs may share one object, so that none of them controls it; nor does its deletion hold up theirs.
 	owner.Controller, owner.BlockOwnerDeletion = nil, nil
@@ -89,37 +98,40 @@ func own[T metav1.Object](ctx context.Context, r *runner, client typed[T], want 
 	ref := refOf(want)
 
 	return r.client.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
-		_, err := client.Create(ctx, want, metav1.CreateOptions{})
-		if !apierrors.IsAlreadyExists(err) {
-			return err
-		}
-		there, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			_, err = client.Create(ctx, want, metav1.CreateOptions{})
-			return err
-		}
-		if err != nil {
-			return err
-		}
-		owners := there.GetOwnerReferences()
-		for _, o := range owners {
-			if o.UID == owner.UID {
-				return nil
-			}
-		}
-		next := there
-		if alike := same(there, want); alike && len(owners) == 0 {
-			return nil // the user's own: it must not go with the Job
-		} else if !alike {
-			if err := r.unneeded(ctx, ref, owners); err != nil {
+		// Between the look at an object and its change, other runs may change it, and the garbage collector may delete it.
+		for pause := 10 * time.Millisecond; ; pause *= 2 {
+			_, err := client.Create(ctx, want, metav1.CreateOptions{})
+			if !apierrors.IsAlreadyExists(err) {
 				return err
 			}
-			next, owners = want, nil
-			next.SetResourceVersion(there.GetResourceVersion())
+			there, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
+			if err == nil {
+				owners := there.GetOwnerReferences()
+				if slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
+					return nil
+				}
+				next := there
+				if alike := same(there, want); alike && len(owners) == 0 {
+					return nil // the user's own: it must not go with the Job
+				} else if !alike {
+					if err := r.unneeded(ctx, ref, owners); err != nil {
+						return err
+					}
+					next, owners = want.DeepCopy(), nil
+					next.SetResourceVersion(there.GetResourceVersion())
+				}
+				next.SetOwnerReferences(append(owners, owner))
+				_, err = client.Update(ctx, next, metav1.UpdateOptions{})
+			}
+			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) || pause > raceLimit {
+				return err
+			}
+			select {
+			case <-time.After(pause + rand.N(pause)): // those who met once shall not meet again
+			case <-ctx.Done():
+				return err
+			}
 		}
-		next.SetOwnerReferences(append(owners, owner))
-		_, err = client.Update(ctx, next, metav1.UpdateOptions{})
-		return err
 	})
 }
 
@@ -141,6 +153,8 @@ func (r *runner) unneeded(ctx context.Context, ref event.Ref, owners []metav1.Ow
 		case err != nil:
 			return err
 		case job.UID == o.UID && !finished(job):
+			taken.Message = fmt.Sprintf("%s exists already, with another content, which Job %s needs: it still runs", ref, o.Name)
+			taken.Hint = "Wait until that Job has ended, or give it another name in the manifest."
 			return taken
 		}
 	}

@@ -1,0 +1,97 @@
+package run
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/planton/kubernetes-job-action/internal/cluster"
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// exchange is one request that the API server of a test expects, and its answer. A nil body cuts the connection.
+type exchange struct {
+	want string // method and path with query
+	code int
+	body any
+}
+
+// played is an API server that plays exchanges in order. It has no connections, so that the clock of a synctest bubble moves on
+// while everybody waits.
+type played struct {
+	t    *testing.T
+	mu   sync.Mutex
+	left []exchange
+	sent [][]byte // the body of each request
+}
+
+func (p *played) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var body []byte
+	if r.Body != nil {
+		body, _ = io.ReadAll(r.Body) // a buffer
+	}
+	p.sent = append(p.sent, body)
+	got := r.Method + " " + r.URL.RequestURI()
+	if len(p.left) == 0 || p.left[0].want != got {
+		p.t.Errorf("unexpected request %s; left are %v", got, p.left)
+		return nil, io.EOF
+	}
+	e := p.left[0]
+	p.left = p.left[1:]
+	if s, ok := e.body.(metav1.Status); ok {
+		s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+		e.body = s
+	}
+	if e.body == nil {
+		return nil, io.EOF
+	}
+	text, err := json.Marshal(e.body)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: e.code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), Request: r}, nil
+}
+
+// sink keeps what a run tells.
+type sink struct{ events []event.Event }
+
+func (s *sink) Event(e event.Event) error {
+	s.events = append(s.events, e)
+	return nil
+}
+
+// play makes a runner of the Job ns/j whose API server plays the exchanges. What is left at the end is an error.
+func play(t *testing.T, exchanges ...exchange) (*runner, *played) {
+	t.Helper()
+	const kubeconfig = `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
+		clusters: [{name: c, cluster: {server: "https://api.example"}}], users: [{name: u, user: {token: t}}]}`
+	client, _, err := cluster.Connect(cluster.Options{Kubeconfig: kubeconfig, LookupEnv: func(string) (string, bool) { return "", false }, APITimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &played{t: t, left: exchanges}
+	t.Cleanup(func() {
+		for _, e := range p.left {
+			t.Errorf("never asked: %s", e.want)
+		}
+	})
+	if client.Interface, err = kubernetes.NewForConfig(&rest.Config{Host: "https://api.example", Transport: p, QPS: -1,
+		ContentConfig: rest.ContentConfig{ContentType: "application/json"}}); err != nil {
+		t.Fatal(err)
+	}
+	r := &runner{client: client, objects: Objects{Job: job()}, options: Options{APITimeout: time.Minute}, abort: func() {}, sink: &sink{}, said: map[string]bool{}}
+	return r, p
+}
