@@ -207,6 +207,18 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 			return err
 		}
 	}
+	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
+	if len(r.objects.Apply) > 0 {
+		switch old, err := r.look(ctx); {
+		case apierrors.IsForbidden(err): // what is applied may grant it
+		case err != nil:
+			return err
+		case old != nil:
+			if err := allowed(r.options.IfExists, r.ref(), old); err != nil {
+				return err
+			}
+		}
+	}
 	if r.objects.CreateNamespace {
 		created, err := r.client.EnsureNamespace(ctx, namespace, r.objects.Job.Labels)
 		if err != nil {
@@ -286,23 +298,32 @@ func (r *runner) deleteUnanswered() {
 	}
 }
 
+// look reads the Job that has the name; nil when there is none.
+func (r *runner) look(ctx context.Context) (*batchv1.Job, error) {
+	var old *batchv1.Job
+	err := r.client.Do(ctx, "look at "+r.ref().String(), func(ctx context.Context) (err error) {
+		old, err = r.client.BatchV1().Jobs(r.objects.Job.Namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
+		return err
+	})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return old, nil
+}
+
 // makeRoom removes the Job that has the name, when the user allows it, and waits until it and its pods are gone: two
 // migrations must never run at the same time.
 func (r *runner) makeRoom(ctx context.Context) error {
 	jobs := r.client.BatchV1().Jobs(r.objects.Job.Namespace)
 	name := r.objects.Job.Name
-	ref := event.Ref{Kind: "Job", Namespace: r.objects.Job.Namespace, Name: name}
+	ref := r.ref()
 	replacing := false
 	for {
-		var old *batchv1.Job
-		err := r.client.Do(ctx, "look at "+ref.String(), func(ctx context.Context) (err error) {
-			old, err = jobs.Get(ctx, name, metav1.GetOptions{})
-			return err
-		})
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil
-		case err != nil:
+		old, err := r.look(ctx)
+		if old == nil || err != nil {
 			return err
 		}
 		if !replacing {
