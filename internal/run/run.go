@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -244,6 +245,9 @@ func (r *runner) needs() []cluster.Access {
 		verbs = append(verbs, "list", "watch")
 	}
 	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs}}
+	if !r.options.Wait && r.options.IfExists != "fail" {
+		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Optional: true})
+	}
 	if r.options.Wait {
 		needs = append(needs,
 			cluster.Access{Resource: "pods", Verbs: []string{"list", "watch"}},
@@ -315,61 +319,71 @@ func (r *runner) look(ctx context.Context) (*batchv1.Job, error) {
 }
 
 // makeRoom removes the Job that has the name, when the user allows it, and waits until it and its pods are gone: two
-// migrations must never run at the same time.
+// migrations must never run at the same time. Another run may have taken the name by then.
 func (r *runner) makeRoom(ctx context.Context) error {
-	jobs := r.client.BatchV1().Jobs(r.objects.Job.Namespace)
-	name := r.objects.Job.Name
 	ref := r.ref()
-	replacing := false
-	for {
-		old, err := r.look(ctx)
-		if old == nil || err != nil {
+	old, err := r.look(ctx)
+	if old == nil || err != nil {
+		return err
+	}
+	if err := allowed(r.options.IfExists, ref, old); err != nil {
+		return err
+	}
+	foreground := metav1.DeletePropagationForeground
+	err = r.client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
+		return r.client.BatchV1().Jobs(ref.Namespace).Delete(ctx, ref.Name,
+			metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: metav1.NewUIDPreconditions(string(old.UID))})
+	})
+	switch {
+	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
+		return nil
+	case err != nil:
+		return err
+	}
+	r.emit(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
+	if limit := r.options.Verdict.StartTimeout; limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
+			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, limit),
+			Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, ref.Name)})
+		defer cancel()
+	}
+	for deleted := old.UID; ; {
+		if err := r.awaitDeletion(ctx, old); err != nil {
 			return err
 		}
-		if !replacing {
-			if err := allowed(r.options.IfExists, ref, old); err != nil {
-				return err
-			}
-			foreground := metav1.DeletePropagationForeground
-			err := r.client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
-				return jobs.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: metav1.NewUIDPreconditions(string(old.UID))})
-			})
-			if err != nil && !apierrors.IsNotFound(err) {
-				return err
-			}
-			replacing = true
-			r.emit(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
-			if limit := r.options.Verdict.StartTimeout; limit > 0 {
-				var cancel context.CancelFunc
-				ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-					Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, limit),
-					Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, name)})
-				defer cancel()
-			}
-		}
-		if err := r.awaitDeletion(ctx, old); err != nil {
+		if old, err = r.look(ctx); err != nil || old == nil || old.UID != deleted {
 			return err
 		}
 	}
 }
 
-// awaitDeletion returns when a watch on the object said that it is gone, or ended.
+// lookAgain is the pause between two looks at an object that cannot be watched.
+const lookAgain = 500 * time.Millisecond
+
+// awaitDeletion returns when a watch on the object said that it is gone, or a while after the watch ended or was refused.
 func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
+	var changes <-chan watch.Event
+	var pause <-chan time.Time
 	w, err := r.client.BatchV1().Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
 		FieldSelector: "metadata.name=" + old.Name, ResourceVersion: old.ResourceVersion})
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return nil // the next look has the retries
+	if err == nil {
+		defer w.Stop()
+		changes = w.ResultChan()
+	} else {
+		pause = time.After(lookAgain)
 	}
-	defer w.Stop()
 	for {
 		select {
-		case e, ok := <-w.ResultChan():
-			if !ok || e.Type == "DELETED" || e.Type == "ERROR" {
+		case e, ok := <-changes:
+			switch {
+			case e.Type == watch.Deleted:
 				return nil
+			case !ok || e.Type == watch.Error:
+				changes, pause = nil, time.After(lookAgain)
 			}
+		case <-pause:
+			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
