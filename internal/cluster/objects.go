@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -26,6 +28,7 @@ const FieldManager = "kubernetes-job-action"
 // error that apierrors.IsAlreadyExists knows.
 func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 	var created *batchv1.Job
+	unanswered := false // a try may have created the Job, and nobody knows
 	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}
 	err := c.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
 		jobs := c.BatchV1().Jobs(job.Namespace)
@@ -39,13 +42,19 @@ func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job,
 				answer, err = there, nil
 			}
 		}
+		unanswered = unanswered || outage(err) && !unconnected(err) && !apierrors.IsTooManyRequests(err)
 		created = answer
 		return err
 	})
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return created, nil
 	}
-	return created, nil
+	var cause *event.Cause
+	if unanswered && !apierrors.IsAlreadyExists(err) && errors.As(err, &cause) {
+		look := fmt.Sprintf("The Job may have been created all the same: kubectl -n %s get job %s", job.Namespace, job.Name)
+		cause.Hint = strings.TrimSpace(cause.Hint + " " + look)
+	}
+	return nil, err
 }
 
 // CronJob reads a CronJob.

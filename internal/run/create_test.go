@@ -1,24 +1,39 @@
 package run
 
 import (
+	"context"
 	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/planton/kubernetes-job-action/internal/cluster"
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
 const (
 	jobsURL = "/apis/batch/v1/namespaces/ns/jobs"
 	jobURL  = jobsURL + "/j"
 )
+
+// refused is the error of a request that was never sent.
+var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 
 var jobsResource = schema.GroupResource{Group: "batch", Resource: "jobs"}
 
@@ -103,6 +118,145 @@ func TestMakeRoom(t *testing.T) {
 				}
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("took %s, want %s", took, test.took)
+				}
+			})
+		})
+	}
+}
+
+// TestUnanswered creates a Job, and no answer comes.
+func TestUnanswered(t *testing.T) {
+	const create = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
+	const hint = "The Job may have been created all the same: kubectl -n ns get job j"
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		may       bool
+	}{
+		{"cut off", []exchange{{create + " +", 0, io.EOF}}, true},
+		{"cut off, then out of reach", []exchange{{create, 0, io.EOF}, {create + " +", 0, refused}}, true},
+		{"cut off, then not allowed", []exchange{{create, 0, io.EOF}, {create + " +", 403, apierrors.NewForbidden(jobsResource, "j", errors.New("exceeded quota")).Status()}}, true},
+		{"never reached", []exchange{{create + " +", 0, refused}}, false},
+		{"not taken", []exchange{{create + " +", 429, apierrors.NewTooManyRequests("busy", 1).Status()}}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := play(t, test.exchanges...)
+				f := r.run(t.Context())
+				if f.Outcome != event.Failed || f.Cause == nil || strings.HasSuffix(f.Cause.Hint, hint) != test.may {
+					t.Errorf("got %+v", f)
+				}
+			})
+		})
+	}
+}
+
+// TestCancelledCreation is cancelled 1 s after the request to create the Job was sent.
+func TestCancelledCreation(t *testing.T) {
+	const create, get, remove = "POST " + jobsURL + "?fieldManager=kubernetes-job-action", "GET " + jobURL, "DELETE " + jobURL
+	missing := apierrors.NewNotFound(jobsResource, "j").Status()
+	ours, other := there("ours"), there("other")
+	ours.Annotations = map[string]string{cluster.NonceAnnotation: "n"}
+	other.Annotations = map[string]string{cluster.NonceAnnotation: "m"}
+	for _, test := range []struct {
+		name      string
+		onCancel  string
+		exchanges []exchange
+		took      time.Duration // since the cancellation
+		want      string        // what the user is told
+	}{
+		{"it has arrived", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
+			"Job ns/j deleted; the run was cancelled"},
+		{"it arrives late", "delete", []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
+			"Job ns/j deleted; the run was cancelled"},
+		{"it stays", "leave", []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
+			"the run was cancelled; Job ns/j goes on, as on-cancel says"},
+		{"another has the name", "delete", []exchange{{create, 0, nil}, {get, 200, other}}, 0,
+			"the run was cancelled before the Job was created"},
+		{"it never arrives", "delete", []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
+			"the run was cancelled before the Job was created"},
+		{"nobody answers", "delete", []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
+			"the run was cancelled; whether Job ns/j was created is not known"},
+		{"its deletion is not answered", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
+			"Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := play(t, test.exchanges...)
+				r.objects.Job.Annotations = ours.Annotations
+				r.options.OnCancel = test.onCancel
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(time.Second, cancel)
+				begin := time.Now()
+				f := r.run(ctx)
+				var told []string
+				for _, e := range r.sink.(*sink).events {
+					switch e := e.(type) {
+					case event.Notice:
+						told = append(told, e.Message)
+					case event.Object:
+						told = append(told, e.Object.String()+" "+e.Action)
+					}
+				}
+				if got := strings.Join(append(told, f.Cause.Message), "; "); got != test.want || f.Outcome != event.Cancelled {
+					t.Errorf("%s, told\n%s, want\n%s", f.Outcome, got, test.want)
+				}
+				if took := time.Since(begin) - time.Second; took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+			})
+		})
+	}
+}
+
+// TestDeletionIsPatient: an outage costs a run that is not cancelled nothing but time when it deletes its Job.
+func TestDeletionIsPatient(t *testing.T) {
+	const create, remove = "POST " + jobsURL + "?fieldManager=kubernetes-job-action", "DELETE " + jobURL
+	busy := exchange{remove, 429, apierrors.NewTooManyRequests("busy", 7).Status()}
+	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "note", errors.New("no")).Status()
+	note := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "note"}}
+	timeout := func(ctx context.Context, r *runner) {
+		r.job = there("ours")
+		r.finishJob(ctx, verdict.State{}, verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true})
+	}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		end       func(context.Context, *runner)
+		cancel    time.Duration
+		took      time.Duration
+		deleted   bool
+	}{
+		{"after a timeout", []exchange{busy, {remove, 200, there("ours")}}, timeout, time.Hour, 7 * time.Second, true},
+		{"after success", []exchange{busy, {remove, 200, there("ours")}}, func(ctx context.Context, r *runner) {
+			r.job = there("ours")
+			r.finishJob(ctx, verdict.State{}, verdict.Verdict{Decided: true, Outcome: event.Succeeded})
+		}, time.Hour, 7 * time.Second, true},
+		{"after a refusal", []exchange{{create, 201, there("ours")}, {"POST /api/v1/namespaces/ns/configmaps", 403, denied}, busy, {remove, 200, there("ours")}},
+			func(ctx context.Context, r *runner) {
+				r.objects.Owned = []runtime.Object{note}
+				r.run(ctx)
+			}, time.Hour, 7 * time.Second, true},
+		{"cancelled meanwhile", []exchange{{remove, 0, nil}}, timeout, time.Second, time.Second + deleteLimit, false},
+		{"answered after the cancellation", []exchange{busy, {remove, 200, there("ours")}}, timeout, 3 * time.Second, 7 * time.Second, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, _ := play(t, test.exchanges...)
+				r.options.OnTimeout, r.options.Cleanup = "delete", "always"
+				ctx, cancel := context.WithTimeout(t.Context(), test.cancel)
+				defer cancel()
+				begin := time.Now()
+				test.end(ctx, r)
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				deleted := slices.ContainsFunc(r.sink.(*sink).events, func(e event.Event) bool {
+					o, ok := e.(event.Object)
+					return ok && o.Action == "deleted"
+				})
+				if deleted != test.deleted {
+					t.Errorf("told %v", r.sink.(*sink).events)
 				}
 			})
 		})

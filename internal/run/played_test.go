@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +18,10 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// exchange is one request that the API server of a test expects, and its answer. A nil body cuts the connection.
+// exchange is one request that the API server of a test expects, and its answer. The body is an object, an error that ends
+// the request, or nil: then no answer comes as long as somebody waits for it.
 type exchange struct {
-	want string // method and path with query
+	want string // method and path with query; with " +" behind it, as the last one, once or more
 	code int
 	body any
 }
@@ -27,16 +29,33 @@ type exchange struct {
 // played is an API server that plays exchanges in order. It has no connections, so that the clock of a synctest bubble moves on
 // while everybody waits.
 type played struct {
-	t    *testing.T
-	mu   sync.Mutex
-	left []exchange
-	sent [][]byte // the body of each request
+	t        *testing.T
+	mu       sync.Mutex
+	left     []exchange
+	repeated bool     // the exchange that may come often has come
+	sent     [][]byte // the body of each request
 }
 
 func (p *played) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
+	e, err := p.next(r)
+	if err != nil {
+		return nil, err
+	}
+	if e.body == nil {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	text, err := json.Marshal(e.body)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Response{StatusCode: e.code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), Request: r}, nil
+}
+
+func (p *played) next(r *http.Request) (e exchange, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var body []byte
@@ -45,24 +64,24 @@ func (p *played) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	p.sent = append(p.sent, body)
 	got := r.Method + " " + r.URL.RequestURI()
-	if len(p.left) == 0 || p.left[0].want != got {
+	if len(p.left) == 0 || strings.TrimSuffix(p.left[0].want, " +") != got {
 		p.t.Errorf("unexpected request %s; left are %v", got, p.left)
-		return nil, io.EOF
+		return e, io.EOF
 	}
-	e := p.left[0]
-	p.left = p.left[1:]
-	if s, ok := e.body.(metav1.Status); ok {
-		s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
-		e.body = s
+	e = p.left[0]
+	if strings.HasSuffix(e.want, " +") {
+		p.repeated = true
+	} else {
+		p.left = p.left[1:]
 	}
-	if e.body == nil {
-		return nil, io.EOF
+	switch body := e.body.(type) {
+	case error:
+		return e, body
+	case metav1.Status:
+		body.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+		e.body = body
 	}
-	text, err := json.Marshal(e.body)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Response{StatusCode: e.code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(text)), Request: r}, nil
+	return e, nil
 }
 
 // sink keeps what a run tells.
@@ -85,7 +104,9 @@ func play(t *testing.T, exchanges ...exchange) (*runner, *played) {
 	p := &played{t: t, left: exchanges}
 	t.Cleanup(func() {
 		for _, e := range p.left {
-			t.Errorf("never asked: %s", e.want)
+			if !p.repeated {
+				t.Errorf("never asked: %s", e.want)
+			}
 		}
 	})
 	if client.Interface, err = kubernetes.NewForConfig(&rest.Config{Host: "https://api.example", Transport: p, QPS: -1,

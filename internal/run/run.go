@@ -89,6 +89,7 @@ type runner struct {
 	options Options
 	abort   context.CancelFunc
 	job     *batchv1.Job // as its creation answered
+	unknown bool         // whether the Job was created
 
 	mu       sync.Mutex // serialises the sink: retries during creation report from other goroutines
 	sink     Sink
@@ -153,6 +154,9 @@ func (r *runner) run(ctx context.Context) event.Finished {
 		return r.refused(ctx, err)
 	}
 	job, err := r.create(ctx)
+	if err != nil && r.job != nil {
+		return r.cancelled(r.deleteOnCancel(ctx))
+	}
 	if err != nil {
 		return r.refused(ctx, err)
 	}
@@ -160,18 +164,12 @@ func (r *runner) run(ctx context.Context) event.Finished {
 	r.emit(event.Object{Object: r.ref(), Action: "created"})
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	deleted := make(chan error, 1)
-	disarm := context.AfterFunc(ctx, func() {
-		if r.options.OnCancel == "leave" {
-			deleted <- nil
-			return
-		}
-		deleted <- r.delete()
-	})
+	disarm := context.AfterFunc(ctx, func() { deleted <- r.deleteOnCancel(ctx) })
 	if err := r.createOwned(ctx); err != nil {
 		if !disarm() {
 			return r.cancelled(<-deleted)
 		}
-		r.cleanUp(r.delete(), "the run could not be completed")
+		r.cleanUp(r.delete(ctx), "the run could not be completed")
 		return r.refused(ctx, err)
 	}
 	r.emit(r.started())
@@ -192,7 +190,7 @@ func (r *runner) run(ctx context.Context) event.Finished {
 	case cancelled:
 		<-deleted
 	default:
-		r.finishJob(state, decision)
+		r.finishJob(ctx, state, decision)
 	}
 	return result
 }
@@ -278,7 +276,7 @@ func (r *runner) create(ctx context.Context) (*batchv1.Job, error) {
 			return job, nil
 		}
 		if ctx.Err() != nil {
-			r.deleteUnanswered()
+			r.findUnanswered()
 			return nil, err
 		}
 		if !apierrors.IsAlreadyExists(err) {
@@ -290,15 +288,28 @@ func (r *runner) create(ctx context.Context) (*batchv1.Job, error) {
 	}
 }
 
-// deleteUnanswered deletes the Job of a create whose answer was not awaited: it may have arrived.
-func (r *runner) deleteUnanswered() {
+// findUnanswered looks for the Job of a create whose answer was not awaited. It may have arrived, or be on its way still.
+func (r *runner) findUnanswered() {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
 	want := r.objects.Job
-	found, err := r.client.BatchV1().Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
-	if err == nil && found.Annotations[cluster.NonceAnnotation] == want.Annotations[cluster.NonceAnnotation] {
-		r.job = found
-		r.cleanUp(r.delete(), "the run was cancelled")
+	for {
+		found, err := r.client.BatchV1().Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+		if err == nil {
+			if found.Annotations[cluster.NonceAnnotation] == want.Annotations[cluster.NonceAnnotation] {
+				r.job = found
+			}
+			r.unknown = false
+			return
+		}
+		if ctx.Err() == nil {
+			r.unknown = !apierrors.IsNotFound(err)
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -472,6 +483,9 @@ func (r *runner) cancelled(deletion error) event.Finished {
 	f := event.Finished{Outcome: event.Cancelled, Job: r.ref(), Cause: &event.Cause{
 		Reason: event.ReasonCancelled, Object: r.ref(), Message: "the run was cancelled"}}
 	switch {
+	case r.unknown:
+		f.Cause.Message += "; whether " + r.ref().String() + " was created is not known"
+		f.Cause.Hint = fmt.Sprintf("kubectl -n %s get job %s", r.ref().Namespace, r.ref().Name)
 	case r.job == nil:
 		f.Cause.Message += " before the Job was created"
 	case r.options.OnCancel == "leave":
@@ -486,13 +500,13 @@ func (r *runner) cancelled(deletion error) event.Finished {
 }
 
 // finishJob does with the Job what the options say for its end.
-func (r *runner) finishJob(s verdict.State, v verdict.Verdict) {
+func (r *runner) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict) {
 	if s.Gone || s.ReplacedBy != "" || v.Outcome == event.Vanished {
 		return
 	}
 	if v.DeleteJob {
 		if r.options.OnTimeout == "delete" {
-			r.cleanUp(r.delete(), "this run ended before it did")
+			r.cleanUp(r.delete(ctx), "this run ended before it did")
 		} else {
 			r.emit(event.Object{Object: r.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
 		}
@@ -504,7 +518,7 @@ func (r *runner) finishJob(s verdict.State, v verdict.Verdict) {
 	}
 	switch o := r.options; {
 	case o.Cleanup == "always", succeeded && o.Cleanup == "on-success", succeeded && o.Cleanup == "auto" && !o.ManifestTTL:
-		r.cleanUp(r.delete(), "")
+		r.cleanUp(r.delete(ctx), "")
 	default:
 		detail := "it stays"
 		if ttl := r.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
@@ -514,12 +528,26 @@ func (r *runner) finishJob(s verdict.State, v verdict.Verdict) {
 	}
 }
 
-// delete deletes the Job, and with it all that it owns. It does not wait for the pods to end.
-func (r *runner) delete() error {
-	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
-	defer cancel()
+// deleteOnCancel does with the Job what the options say for a run that was told to stop.
+func (r *runner) deleteOnCancel(ctx context.Context) error {
+	if r.options.OnCancel == "leave" {
+		return nil
+	}
+	return r.delete(ctx)
+}
+
+// delete deletes the Job, and with it all that it owns. It does not wait for the pods to end. An outage of the API server is
+// waited for, but no longer than deleteLimit once ctx is done.
+func (r *runner) delete(ctx context.Context) error {
+	deleting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(deleteLimit, func() {
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
+		})
+	})()
 	background := metav1.DeletePropagationBackground
-	err := r.client.Do(ctx, "delete "+r.ref().String(), func(ctx context.Context) error {
+	err := r.client.Do(deleting, "delete "+r.ref().String(), func(ctx context.Context) error {
 		return r.client.BatchV1().Jobs(r.job.Namespace).Delete(ctx, r.job.Name,
 			metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: metav1.NewUIDPreconditions(string(r.job.UID))})
 	})
