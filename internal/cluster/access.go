@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ type Access struct {
 	Group       string   // "" for the core group
 	Resource    string   // plural; with a subresource as RBAC writes it: pods/log
 	Verbs       []string // create, get, list, watch, …
+	Namespace   string   // "" for that of the run
+	Name        string   // of the one object that is meant; "" for all
 	ClusterWide bool     // of the whole cluster, as namespaces are
 	Optional    bool     // a run is possible without it, and a notice tells of the lack
 }
@@ -59,10 +62,19 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 		}
 		return nil, nil
 	}
-	unmet := notListed(review.Status.ResourceRules, needs)
+	var here, elsewhere []Access
+	for _, a := range needs {
+		if a.Namespace == "" || a.Namespace == namespace {
+			here = append(here, a)
+		} else {
+			elsewhere = append(elsewhere, a)
+		}
+	}
+	unmet := notListed(review.Status.ResourceRules, here)
 	if review.Status.Incomplete {
 		unmet = c.denied(ctx, namespace, unmet)
 	}
+	unmet = append(unmet, c.denied(ctx, namespace, elsewhere)...)
 	if len(unmet) == 0 {
 		return nil, nil
 	}
@@ -75,13 +87,18 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 	var notices []event.Notice
 	for _, a := range unmet {
 		text := strings.Join(a.Verbs, ", ") + " " + a.name()
+		if a.Namespace != "" && a.Namespace != namespace {
+			text += " (in namespace " + a.Namespace + ")"
+		}
 		switch {
 		case a.Optional:
 			notices = append(notices, event.Notice{Level: event.Info, Key: "access:" + a.name(),
 				Message: fmt.Sprintf("%s may not %s in namespace %s; the run does without", who, text, namespace)})
+			continue
 		case a.ClusterWide:
-			missing = append(missing, text+" (in the whole cluster)")
-		default:
+			text += " (in the whole cluster)"
+		}
+		if !slices.Contains(missing, text) { // as it is for two objects of one kind
 			missing = append(missing, text)
 		}
 	}
@@ -114,7 +131,8 @@ func grants(r authorizationv1.ResourceRule, a Access, verb string) bool {
 		return slices.Contains(list, word) || slices.Contains(list, "*")
 	}
 	_, sub, _ := strings.Cut(a.Resource, "/")
-	return len(r.ResourceNames) == 0 && has(r.Verbs, verb) && has(r.APIGroups, a.Group) &&
+	named := len(r.ResourceNames) == 0 || a.Name != "" && slices.Contains(r.ResourceNames, a.Name)
+	return named && has(r.Verbs, verb) && has(r.APIGroups, a.Group) &&
 		(has(r.Resources, a.Resource) || sub != "" && slices.Contains(r.Resources, "*/"+sub))
 }
 
@@ -129,7 +147,7 @@ func (c *Client) denied(ctx context.Context, namespace string, needs []Access) [
 		no[i].Verbs = nil
 		for _, verb := range a.Verbs {
 			ask := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: verb, Group: a.Group, Resource: resource, Subresource: sub}}}
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: cmp.Or(a.Namespace, namespace), Verb: verb, Group: a.Group, Resource: resource, Subresource: sub, Name: a.Name}}}
 			if a.ClusterWide {
 				ask.Spec.ResourceAttributes.Namespace = ""
 			}
@@ -179,25 +197,36 @@ func roles(namespace, user string, needs []Access) string {
 	} else if user == "" {
 		subject.Name = "NAME"
 	}
-	var inNamespace, inCluster []rbacv1.PolicyRule
+	var namespaces []string
+	rules := map[string][]rbacv1.PolicyRule{} // by namespace; "" for the cluster
 	for _, a := range needs {
-		rule := rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}, Verbs: a.Verbs}
+		in := cmp.Or(a.Namespace, namespace)
 		if a.ClusterWide {
-			inCluster = append(inCluster, rule)
-		} else {
-			inNamespace = append(inNamespace, rule)
+			in = ""
+		} else if !slices.Contains(namespaces, in) {
+			namespaces = append(namespaces, in)
+		}
+		i := slices.IndexFunc(rules[in], func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == a.Group && r.Resources[0] == a.Resource })
+		if i < 0 {
+			i = len(rules[in])
+			rules[in] = append(rules[in], rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}})
+		}
+		for _, verb := range a.Verbs {
+			if !slices.Contains(rules[in][i].Verbs, verb) {
+				rules[in][i].Verbs = append(rules[in][i].Verbs, verb)
+			}
 		}
 	}
 	apiVersion := rbacv1.SchemeGroupVersion.String()
 	var documents []any
 	add := func(role, binding any) { documents = append(documents, role, binding) }
-	if inNamespace != nil {
-		m := metav1.ObjectMeta{Name: name, Namespace: namespace}
-		add(rbacv1.Role{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "Role"}, ObjectMeta: m, Rules: inNamespace},
+	for _, in := range namespaces {
+		m := metav1.ObjectMeta{Name: name, Namespace: in}
+		add(rbacv1.Role{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "Role"}, ObjectMeta: m, Rules: rules[in]},
 			rbacv1.RoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "RoleBinding"}, ObjectMeta: m, Subjects: []rbacv1.Subject{subject},
 				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name}})
 	}
-	if inCluster != nil {
+	if inCluster := rules[""]; inCluster != nil {
 		m := metav1.ObjectMeta{Name: name}
 		add(rbacv1.ClusterRole{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "ClusterRole"}, ObjectMeta: m, Rules: inCluster},
 			rbacv1.ClusterRoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "ClusterRoleBinding"}, ObjectMeta: m, Subjects: []rbacv1.Subject{subject},

@@ -71,10 +71,11 @@ func (c *Client) CronJob(ctx context.Context, namespace, name string) (*batchv1.
 	return cronJob, nil
 }
 
-// EnsureNamespace creates the namespace when it is missing, and tells whether it did. It is enough to be allowed either to
-// create namespaces, or to see that this one exists.
-func (c *Client) EnsureNamespace(ctx context.Context, name string, labels map[string]string) (created bool, err error) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}}
+// EnsureNamespace creates the Job's namespace, with its labels, when it is missing, and tells whether it did. Who may not create
+// namespaces need not be allowed to see that this one exists: it is enough to be allowed to create the Job.
+func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created bool, err error) {
+	name := job.Namespace
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: job.Labels}}
 	err = c.Do(ctx, fmt.Sprintf("create Namespace %s", name), func(ctx context.Context) error {
 		_, err := c.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
 		created = err == nil
@@ -82,13 +83,52 @@ func (c *Client) EnsureNamespace(ctx context.Context, name string, labels map[st
 		case apierrors.IsAlreadyExists(err):
 			return nil
 		case apierrors.IsForbidden(err):
-			if _, getErr := c.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{}); getErr == nil {
-				return nil
+			_, lookErr := c.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+			if apierrors.IsForbidden(lookErr) {
+				// Who may create the Job is answered 404 where there is no namespace, whatever is answered elsewhere.
+				_, lookErr = c.BatchV1().Jobs(name).Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
+				if answered(lookErr) && !apierrors.IsNotFound(lookErr) && !denied.MatchString(lookErr.Error()) {
+					return nil
+				}
+			}
+			if lookErr == nil || outage(lookErr) {
+				return lookErr
 			}
 		}
 		return err
 	})
 	return created, err
+}
+
+// AccessToApply is what Apply needs for the object. Without an error and without verbs, the cluster does not know its kind, yet.
+func (c *Client) AccessToApply(ctx context.Context, obj *unstructured.Unstructured) (Access, error) {
+	var access Access
+	err := c.Do(ctx, "look up the kind "+obj.GetKind(), func(context.Context) error {
+		mapping, namespace, err := c.locate(obj)
+		if err == nil {
+			access = Access{Group: mapping.Resource.Group, Resource: mapping.Resource.Resource, Verbs: []string{"create", "patch"},
+				Name: obj.GetName(), Namespace: namespace, ClusterWide: namespace == ""}
+		} else if meta.IsNoMatchError(err) {
+			err = nil
+		}
+		return err
+	})
+	return access, err
+}
+
+// locate finds the resource of the object's kind, and the namespace that it goes into; "" when the kind has none.
+func (c *Client) locate(obj *unstructured.Unstructured) (*meta.RESTMapping, string, error) {
+	gvk := obj.GroupVersionKind()
+	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	switch {
+	case err != nil:
+		return nil, "", err
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		return mapping, "", nil
+	case obj.GetNamespace() == "":
+		return mapping, c.Namespace, nil
+	}
+	return mapping, obj.GetNamespace(), nil
 }
 
 // Apply makes the object in the cluster what the manifest says, by server-side apply. The fields of the manifest are taken from
@@ -107,16 +147,12 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryR
 		options.DryRun = []string{metav1.DryRunAll}
 	}
 	return c.Do(ctx, "apply "+ref.String(), func(ctx context.Context) error {
-		mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		mapping, namespace, err := c.locate(obj)
 		if err != nil {
 			return err
 		}
 		var resource dynamic.ResourceInterface = c.Dynamic.Resource(mapping.Resource)
-		if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
-			namespace := ref.Namespace
-			if namespace == "" {
-				namespace = c.Namespace
-			}
+		if namespace != "" {
 			resource = c.Dynamic.Resource(mapping.Resource).Namespace(namespace)
 		}
 		_, err = resource.Apply(ctx, ref.Name, obj, options)

@@ -130,6 +130,7 @@ func TestCronJob(t *testing.T) {
 
 func TestEnsureNamespace(t *testing.T) {
 	const create, get = "POST /api/v1/namespaces?fieldManager=kubernetes-job-action", "GET /api/v1/namespaces/team"
+	const try = "POST /apis/batch/v1/namespaces/team/jobs?dryRun=All&fieldManager=kubernetes-job-action"
 	namespaces := schema.GroupResource{Resource: "namespaces"}
 	forbidden := apierrors.NewForbidden(namespaces, "team", errors.New("no")).Status()
 	there := &corev1.Namespace{TypeMeta: metav1.TypeMeta{Kind: "Namespace", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "team"}}
@@ -142,11 +143,18 @@ func TestEnsureNamespace(t *testing.T) {
 		{"missing", []exchange{{create, 201, there}}, true, false},
 		{"there", []exchange{{create, 409, apierrors.NewAlreadyExists(namespaces, "team").Status()}}, false, false},
 		{"there, and creation is forbidden", []exchange{{create, 403, forbidden}, {get, 200, there}}, false, false},
+		{"there, and all but the Job is forbidden", []exchange{{create, 403, forbidden}, {get, 403, forbidden}, {try, 201, jobWith("", "")}}, false, false},
+		{"there, and so is the Job", []exchange{{create, 403, forbidden}, {get, 403, forbidden}, {try, 409, apierrors.NewAlreadyExists(jobsResource, "j").Status()}}, false, false},
+		{"there, and its quota is used up", []exchange{{create, 403, forbidden}, {get, 403, forbidden}, {try, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("exceeded quota: q")).Status()}}, false, false},
+		{"perhaps there, and everything is forbidden", []exchange{{create, 403, forbidden}, {get, 403, forbidden},
+			{try, 403, metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonForbidden, Code: 403, Message: `jobs.batch is forbidden: User "me" cannot create resource "jobs" in API group "batch" in the namespace "team"`}}}, false, true},
+		{"there, and that is told late", []exchange{{create, 403, forbidden}, {get, 403, forbidden}, {try, 503, errBusy.Status()}, {create, 403, forbidden}, {get, 200, there}}, false, false},
+		{"missing, and all but the Job is forbidden", []exchange{{create, 403, forbidden}, {get, 403, forbidden}, {try, 404, apierrors.NewNotFound(namespaces, "team").Status()}}, false, true},
 		{"missing, and creation is forbidden", []exchange{{create, 403, forbidden}, {get, 404, apierrors.NewNotFound(namespaces, "team").Status()}}, false, true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			created, err := scripted(t, test.exchanges...).EnsureNamespace(t.Context(), "team", map[string]string{"a": "b"})
+			created, err := scripted(t, test.exchanges...).EnsureNamespace(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "j"}})
 			if created != test.created || apierrors.IsForbidden(err) != test.forbidden || err != nil && !test.forbidden {
 				t.Errorf("got %v, %v", created, err)
 			}
@@ -263,6 +271,43 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, test.want)
 			}
 		})
+	}
+}
+
+func TestAccessToApply(t *testing.T) {
+	c := scripted(t, discovery()...)
+	for text, want := range map[string]Access{
+		"{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}": {Resource: "configmaps", Verbs: []string{"create", "patch"}, Namespace: "ns", Name: "x"},
+		"{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}":                {Resource: "configmaps", Verbs: []string{"create", "patch"}, Namespace: "default", Name: "x"},
+		"{apiVersion: v1, kind: Namespace, metadata: {name: x}}":                {Resource: "namespaces", Verbs: []string{"create", "patch"}, ClusterWide: true, Name: "x"},
+		"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}":       {},
+	} {
+		got, err := c.AccessToApply(t.Context(), object(text))
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", text, err, diff)
+		}
+	}
+}
+
+// TestPreflightOfObjects asks for objects by name, and for some in another namespace.
+func TestPreflightOfObjects(t *testing.T) {
+	const review, access = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+	apply := func(namespace, name string) Access {
+		return Access{Resource: "secrets", Verbs: []string{"create", "patch"}, Namespace: namespace, Name: name}
+	}
+	needs := []Access{apply("ns", "a"), apply("ns", "b"), apply("ns", "c"), apply("other", "d")}
+	named := rule("create patch", "", "secrets")
+	named.ResourceNames = []string{"a"}
+	no := exchange{access, 201, &authorizationv1.SelfSubjectAccessReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectAccessReview", APIVersion: "authorization.k8s.io/v1"}}}
+	_, err := scripted(t, exchange{review, 201, rules(false, named, rule("create", "", "secrets"))}, no, no,
+		exchange{"POST /apis/authentication.k8s.io/v1/selfsubjectreviews", 404, apierrors.NewNotFound(pods, "").Status()}).Preflight(t.Context(), "ns", needs)
+	const want = "the kubeconfig's user may not do in namespace ns what this run needs: patch secrets; create, patch secrets (in namespace other)"
+	var cause *event.Cause
+	if !errors.As(err, &cause) || cause.Message != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if n := strings.Count(cause.Hint, "- create\n  - patch"); n != 2 || !strings.Contains(cause.Hint, "namespace: ns\n") || !strings.Contains(cause.Hint, "namespace: other\n") {
+		t.Errorf("%d rules, want one in each namespace:\n%s", n, cause.Hint)
 	}
 }
 

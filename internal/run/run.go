@@ -198,7 +198,11 @@ func (r *runner) run(ctx context.Context) event.Finished {
 // prepare makes what pods cannot be made without.
 func (r *runner) prepare(ctx context.Context, namespace string) error {
 	if r.options.Preflight {
-		notices, err := r.client.Preflight(ctx, namespace, r.needs())
+		needs, err := r.needs(ctx)
+		if err != nil {
+			return err
+		}
+		notices, err := r.client.Preflight(ctx, namespace, needs)
 		for _, n := range notices {
 			r.emit(n)
 		}
@@ -219,7 +223,7 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	if r.objects.CreateNamespace {
-		created, err := r.client.EnsureNamespace(ctx, namespace, r.objects.Job.Labels)
+		created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
 		if err != nil {
 			return err
 		}
@@ -236,8 +240,8 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// needs are the permissions of the whole run.
-func (r *runner) needs() []cluster.Access {
+// needs are the permissions of the whole run. What has to be asked for them has an error when the cluster does not answer.
+func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	verbs := []string{"create", "get", "delete"}
 	if r.options.Wait {
 		verbs = append(verbs, "list", "watch")
@@ -262,10 +266,32 @@ func (r *runner) needs() []cluster.Access {
 		}
 		if !owned[resource] {
 			owned[resource] = true
-			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"create"}})
+			// One of the same name is read, and written when it can be shared.
+			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"create", "get", "update"}})
 		}
 	}
-	return needs
+	for _, obj := range r.objects.Apply {
+		access, err := r.client.AccessToApply(ctx, obj)
+		if err != nil {
+			return nil, err
+		}
+		if access.Verbs != nil {
+			needs = append(needs, access)
+		}
+	}
+	if name := r.objects.Job.Namespace; r.objects.CreateNamespace {
+		err := r.client.Do(ctx, "look at Namespace "+name, func(ctx context.Context) error {
+			_, err := r.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+			return err
+		})
+		switch {
+		case apierrors.IsNotFound(err):
+			needs = append(needs, cluster.Access{Resource: "namespaces", Verbs: []string{"create"}, ClusterWide: true})
+		case err != nil && !apierrors.IsForbidden(err): // who may not look at it may still work in it
+			return nil, err
+		}
+	}
+	return needs, nil
 }
 
 // create makes the Job, after it made room for it as IfExists says.
