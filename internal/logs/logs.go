@@ -260,8 +260,8 @@ func (f *Follower) release(r *run, followed bool) {
 	f.admit()
 }
 
-// Drain reads every log to its end, for at most limit, which begins anew when it ends in an outage; what is unread then is given
-// up with a Gap. Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to
+// Drain reads every log to its end, for at most limit, which begins anew after an outage that it ended in; what is unread then is
+// given up with a Gap. Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to
 // now. It does not wait, and must be called once at most.
 func (f *Follower) Drain(limit time.Duration) {
 	f.mu.Lock()
@@ -277,15 +277,21 @@ func (f *Follower) Drain(limit time.Duration) {
 	}
 	f.admit()
 	f.all.Go(func() {
-		late := time.NewTimer(limit)
+		late, away := time.NewTimer(limit), false
 		defer late.Stop()
 		for over := false; !over; {
 			select {
 			case <-f.drained:
 				over = true
 			case <-late.C:
-				over = f.Outage == nil || !f.Outage()
-				late.Reset(limit)
+				was := away
+				away = f.Outage != nil && f.Outage()
+				switch over = !was && !away; {
+				case away:
+					late.Reset(time.Second)
+				case was:
+					late.Reset(limit)
+				}
 			case <-f.ctx.Done():
 				return
 			}
