@@ -240,7 +240,7 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// needs are the permissions of the whole run. What has to be asked for them has an error when the cluster does not answer.
+// needs are the permissions of the whole run. The error is that of a cluster which does not tell what it takes.
 func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	verbs := []string{"create", "get", "delete"}
 	if r.options.Wait {
