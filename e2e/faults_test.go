@@ -192,12 +192,20 @@ func cmdVolume(ts *testscript.TestScript, args []string) {
 	ts.Setenv("BATCH", strconv.Itoa(lines/seconds/10)) // lines in a tenth of a second
 }
 
-// cmdLines: lines NAME PREFIX FIRST LAST [suspects]
+// cmdLines: lines NAME PREFIX FIRST LAST [suspects] [MOST]
 func cmdLines(ts *testscript.TestScript, args []string) {
-	needArgs(ts, args, 4, "lines NAME PREFIX FIRST LAST [suspects]")
-	lost, gaps, err := checkLines(ts.ReadFile(args[0]+".stdout"), ts.ReadFile(args[0]+".stderr"), args[1], number(ts, args[2]), number(ts, args[3]), len(args) > 4)
+	needArgs(ts, args, 4, "lines NAME PREFIX FIRST LAST [suspects] [MOST]")
+	more := args[4:]
+	suspects := len(more) > 0 && more[0] == "suspects"
+	if suspects {
+		more = more[1:]
+	}
+	lost, gaps, err := checkLines(ts.ReadFile(args[0]+".stdout"), ts.ReadFile(args[0]+".stderr"), args[1], number(ts, args[2]), number(ts, args[3]), suspects)
 	ts.Check(err)
 	ts.Logf("%d lines lost, covered by %d gap notices", lost, gaps)
+	if len(more) > 0 && lost > number(ts, more[0]) {
+		ts.Fatalf("%d lines lost, want %s at most", lost, more[0])
+	}
 }
 
 // gapNotice is how a program run says that lines may be lost.
