@@ -11,7 +11,7 @@ This uses your cluster. Its nodes must have, or be able to pull, one image:
 `go -C e2e run ./cmd/devcluster archive $PWD/demo.tar` writes it to a file, which for example `kind load image-archive demo.tar` loads.
 TEXT
   if [ -z "${DATABASE_URL:-}" ] || [ -z "${DATABASE_PASSWORD:-}" ]; then
-    echo "error: set DATABASE_URL (postgres://user@host:5432/database, without the password) and DATABASE_PASSWORD to a PostgreSQL that its pods can reach" >&2
+    echo "error: set DATABASE_URL (postgres://user@host:5432/database?sslmode=disable, without the password) and DATABASE_PASSWORD to a PostgreSQL that its pods can reach" >&2
     exit 2
   fi
   export DATABASE_URL DATABASE_PASSWORD

@@ -74,7 +74,7 @@ var migrateBuild = build{
 	target: "github.com/golang-migrate/migrate/v4/cmd/migrate",
 	inputs: []string{"go.mod", "go.sum"},
 	args:   append([]string{"-tags", "postgres", "-ldflags", "-s -w"}, buildArgs...),
-	env:    buildEnv,
+	env:    append([]string{"GOOS=linux"}, buildEnv...), // it runs in a container, wherever the image is made
 	hint:   "some 20 seconds",
 }
 

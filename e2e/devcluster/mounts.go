@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 type mount struct{ path, kind string }
@@ -53,8 +52,7 @@ func unmountBelow(dir string) error {
 		return err
 	}
 	for _, path := range below {
-		// Detached: something of the machine's owner may look at it, which must not stop us.
-		if err := syscall.Unmount(path, syscall.MNT_DETACH); err != nil {
+		if err := unmount(path); err != nil {
 			return fmt.Errorf("%s cannot be unmounted: %w", path, err)
 		}
 	}

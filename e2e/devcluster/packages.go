@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -63,6 +64,9 @@ func cniPath() (string, error) {
 // busyboxPath finds a busybox that runs in an image without any library.
 func busyboxPath() (string, error) {
 	const path = "/bin/busybox"
+	if runtime.GOOS != "linux" {
+		return "", fmt.Errorf("%s has none for Linux, run this on Linux", runtime.GOOS)
+	}
 	file, err := elf.Open(path)
 	if err != nil {
 		return "", err
