@@ -217,7 +217,7 @@ func (c *Cluster) provide(ctx context.Context) (programs, error) {
 
 // prepare writes everything that the components read. It changes nothing that a running one relies on.
 func (c *Cluster) prepare(rotation *LogRotation, p programs, running bool) error {
-	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "pod-logs", "containerd", "cni", "postgres"} {
+	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "device-plugins", "pod-logs", "containerd", "cni", "postgres"} {
 		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
 			return err
 		}
@@ -241,6 +241,9 @@ func (c *Cluster) prepare(rotation *LogRotation, p programs, running bool) error
 	}
 	if err := c.makeNetwork(); err != nil {
 		return fmt.Errorf("network: %w", err)
+	}
+	if err := c.shareKubeletFolder(); err != nil {
+		return fmt.Errorf("the kubelet's folder: %w", err)
 	}
 	if err := c.makeCredentials(); err != nil {
 		return fmt.Errorf("certificates: %w", err)

@@ -34,8 +34,11 @@ const readyTimeout = 3 * time.Minute
 
 // command makes the command line of a component. The database has a start of its own.
 func (c *Cluster) command(name string, p programs) *exec.Cmd {
-	if name == "containerd" {
+	switch name {
+	case "containerd":
 		return exec.Command("containerd", "--config", c.path("containerd", "config.toml"))
+	case "kubelet":
+		return c.inKubeletView(append([]string{p.Kubernetes, name}, c.arguments(name)...)...)
 	}
 	return exec.Command(p.Kubernetes, append([]string{name}, c.arguments(name)...)...)
 }

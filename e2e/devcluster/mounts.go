@@ -3,6 +3,7 @@ package devcluster
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 )
@@ -43,6 +44,33 @@ func mountsBelow(dir string) ([]string, error) {
 		}
 	}
 	return below, nil
+}
+
+// devicePlugins is where every kubelet deletes all sockets when it starts, whatever its root folder is (DevicePluginPath of
+// k8s.io/kubelet/pkg/apis/deviceplugin).
+const devicePlugins = "/var/lib/kubelet/device-plugins"
+
+// inKubeletView makes a command that sees a folder of the cluster at devicePlugins, as inPostgresView does. What it mounts for
+// pods is seen by everybody nevertheless: shareKubeletFolder has made that folder a mount of its own.
+func (c *Cluster) inKubeletView(args ...string) *exec.Cmd {
+	const script = `mount --make-slave "$(findmnt --noheadings --output TARGET --target ` + devicePlugins + `)" && mount --bind "$1" ` + devicePlugins + ` && shift && exec "$@"`
+	return exec.Command("unshare", append([]string{"--mount", "--propagation", "unchanged", "--", "sh", "-c", script, "sh", c.path("device-plugins")}, args...)...)
+}
+
+func (c *Cluster) shareKubeletFolder() error {
+	if err := os.MkdirAll(devicePlugins, 0o755); err != nil {
+		return err
+	}
+	folder := c.path("kubelet")
+	if below, err := mountsBelow(c.dir); err != nil || slices.Contains(below, folder) {
+		return err
+	}
+	for _, args := range [][]string{{"--rbind", folder, folder}, {"--make-rshared", folder}} {
+		if _, err := run(exec.Command("mount", args...)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unmountBelow unmounts all that the kubelet and containerd mounted in the folder.

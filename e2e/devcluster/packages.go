@@ -27,7 +27,7 @@ var needs = []need{
 	{"busybox-static", func() bool { _, err := busyboxPath(); return err == nil }},
 	{"postgresql", func() bool { _, err := postgresPath(); return err == nil }},
 	{"iproute2", onPath("ip")},
-	{"util-linux", onPath("unshare", "nsenter", "setpriv")},
+	{"util-linux", onPath("unshare", "nsenter", "setpriv", "findmnt")},
 }
 
 // policy makes the Debian packages' scripts start no service (invoke-rc.d(8), 101: action forbidden).
