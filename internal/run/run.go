@@ -435,12 +435,12 @@ func allowed(ifExists string, ref event.Ref, old *batchv1.Job) error {
 		return nil
 	case ifExists == "fail":
 		cause.Message = fmt.Sprintf("%s exists already (%s)", ref, state(old))
-		cause.Hint = "Give each run a name of its own with name-suffix: run, or say if-exists: replace-finished."
+		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case finished(old):
 		return nil
 	default:
 		cause.Message = fmt.Sprintf("%s exists already and is still running", ref)
-		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run a name of its own with name-suffix: run.", ref.Namespace, ref.Name)
+		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
 	}
 	return cause
 }
