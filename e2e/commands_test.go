@@ -37,6 +37,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"tally":      positive(cmdTally),
 	"volume":     positive(cmdVolume),
 	"wait-log":   positive(cmdWaitLog),
+	"webhook":    positive(cmdWebhook),
 	"within":     cmdWithin,
 }
 
