@@ -80,11 +80,17 @@ func given(name string) (found bool) {
 	return found
 }
 
+var raced = flag.Bool("raced", false, "build the program with the race detector")
+
 // build makes one program of the module in the folder, as a release has it.
 func build(folder, pkg string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", shared.bin+"/", pkg)
+	args, cgo := []string{"build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", "-s -w", "-o", shared.bin + "/"}, "CGO_ENABLED=0"
+	if *raced {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, pkg)...)
 	cmd.Dir = folder
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s in %s cannot be built: %w\n%s", pkg, folder, err, out)
 	}

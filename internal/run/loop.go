@@ -289,7 +289,7 @@ const progressEvery = 5 * time.Second
 // unreachable is the cause of a run that gives up on the API server.
 func (l *loop) unreachable(silent time.Duration) *event.Cause {
 	return &event.Cause{Reason: event.APIUnreachable, Object: l.ref(),
-		Message: fmt.Sprintf("the API server %s has not answered for %s, so the end of %s is not known", l.client.Server, event.Seconds(silent), l.ref()),
+		Message: fmt.Sprintf("%s cannot be followed to its end: the API server %s has not answered for %s", l.ref(), l.client.Server, event.Seconds(silent)),
 		Hint:    fmt.Sprintf("The Job may still run: kubectl -n %s get job %s. A longer outage is bridged with api-timeout.", l.job.Namespace, l.job.Name)}
 }
 
