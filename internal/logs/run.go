@@ -23,8 +23,10 @@ const (
 	// settle is how long the news of a restart may be behind a log that already is the next run's.
 	settle = 500 * time.Millisecond
 	// flush is how long the container runtime may still be writing what a container wrote last: its logger is not waited for
-	// when the container's end is told.
+	// when the container's end is told. It is far behind only where much was written until the end, and then the Job's own end
+	// takes longer than lag.
 	flush = 200 * time.Millisecond
+	lag   = time.Second
 	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end, and how long
 	// one that was left behind by a rotation is waited for.
 	linger = 3 * notice
@@ -341,6 +343,10 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	if live != nil {
 		return errElsewhere
 	}
+	busy, behind := r.volume+rd.size > burst && !r.cur.at.Before(s.at.Add(-time.Second)), flush
+	if busy {
+		behind = lag
+	}
 	if rd.n > 0 {
 		line, stamped := rd.rest()
 		if !stamped && !(rd.at.IsZero() && r.cur.n > 0) {
@@ -348,8 +354,8 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 		// It may be half of a line of an answer that was cut, so it must come twice.
 		if seen := line.At.String() + line.Text; s.over() && r.tail != seen {
-			r.tail = seen
-			r.pause(ctx, flush)
+			r.tail, r.flushed = seen, r.flushed || busy
+			r.pause(ctx, behind)
 			return nil
 		}
 		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
@@ -366,9 +372,9 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 	}
 	r.volume += rd.size
-	if busy := !r.cur.at.Before(s.at.Add(-time.Second)); s.over() && busy && r.volume > burst && !r.flushed {
+	if s.over() && busy && !r.flushed {
 		r.flushed = true
-		r.pause(ctx, flush)
+		r.pause(ctx, lag)
 		return nil
 	}
 	if s.over() && delivered && rd.size > certain {

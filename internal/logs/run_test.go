@@ -479,7 +479,7 @@ func TestFinishedRunsHoldNothing(t *testing.T) {
 		log.end()
 		time.Sleep(time.Second)
 		f.Observe(pod("p", terminated("id")), false)
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if !r.done || r.past.lines != nil || r.carry+r.tail != "" {
 			t.Errorf("done: %t, remembered are %d lines, %q and %q", r.done, len(r.past.lines), r.carry, r.tail)
