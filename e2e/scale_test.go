@@ -204,7 +204,7 @@ func (b *bed) startKwok(lines int) {
 	}
 	b.Cleanup(func() {
 		// While kwok still lives: nobody else ends its pods.
-		for _, args := range [][]string{{"--namespace", b.namespace, "delete", "jobs,pods", "--all"}, {"delete", "node", "--ignore-not-found", "played-by-kwok"}} {
+		for _, args := range [][]string{{"--namespace", b.namespace, "delete", "jobs", "--all", "--cascade=foreground"}, {"delete", "node", "--ignore-not-found", "played-by-kwok"}} {
 			if err := kubectl(admin, args...); err != nil {
 				b.Error(err)
 			}
