@@ -38,10 +38,14 @@ func cmdExpired(ts *testscript.TestScript, args []string) {
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // it would tell of each handshake that fails
 	server.StartTLS()
 	ts.Defer(server.Close)
-	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), fmt.Appendf(nil, `current-context: x
 contexts: [{name: x, context: {cluster: c, user: u}}]
 clusters: [{name: c, cluster: {server: %q, certificate-authority-data: %s}}]
 users: [{name: u, user: {token: t}}]
-`, server.URL, authority), 0o600))
+`, server.URL, authority(server)), 0o600))
+}
+
+// authority is the certificate of a server, as kubeconfigs and webhook configurations take it.
+func authority(server *httptest.Server) string {
+	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 }

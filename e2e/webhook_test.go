@@ -1,9 +1,7 @@
 package e2e
 
 import (
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 
@@ -25,5 +23,5 @@ func cmdWebhook(ts *testscript.TestScript, args []string) {
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv("WEBHOOK_URL", server.URL)
-	ts.Setenv("WEBHOOK_CA", base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	ts.Setenv("WEBHOOK_CA", authority(server))
 }

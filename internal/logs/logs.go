@@ -277,20 +277,22 @@ func (f *Follower) Drain(limit time.Duration) {
 	}
 	f.admit()
 	f.all.Go(func() {
-		late, away := time.NewTimer(limit), false
+		late := time.NewTimer(limit)
 		defer late.Stop()
-		for over := false; !over; {
+		for away, over := false, false; !over; {
 			select {
 			case <-f.drained:
 				over = true
 			case <-late.C:
-				was := away
-				away = f.Outage != nil && f.Outage()
-				switch over = !was && !away; {
-				case away:
+				switch {
+				case f.Outage != nil && f.Outage():
+					away = true
 					late.Reset(time.Second)
-				case was:
+				case away:
+					away = false
 					late.Reset(limit)
+				default:
+					over = true
 				}
 			case <-f.ctx.Done():
 				return

@@ -103,7 +103,7 @@ type run struct {
 	idle     time.Duration
 	tail     string // an unterminated last line that was seen once
 	carry    string // how the line begins that a rotation has cut: the next file has the rest of it
-	flushed  bool   // flush has passed since the container's end was known
+	flushed  bool   // lag has passed since the container's end was known
 	absent   int    // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
 	denied   time.Time // since when every request was forbidden; zero when the last one was not

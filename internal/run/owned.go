@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -81,9 +81,6 @@ type typed[T any] interface {
 	Get(context.Context, string, metav1.GetOptions) (T, error)
 }
 
-// raceLimit is the pause after which an object is not tried to be owned once more; the tries take 3 to 5 s together.
-const raceLimit = 2 * time.Second
-
 // own creates an object that belongs to the Job. One of the same name may be there already: from a create whose answer was
 // lost, or from other Jobs, because the ConfigMaps of a KubernetesJob keep their names whatever the Job's suffix is. It is then
 // shared when its content is the same, and takes our content when no other owner needs the old one any more.
@@ -97,42 +94,48 @@ func own[T interface {
 	want.SetOwnerReferences([]metav1.OwnerReference{owner})
 	ref := refOf(want)
 
-	return r.client.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
-		// Between the look at an object and its change, other runs may change it, and the garbage collector may delete it.
-		for pause := 10 * time.Millisecond; ; pause *= 2 {
-			_, err := client.Create(ctx, want, metav1.CreateOptions{})
-			if !apierrors.IsAlreadyExists(err) {
-				return err
-			}
-			there, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
-			if err == nil {
-				owners := there.GetOwnerReferences()
-				if slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
-					return nil
-				}
-				next := there
-				if alike := same(there, want); alike && len(owners) == 0 {
-					return nil // the user's own: it must not go with the Job
-				} else if !alike {
-					if err := r.unneeded(ctx, ref, owners); err != nil {
-						return err
-					}
-					next, owners = want.DeepCopy(), nil
-					next.SetResourceVersion(there.GetResourceVersion())
-				}
-				next.SetOwnerReferences(append(owners, owner))
-				_, err = client.Update(ctx, next, metav1.UpdateOptions{})
-			}
-			if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) || pause > raceLimit {
-				return err
-			}
-			select {
-			case <-time.After(pause + rand.N(pause)): // those who met once shall not meet again
-			case <-ctx.Done():
-				return err
-			}
+	try := func(ctx context.Context) error {
+		_, err := client.Create(ctx, want, metav1.CreateOptions{})
+		if !apierrors.IsAlreadyExists(err) {
+			return backoff.Permanent(err)
 		}
+		there, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return raced(err)
+		}
+		owners := there.GetOwnerReferences()
+		if slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
+			return nil
+		}
+		next := there
+		if alike := same(there, want); alike && len(owners) == 0 {
+			return nil // the user's own: it must not go with the Job
+		} else if !alike {
+			if err := r.unneeded(ctx, ref, owners); err != nil {
+				return backoff.Permanent(err)
+			}
+			next, owners = want.DeepCopy(), nil
+			next.SetResourceVersion(there.GetResourceVersion())
+		}
+		next.SetOwnerReferences(append(owners, owner))
+		_, err = client.Update(ctx, next, metav1.UpdateOptions{})
+		return raced(err)
+	}
+	return r.client.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
+		// The nine tries take 3 to 5 s together; those who met once shall not meet again.
+		again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(15*time.Millisecond), backoff.WithMultiplier(2),
+			backoff.WithRandomizationFactor(1./3), backoff.WithMaxElapsedTime(0))
+		return backoff.Retry(func() error { return try(ctx) }, backoff.WithContext(backoff.WithMaxRetries(again, 8), ctx))
 	})
+}
+
+// raced leaves an error to be tried again when, between the look at an object and its change, another run has changed it or the
+// garbage collector has deleted it.
+func raced(err error) error {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return err
+	}
+	return backoff.Permanent(err)
 }
 
 // unneeded returns an error unless everybody who owns the object is a Job that has ended.
