@@ -137,7 +137,7 @@ func newBed(tb testing.TB) *bed {
 	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	if err := kubectl(config, "create", "namespace", b.namespace); err != nil {
+	if err := createNamespace(config, b.namespace); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
@@ -147,12 +147,6 @@ func newBed(tb testing.TB) *bed {
 	})
 	b.env = append(os.Environ(), "KUBECONFIG="+config, "HOME="+b.dir, "GITHUB_ACTIONS=",
 		"PATH="+strings.Join([]string{shared.bin, shared.cluster.Bin(), os.Getenv("PATH")}, string(os.PathListSeparator)))
-	// A pod of a new namespace waits for this account, which is made a moment after the namespace.
-	for start := time.Now(); kubectl(config, "get", "serviceaccount", "default") != nil; {
-		if time.Since(start) > time.Minute {
-			tb.Fatal("the namespace has no service account after a minute")
-		}
-	}
 	return b
 }
 

@@ -151,7 +151,7 @@ func setup(env *testscript.Env) error {
 	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
 		return err
 	}
-	if err := kubectl(config, "create", "namespace", namespace); err != nil {
+	if err := createNamespace(config, namespace); err != nil {
 		return err
 	}
 	env.Defer(func() {
@@ -185,6 +185,15 @@ func namespaceName(env *testscript.Env) (string, error) {
 		return '-'
 	}, strings.ToLower(name))
 	return fmt.Sprintf("e2e-%.40s-%s", strings.Trim(name, "-"), hex.EncodeToString(random)), nil
+}
+
+// createNamespace waits for the account without which no pod is let in: the controller that makes it
+// watches again only up to 30 s after an outage of the API server (client-go's reflector backs off).
+func createNamespace(config, name string) error {
+	if err := kubectl(config, "create", "namespace", name); err != nil {
+		return err
+	}
+	return kubectl(config, "-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
 }
 
 func kubectl(config string, args ...string) error {

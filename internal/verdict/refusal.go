@@ -77,7 +77,7 @@ func (w *view) refusal() *problem {
 }
 
 // refusedBy puts one refusal into words. What a person must change does not heal; a quota that others use up, a webhook that
-// does not answer and errors of the server may.
+// does not answer, the account that Kubernetes makes and errors of the server may.
 func (w *view) refusedBy(said string) *problem {
 	ns := w.ref.Namespace
 	p := &problem{Cause: event.Cause{Hint: w.describe("job", w.ref.Name)}}
@@ -102,6 +102,10 @@ func (w *view) refusedBy(said string) *problem {
 	} else if m := noAccount.FindStringSubmatch(text); m != nil {
 		p.Message = fmt.Sprintf("ServiceAccount %q does not exist in namespace %s", m[1], ns)
 		p.Hint = fmt.Sprintf("Create it (kubectl -n %s create serviceaccount %s) or correct serviceAccountName.", ns, m[1])
+		if m[1] == "default" { // pkg/controller/serviceaccount makes it in every namespace
+			p.heals = true
+			p.Hint = "Kubernetes itself makes it, a moment after the namespace; if it stays away, kube-controller-manager is in trouble."
+		}
 	} else if m := noPriority.FindStringSubmatch(text); m != nil {
 		p.Message = fmt.Sprintf("PriorityClass %q does not exist", m[1])
 		p.Hint = "Correct priorityClassName: kubectl get priorityclasses"

@@ -491,6 +491,7 @@ func TestFailFast(t *testing.T) {
 		{name: "webhook", state: state(11, happened("FailedCreate", `(combined from similar events): Error creating: admission webhook "images.example.com" denied the request: unsigned image`, 40, 1, 9)), outcome: event.Failed,
 			cause: jobCause(event.PodCreateRejected, `no pod of the Job can be created: admission webhook "images.example.com" denies it: unsigned image`, "Change the Job to what the webhook allows, or ask those who run it.")},
 		{name: "webhook that does not answer heals", state: state(200, happened("FailedCreate", `Error creating: Internal error occurred: failed calling webhook "images.example.com": connection refused`, 40, 1, 9))},
+		{name: "the account that Kubernetes makes heals", state: state(200, refuses(`error looking up service account prod/default: serviceaccount "default" not found`))},
 		{name: "errors of the server heal", state: state(200, happened("FailedCreate", `Error creating: etcdserver: request timed out`, 40, 1, 9))},
 		{name: "invalid pod", state: state(11, happened("FailedCreate", `Error creating: Pod "migrate-abc" is invalid: spec.containers[0].image: Required value`, 40, 1, 9)), outcome: event.Failed,
 			cause: jobCause(event.PodCreateRejected, `no pod of the Job can be created: Pod "migrate-abc" is invalid: spec.containers[0].image: Required value`, "See more: kubectl -n prod describe job migrate")},
