@@ -87,6 +87,7 @@ func (c *Client) dial(config *rest.Config, userAgent string) error {
 	// The API server's own fairness and the backoff of Do protect it; client-go's limit of 5 requests a second would only
 	// delay the log streams of a Job with many pods.
 	config.QPS = -1
+	config.Dial = dial
 	config.WarningHandlerWithContext = warnings{c}
 	config.Wrap(bound)
 	if file := config.BearerTokenFile; file != "" {
