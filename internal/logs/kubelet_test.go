@@ -96,6 +96,13 @@ func (c *containerLog) open(ctx context.Context, o *corev1.PodLogOptions, budget
 			panic("sinceTime with fractions of a second")
 		}
 	}
+	if o.TailLines != nil {
+		lines := len(c.current.records)
+		if c.raw != "" {
+			lines++
+		}
+		b.next = min(max(0, lines-int(*o.TailLines)), len(c.current.records))
+	}
 	return b
 }
 

@@ -435,6 +435,36 @@ func TestEndIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+// A stream that is behind when its container has ended is read on, and the last line of the file tells that nothing is missing.
+func TestEndOfBusyStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("p/main", log, nil)
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+		f.Observe(pod("p", running("id")), false)
+		write := func(i int) { log.write(time.Now(), fmt.Sprintf("line %d %s", i, strings.Repeat("x", burst/4))) }
+		for i := range 10 {
+			write(i)
+		}
+		synctest.Wait()
+		f.Observe(pod("p", terminated("id")), false)
+		f.Drain(time.Minute)
+		for i := range 50 {
+			time.Sleep(calm / 2)
+			write(10 + i)
+		}
+		log.end()
+		<-s.done
+		f.Close()
+		if missing, gaps := check(t, log, s.events); missing+gaps > 0 {
+			t.Errorf("%d lines are missing, %d gaps", missing, gaps)
+		}
+		if k.requests != 2 || k.open != 0 {
+			t.Errorf("%d requests, %d still open", k.requests, k.open)
+		}
+	})
+}
+
 func TestRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, s := newKubelet(), newSink()

@@ -27,6 +27,8 @@ const (
 	// takes longer than lag.
 	flush = 200 * time.Millisecond
 	lag   = time.Second
+	// calm is the silence of a stream of a container that has ended which shows that it brought what it can.
+	calm = 100 * time.Millisecond
 	// linger is how long a stream that still has to be read to its end may be silent before that counts as its end, and how long
 	// one that was left behind by a rotation is waited for.
 	linger = 3 * notice
@@ -101,10 +103,10 @@ type run struct {
 	checked  int64 // volume at the last check for a lost file
 	every    int64 // volume between two of them
 	idle     time.Duration
-	tail     string // an unterminated last line that was seen once
-	carry    string // how the line begins that a rotation has cut: the next file has the rest of it
-	flushed  bool   // lag has passed since the container's end was known
-	absent   int    // answers in a row that held neither the last line that was delivered nor a later one
+	told     time.Time // when its end was first seen, by our clock
+	tail     string    // an unterminated last line that was seen once
+	carry    string    // how the line begins that a rotation has cut: the next file has the rest of it
+	absent   int       // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
 	denied   time.Time // since when every request was forbidden; zero when the last one was not
 	long     bool      // it was said that lines are cut
@@ -130,7 +132,19 @@ func (r *run) wake() {
 func (r *run) look() (s state, draining bool) {
 	r.f.mu.Lock()
 	defer r.f.mu.Unlock()
+	if r.now.over() && r.told.IsZero() {
+		r.told = time.Now()
+	}
 	return r.now, r.f.draining
+}
+
+// settled is when the log of a container that has ended, and wrote much until then, is complete; the zero time for any other.
+// size bytes of an answer were read that volume does not count yet.
+func (r *run) settled(s state, size int64) time.Time {
+	if !s.over() || r.volume+size <= burst || r.cur.at.Before(s.at.Add(-time.Second)) {
+		return time.Time{}
+	}
+	return r.told.Add(lag)
 }
 
 func (r *run) finished() {
@@ -191,11 +205,11 @@ func (a answer) Close() error {
 	return a.ReadCloser.Close()
 }
 
-func (r *run) open(ctx context.Context, s state, follow bool) (io.ReadCloser, error) {
+// open asks for the log from the cursor on.
+func (r *run) open(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
-		Container: r.stream.Container, Timestamps: true, Follow: follow, Previous: s.previous, SinceTime: r.cur.since(),
-	})
+	o.Container, o.Timestamps, o.Previous, o.SinceTime = r.stream.Container, true, s.previous, r.cur.since()
+	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, o)
 	if !apierrors.IsForbidden(err) {
 		r.denied = time.Time{}
 	} else if r.denied.IsZero() {
@@ -218,7 +232,7 @@ func (r *run) seeker(ctx context.Context, s state) (*seeker, error) {
 		return k, nil
 	}
 	for range looks {
-		if found, _, err := r.locate(ctx, s); found || err != nil {
+		if found, _, err := r.locate(ctx, s, nil); found || err != nil {
 			return k, err
 		}
 	}
@@ -226,10 +240,10 @@ func (r *run) seeker(ctx context.Context, s state) (*seeker, error) {
 	return k, nil
 }
 
-// locate looks for the cursor's line in the current file. behind tells whether there are lines behind it, or lines at all
+// locate looks for the cursor's line in the current file, or in as many lines of its end as tail says. behind tells whether there are lines behind it, or lines at all
 // when it is not there.
-func (r *run) locate(ctx context.Context, s state) (found, behind bool, err error) {
-	body, err := r.open(ctx, s, false)
+func (r *run) locate(ctx context.Context, s state, tail *int64) (found, behind bool, err error) {
+	body, err := r.open(ctx, s, &corev1.PodLogOptions{TailLines: tail})
 	if err != nil {
 		return false, false, err
 	}
@@ -300,7 +314,18 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	if err != nil {
 		return err
 	}
-	body, err := r.open(ctx, s, false)
+	if settled := r.settled(s, 0); !settled.IsZero() {
+		r.pause(ctx, time.Until(settled))
+		// Reading on from the cursor brings all lines of its second again; the last line alone tells whether that is needed.
+		if found, behind, err := r.locate(ctx, s, new(int64(1))); err != nil {
+			return err
+		} else if found && !behind {
+			r.finished()
+			return nil
+		}
+	}
+	asked := time.Now()
+	body, err := r.open(ctx, s, &corev1.PodLogOptions{})
 	if err != nil {
 		return err
 	}
@@ -343,10 +368,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	if live != nil {
 		return errElsewhere
 	}
-	busy, behind := r.volume+rd.size > burst && !r.cur.at.Before(s.at.Add(-time.Second)), flush
-	if busy {
-		behind = lag
-	}
+	settled := r.settled(s, rd.size)
 	if rd.n > 0 {
 		line, stamped := rd.rest()
 		if !stamped && !(rd.at.IsZero() && r.cur.n > 0) {
@@ -354,8 +376,8 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 		// It may be half of a line of an answer that was cut, so it must come twice.
 		if seen := line.At.String() + line.Text; s.over() && r.tail != seen {
-			r.tail, r.flushed = seen, r.flushed || busy
-			r.pause(ctx, behind)
+			r.tail = seen
+			r.pause(ctx, max(flush, time.Until(settled)))
 			return nil
 		}
 		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
@@ -372,9 +394,8 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 	}
 	r.volume += rd.size
-	if s.over() && busy && !r.flushed {
-		r.flushed = true
-		r.pause(ctx, lag)
+	if asked.Before(settled) {
+		r.pause(ctx, time.Until(settled))
 		return nil
 	}
 	if s.over() && delivered && rd.size > certain {
@@ -462,7 +483,7 @@ func (r *run) connect(ctx context.Context, s state) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := r.open(ctx, s, true)
+	body, err := r.open(ctx, s, &corev1.PodLogOptions{Follow: true})
 	if err != nil {
 		return nil, err
 	}
@@ -516,7 +537,9 @@ func (r *run) follow(ctx context.Context, s state) {
 	defer func() { src.close() }()
 	quiet := time.NewTimer(r.patience(src))
 	defer quiet.Stop()
-	ending := false
+	// A container that has ended is read to the end in three steps: calming, what the stream still brings; rest, what the file
+	// has; and ending, where that shows that the stream reads another file, the stream until the kubelet ends it.
+	calming, ending := false, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -529,33 +552,43 @@ func (r *run) follow(ctx context.Context, s state) {
 			if !r.take(ctx, s, src, b) {
 				return
 			}
-			if ending {
+			switch {
+			case ending:
 				quiet.Reset(linger)
-			} else {
+			case !calming:
 				quiet.Reset(r.patience(src))
+			case s.over(): // otherwise it may write for ever
+				quiet.Reset(calm)
 			}
 		case <-r.changed:
 			now, draining := r.look()
-			if ending || !now.over() && !draining {
-				s = now
+			s = now
+			if calming || ending || !now.over() && !draining {
 				continue
 			}
-			if !now.gone && !now.replaced {
-				if err := r.rest(ctx, now, src); err == nil || src.closed() {
-					if err != nil {
-						r.failed(ctx, now, err)
-					}
-					return
-				}
+			calming = true
+			quiet.Reset(0)
+			if now.over() && r.volume > burst {
+				quiet.Reset(calm - time.Since(src.at))
 			}
-			// The stream is read to its end, which the kubelet brings about, or until it has nothing more to give.
-			s, ending = now, true
-			quiet.Reset(linger)
 		case <-quiet.C:
 			if ending {
 				r.orderly = src.anchored()
 				r.leave(src)
 				return
+			}
+			if calming {
+				if !s.gone && !s.replaced {
+					if err := r.rest(ctx, s, src); err == nil || src.closed() {
+						if err != nil {
+							r.failed(ctx, s, err)
+						}
+						return
+					}
+				}
+				ending = true
+				quiet.Reset(linger)
+				continue
 			}
 			if next := r.probe(ctx, s, src); next != nil {
 				r.leave(src)
@@ -656,7 +689,7 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 			return false
 		}
 		fresh, silence = fresh[i:], 0
-		found, behind, err := r.locate(ctx, s)
+		found, behind, err := r.locate(ctx, s, nil)
 		if r.checked = r.volume; found {
 			r.every *= 2
 		}
@@ -704,7 +737,7 @@ func (r *run) probe(ctx context.Context, s state, src *source) *source {
 		r.idle *= 16
 	}
 	within, cancel := context.WithTimeout(ctx, 10*time.Second)
-	found, behind, err := r.locate(within, s)
+	found, behind, err := r.locate(within, s, nil)
 	cancel()
 	switch {
 	case err != nil:
