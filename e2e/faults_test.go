@@ -200,8 +200,11 @@ func cmdLines(ts *testscript.TestScript, args []string) {
 	if suspects {
 		more = more[1:]
 	}
-	lost, gaps, err := checkLines(ts.ReadFile(args[0]+".stdout"), ts.ReadFile(args[0]+".stderr"), args[1], number(ts, args[2]), number(ts, args[3]), suspects)
-	ts.Check(err)
+	stderr := ts.ReadFile(args[0] + ".stderr")
+	lost, gaps, err := checkLines(ts.ReadFile(args[0]+".stdout"), stderr, args[1], number(ts, args[2]), number(ts, args[3]), suspects)
+	if err != nil {
+		ts.Fatalf("%v\n%s", err, stderr)
+	}
 	ts.Logf("%d lines lost, covered by %d gap notices", lost, gaps)
 	if len(more) > 0 && lost > number(ts, more[0]) {
 		ts.Fatalf("%d lines lost, want %s at most", lost, more[0])

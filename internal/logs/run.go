@@ -139,9 +139,8 @@ func (r *run) look() (s state, draining bool) {
 }
 
 // settled is when the log of a container that has ended, and wrote much until then, is complete; the zero time for any other.
-// size bytes of an answer were read that volume does not count yet.
-func (r *run) settled(s state, size int64) time.Time {
-	if !s.over() || r.volume+size <= burst || r.cur.at.Before(s.at.Add(-time.Second)) {
+func (r *run) settled(s state) time.Time {
+	if !s.over() || r.volume <= burst || r.cur.at.Before(s.at.Add(-time.Second)) {
 		return time.Time{}
 	}
 	return r.told.Add(lag)
@@ -240,8 +239,8 @@ func (r *run) seeker(ctx context.Context, s state) (*seeker, error) {
 	return k, nil
 }
 
-// locate looks for the cursor's line in the current file, or in as many lines of its end as tail says. behind tells whether there are lines behind it, or lines at all
-// when it is not there.
+// locate looks for the cursor's line in the current file, or in as many lines of its end as tail says. behind tells whether there
+// are lines behind it, or lines at all when it is not there.
 func (r *run) locate(ctx context.Context, s state, tail *int64) (found, behind bool, err error) {
 	body, err := r.open(ctx, s, &corev1.PodLogOptions{TailLines: tail})
 	if err != nil {
@@ -314,7 +313,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	if err != nil {
 		return err
 	}
-	if settled := r.settled(s, 0); !settled.IsZero() {
+	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
 		// Reading on from the cursor brings all lines of its second again; the last line alone tells whether that is needed.
 		if found, behind, err := r.locate(ctx, s, new(int64(1))); err != nil {
@@ -368,7 +367,6 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	if live != nil {
 		return errElsewhere
 	}
-	settled := r.settled(s, rd.size)
 	if rd.n > 0 {
 		line, stamped := rd.rest()
 		if !stamped && !(rd.at.IsZero() && r.cur.n > 0) {
@@ -377,7 +375,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		// It may be half of a line of an answer that was cut, so it must come twice.
 		if seen := line.At.String() + line.Text; s.over() && r.tail != seen {
 			r.tail = seen
-			r.pause(ctx, max(flush, time.Until(settled)))
+			r.pause(ctx, flush)
 			return nil
 		}
 		if fresh := k.skip([]event.Line{line}); len(fresh) > 0 {
@@ -387,6 +385,9 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 	} else if !k.found && !k.missed {
 		if r.absent++; r.absent < looks && s.over() {
+			if s.restarts && !s.previous { // it may be the next run's, which has written nothing yet
+				r.wait(ctx, settle)
+			}
 			return nil
 		}
 		if !r.orderly && !r.gap(ctx, time.Time{}, rotated) {
@@ -394,11 +395,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 		}
 	}
 	r.volume += rd.size
-	if asked.Before(settled) {
-		r.pause(ctx, time.Until(settled))
-		return nil
-	}
-	if s.over() && delivered && rd.size > certain {
+	if asked.Before(r.settled(s)) || s.over() && delivered && rd.size > certain {
 		return nil
 	}
 	r.finished()

@@ -104,6 +104,18 @@ func TestRun(t *testing.T) {
 	run := func(s corev1.ContainerStatus) func(*Follower) {
 		return func(f *Follower) { f.Observe(pod("p", s), false) }
 	}
+	restarting := func(s corev1.ContainerStatus) func(*Follower) {
+		return func(f *Follower) {
+			p := pod("p", s)
+			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+			f.Observe(p, false)
+		}
+	}
+	again := func(f *Follower) {
+		s := running("id1")
+		s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
+		restarting(s)(f)
+	}
 	wait := func(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
 	gone := func(s corev1.ContainerStatus) func(*Follower) {
 		return func(f *Follower) { f.Observe(pod("p", s), true) }
@@ -323,19 +335,9 @@ func TestRun(t *testing.T) {
 		},
 		"the next run's log is not this one's": {
 			steps: []func(*Follower){
-				func(f *Follower) {
-					p := pod("p", running("id"))
-					p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
-					f.Observe(p, false)
-				},
+				restarting(running("id")),
 				wait(300 * time.Millisecond),
-				func(f *Follower) {
-					s := running("id1")
-					s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
-					p := pod("p", s)
-					p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
-					f.Observe(p, false)
-				},
+				again,
 				wait(time.Second),
 			},
 			replies: []reply{
@@ -344,6 +346,26 @@ func TestRun(t *testing.T) {
 				{want: "previous 00", text: line(0, 150, "a") + line(0, 160, "b")},
 				{want: "follow", text: line(0, 200, "second run"), hold: true},
 				{want: "read 00", text: line(0, 200, "second run")},
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
+		},
+		"the next run's log is still empty": {
+			steps: []func(*Follower){
+				restarting(running("id")),
+				wait(300 * time.Millisecond),
+				func(f *Follower) {
+					restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
+				},
+				wait(300 * time.Millisecond),
+				again,
+				wait(time.Second),
+			},
+			replies: []reply{
+				{want: "follow", text: line(0, 150, "a")},
+				{want: "read 00"}, // the news of the restart is late
+				{want: "previous 00", text: line(0, 150, "a") + line(0, 160, "b")},
+				{want: "follow", text: line(0, 700, "second run"), hold: true},
+				{want: "read 00", text: line(0, 700, "second run")},
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
 		},
