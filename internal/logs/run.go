@@ -315,6 +315,9 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	}
 	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
+		if now, _ := r.look(); now != s {
+			return errMoved
+		}
 		// Reading on from the cursor brings all lines of its second again; the last line alone tells whether that is needed.
 		if found, behind, err := r.locate(ctx, s, new(int64(1))); err != nil {
 			return err
@@ -396,6 +399,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	}
 	r.volume += rd.size
 	if asked.Before(r.settled(s)) || s.over() && delivered && rd.size > certain {
+		r.orderly = r.orderly || rd.size <= certain // a run that cannot be read again has been read
 		return nil
 	}
 	r.finished()

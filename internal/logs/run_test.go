@@ -369,6 +369,27 @@ func TestRun(t *testing.T) {
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
 		},
+		"restarted twice before the end was looked at again": {
+			steps: []func(*Follower){
+				func(f *Follower) {
+					restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
+				},
+				wait(500 * time.Millisecond),
+				func(f *Follower) {
+					s := running("id2")
+					s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
+					restarting(s)(f)
+				},
+				wait(2 * time.Second),
+			},
+			replies: []reply{
+				{want: "read", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "previous", text: line(0, 300, "b")},
+				{want: "follow", text: line(0, 400, "c"), hold: true},
+				{want: "read 00", text: line(0, 400, "c")},
+			},
+			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
+		},
 		"a line in pieces, cut": {
 			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
 			replies: []reply{
