@@ -128,15 +128,7 @@ func newBed(tb testing.TB) *bed {
 		}
 		return r
 	}, tb.Name())))
-	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
-	if err != nil {
-		tb.Fatal(err)
-	}
-	scoped := strings.Replace(string(admin), "context: {", "context: {namespace: "+b.namespace+", ", 1)
 	config := filepath.Join(b.dir, "kubeconfig")
-	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
-		tb.Fatal(err)
-	}
 	if err := createNamespace(config, b.namespace); err != nil {
 		tb.Fatal(err)
 	}

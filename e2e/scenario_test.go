@@ -142,15 +142,6 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	config := filepath.Join(env.WorkDir, ".kubeconfig")
-	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
-	if err != nil {
-		return err
-	}
-	// The context is written by devcluster, on one line.
-	scoped := strings.Replace(string(admin), "context: {", "context: {namespace: "+namespace+", ", 1)
-	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
-		return err
-	}
 	if err := createNamespace(config, namespace); err != nil {
 		return err
 	}
@@ -187,13 +178,23 @@ func namespaceName(env *testscript.Env) (string, error) {
 	return fmt.Sprintf("e2e-%.40s-%s", strings.Trim(name, "-"), hex.EncodeToString(random)), nil
 }
 
-// createNamespace waits for the account without which no pod is let in: the controller that makes it
-// watches again only up to 30 s after an outage of the API server (client-go's reflector backs off).
+// createNamespace creates a namespace, and writes an administrator's kubeconfig whose default namespace it is. It waits for the
+// account without which no pod is let in: the controller that makes it watches again only up to 30 s after an outage of
+// the API server (client-go's reflector backs off).
 func createNamespace(config, name string) error {
+	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
+	if err != nil {
+		return err
+	}
+	// The context is written by devcluster, on one line.
+	scoped := strings.Replace(string(admin), "context: {", "context: {namespace: "+name+", ", 1)
+	if err := os.WriteFile(config, []byte(scoped), 0o600); err != nil {
+		return err
+	}
 	if err := kubectl(config, "create", "namespace", name); err != nil {
 		return err
 	}
-	return kubectl(config, "-n", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
 }
 
 func kubectl(config string, args ...string) error {

@@ -309,10 +309,6 @@ func (r *run) finish(ctx context.Context, s state) {
 // rest reads from the cursor to the end of the file, and marks the run as done when that was all. A live stream is closed as
 // soon as it is clear that the file continues what was read from it; otherwise errElsewhere leaves it to be read first.
 func (r *run) rest(ctx context.Context, s state, live *source) error {
-	k, err := r.seeker(ctx, s)
-	if err != nil {
-		return err
-	}
 	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
 		if now, _ := r.look(); now != s {
@@ -325,6 +321,10 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 			r.finished()
 			return nil
 		}
+	}
+	k, err := r.seeker(ctx, s)
+	if err != nil {
+		return err
 	}
 	asked := time.Now()
 	body, err := r.open(ctx, s, &corev1.PodLogOptions{})

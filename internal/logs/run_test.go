@@ -111,6 +111,14 @@ func TestRun(t *testing.T) {
 			f.Observe(p, false)
 		}
 	}
+	endedAtSix := func(f *Follower) {
+		s := terminated("id")
+		s.State.Terminated.FinishedAt = metav1.Date(2000, 1, 1, 0, 0, 6, 0, time.UTC)
+		run(s)(f)
+	}
+	crashed := func(f *Follower) {
+		restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
+	}
 	again := func(f *Follower) {
 		s := running("id1")
 		s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
@@ -308,11 +316,7 @@ func TestRun(t *testing.T) {
 			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
 		},
 		"the runtime is behind with the log of a container that has ended": {
-			steps: []func(*Follower){func(f *Follower) {
-				s := terminated("id")
-				s.State.Terminated.FinishedAt = metav1.Date(2000, 1, 1, 0, 0, 6, 0, time.UTC)
-				f.Observe(pod("p", s), false)
-			}},
+			steps: []func(*Follower){endedAtSix},
 			replies: []reply{
 				{want: "read", text: line(5, 400, "a") + line(5, 500, strings.Repeat("x", burst))},
 				{want: "tail 05", text: line(6, 0, "z")},
@@ -321,11 +325,7 @@ func TestRun(t *testing.T) {
 			want: "p/main/0 \"a\"\np/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/0 \"z\"\ndrained\n",
 		},
 		"the runtime is behind in the middle of a line": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), func(f *Follower) {
-				s := terminated("id")
-				s.State.Terminated.FinishedAt = metav1.Date(2000, 1, 1, 0, 0, 6, 0, time.UTC)
-				f.Observe(pod("p", s), false)
-			}},
+			steps: []func(*Follower){run(running("id")), wait(time.Second), endedAtSix},
 			replies: []reply{
 				{want: "follow", text: line(5, 500, strings.Repeat("x", burst)), hold: true},
 				{want: "tail 05", text: strings.TrimSuffix(line(6, 0, "z"), "\n")},
@@ -353,9 +353,7 @@ func TestRun(t *testing.T) {
 			steps: []func(*Follower){
 				restarting(running("id")),
 				wait(300 * time.Millisecond),
-				func(f *Follower) {
-					restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
-				},
+				crashed,
 				wait(300 * time.Millisecond),
 				again,
 				wait(time.Second),
@@ -371,9 +369,7 @@ func TestRun(t *testing.T) {
 		},
 		"restarted twice before the end was looked at again": {
 			steps: []func(*Follower){
-				func(f *Follower) {
-					restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
-				},
+				crashed,
 				wait(500 * time.Millisecond),
 				func(f *Follower) {
 					s := running("id2")
@@ -447,7 +443,9 @@ func TestForbiddenForLong(t *testing.T) {
 		f.Observe(pod("bad", running("bad")), false)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		if last < outage+denial || last > outage+denial+time.Minute {
+		// A pause is 3 s, half as much more at most, and there are three of them: before and behind the outage's last refusal, and
+		// at the end.
+		if last < outage+denial || last > outage+denial+3*4500*time.Millisecond {
 			t.Errorf("given up after %s", last)
 		}
 		log.write(time.Now(), "still here")
