@@ -414,7 +414,11 @@ func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line
 	}
 	at := fresh[0].At
 	if s.restarts && (k.missed || s.over()) && !s.previous {
-		r.wait(ctx, settle)
+		late := settle
+		if k.missed && s.over() {
+			late = linger // nothing is rotated when a container has ended (containerLogManager): the news will come
+		}
+		r.wait(ctx, late)
 		r.wake() // wait may have taken the news that draining has begun
 		if now, _ := r.look(); now != s || ctx.Err() != nil {
 			return errMoved

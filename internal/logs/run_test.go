@@ -367,6 +367,18 @@ func TestRun(t *testing.T) {
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
 		},
+		"the news of a restart is late when the end is looked at again": {
+			steps: []func(*Follower){crashed, wait(2500 * time.Millisecond), again, wait(time.Second)},
+			replies: []reply{
+				{want: "read", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "tail 00", text: line(1, 600, "second run")},
+				{want: "read 00", text: line(1, 600, "second run")},
+				{want: "previous 00", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "follow", text: line(1, 600, "second run"), hold: true},
+				{want: "read 01", text: line(1, 600, "second run")},
+			},
+			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"second run\"\ndrained\n",
+		},
 		"restarted twice before the end was looked at again": {
 			steps: []func(*Follower){
 				crashed,
