@@ -651,6 +651,10 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		return true
 	}
 	if !src.accepted {
+		// A stream is the current run's: when another run has followed, that is this one only if it continues what was delivered.
+		if (s.previous || s.replaced) && (r.cur.n == 0 || src.seeker.missed) {
+			return false
+		}
 		if r.accept(ctx, s, src.seeker, fresh, src.whole) != nil {
 			return false
 		}

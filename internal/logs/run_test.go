@@ -29,6 +29,7 @@ type reply struct {
 	end  error // behind text; nil means the end of the answer
 	hold bool  // the answer stays open
 	err  error
+	late time.Duration // from the beginning of the answer to text
 }
 
 // script answers requests in order, and knows whether all were made.
@@ -69,7 +70,7 @@ func (s *script) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOptio
 	if r.hold {
 		rest = ctxReader{ctx}
 	}
-	return io.NopCloser(io.MultiReader(strings.NewReader(r.text), rest)), nil
+	return io.NopCloser(io.MultiReader(lateReader{ctx, r.late}, strings.NewReader(r.text), rest)), nil
 }
 
 func (s *script) done() {
@@ -86,6 +87,21 @@ func (e errReader) Read([]byte) (int, error) {
 		return 0, io.EOF
 	}
 	return 0, e.err
+}
+
+// lateReader is empty, and takes its time to say so.
+type lateReader struct {
+	ctx context.Context
+	d   time.Duration
+}
+
+func (l lateReader) Read([]byte) (int, error) {
+	select {
+	case <-time.After(l.d):
+		return 0, io.EOF
+	case <-l.ctx.Done():
+		return 0, l.ctx.Err()
+	}
 }
 
 type ctxReader struct{ ctx context.Context }
@@ -397,6 +413,40 @@ func TestRun(t *testing.T) {
 				{want: "read 00", text: line(0, 400, "c")},
 			},
 			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
+		},
+		"restarted before the end was known, and seen by a stream opened since": {
+			steps: []func(*Follower){
+				restarting(running("id")), wait(1050 * time.Millisecond), again, wait(time.Second),
+			},
+			replies: []reply{
+				{want: "follow", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "follow 00", text: line(0, 300, "second run"), late: 80 * time.Millisecond, hold: true},
+				{want: "previous 00", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "follow", text: line(0, 300, "second run"), hold: true},
+				{want: "read 00", text: line(0, 300, "second run")},
+			},
+			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"second run\"\ndrained\n",
+		},
+		"restarted twice before the end was known, and the last run seen by a stream opened since": {
+			steps: []func(*Follower){
+				restarting(running("id")), wait(1050 * time.Millisecond),
+				func(f *Follower) {
+					s := running("id2")
+					s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
+					restarting(s)(f)
+				},
+				wait(5 * time.Second),
+			},
+			replies: []reply{
+				{want: "follow", text: line(0, 150, strings.Repeat("x", burst))},
+				{want: "follow 00", text: line(0, 400, "c"), late: 80 * time.Millisecond, hold: true},
+				{want: "previous", text: line(0, 300, "b")},
+				{want: "follow", text: line(0, 400, "c"), hold: true},
+				{want: "read 00", text: line(0, 400, "c")},
+			},
+			want: "p/main/0 \"" + strings.Repeat("x", burst) +
+				"\"\np/main/0 gap: the container was restarted twice before the log of this run could be read\n" +
+				"p/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
 		},
 		"a line in pieces, cut": {
 			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
