@@ -98,6 +98,7 @@ type run struct {
 	// The rest belongs to the goroutine that reads.
 	cur      cursor
 	past     history
+	seams    seams
 	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
 	volume   int64 // bytes read
 	checked  int64 // volume at the last check for a lost file
@@ -204,10 +205,13 @@ func (a answer) Close() error {
 	return a.ReadCloser.Close()
 }
 
-// open asks for the log from the cursor on.
+// open asks for the log from the cursor on, or for the first bytes of the current file.
 func (r *run) open(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	o.Container, o.Timestamps, o.Previous, o.SinceTime = r.stream.Container, true, s.previous, r.cur.since()
+	o.Container, o.Timestamps, o.Previous = r.stream.Container, true, s.previous
+	if o.LimitBytes == nil {
+		o.SinceTime = r.cur.since()
+	}
 	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, o)
 	if !apierrors.IsForbidden(err) {
 		r.denied = time.Time{}
@@ -309,6 +313,7 @@ func (r *run) finish(ctx context.Context, s state) {
 // rest reads from the cursor to the end of the file, and marks the run as done when that was all. A live stream is closed as
 // soon as it is clear that the file continues what was read from it; otherwise errElsewhere leaves it to be read first.
 func (r *run) rest(ctx context.Context, s state, live *source) error {
+	r.mind(ctx, s)
 	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
 		if now, _ := r.look(); now != s {
@@ -682,6 +687,9 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 			}
 		}
 	}
+	if src.fresh {
+		r.seams.add(r.cur.at, fresh)
+	}
 	silence := time.Since(src.at)
 	switch {
 	case !src.fresh:
@@ -710,6 +718,9 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		return false
 	}
 	src.fresh, src.at = true, time.Now()
+	if r.seams.due(r.volume) {
+		r.mind(ctx, s)
+	}
 	return true
 }
 
