@@ -255,7 +255,7 @@ func (f *Follower) release(r *run, followed bool) {
 	}
 	if r.done {
 		f.pending--
-		r.past, r.seams, r.carry, r.tail = history{}, seams{}, "", "" // f.known keeps the run itself, to know it again
+		r.past, r.seams.found, r.carry, r.tail = history{}, nil, "", "" // f.known keeps the run itself, to know it again
 	}
 	f.admit()
 }

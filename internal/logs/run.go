@@ -155,6 +155,7 @@ func (r *run) finished() {
 
 // read delivers the log until it is done or ctx ends.
 func (r *run) read(ctx context.Context) {
+	defer r.seams.looking.Wait()
 	for ctx.Err() == nil && !r.done {
 		if s, draining := r.look(); s.over() || draining {
 			r.finish(ctx, s)
@@ -205,13 +206,10 @@ func (a answer) Close() error {
 	return a.ReadCloser.Close()
 }
 
-// open asks for the log from the cursor on, or for the first bytes of the current file.
+// open asks for the log from the cursor on.
 func (r *run) open(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	o.Container, o.Timestamps, o.Previous = r.stream.Container, true, s.previous
-	if o.LimitBytes == nil {
-		o.SinceTime = r.cur.since()
-	}
+	o.Container, o.Timestamps, o.Previous, o.SinceTime = r.stream.Container, true, s.previous, r.cur.since()
 	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, o)
 	if !apierrors.IsForbidden(err) {
 		r.denied = time.Time{}

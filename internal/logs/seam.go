@@ -3,6 +3,7 @@ package logs
 import (
 	"context"
 	"io"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,10 +29,11 @@ const (
 // all there was, what is written in between is lost for every reader. Then the new file begins with a line of its own, behind a
 // pause that is longer than usual. Nothing tells a container that paused just there from one whose lines were lost.
 type seams struct {
-	usual  time.Duration // moving mean of the pauses
-	found  []seam
-	looked time.Time
-	volume int64 // of the run at that time
+	usual   time.Duration // moving mean of the pauses
+	found   []seam
+	looked  time.Time
+	volume  int64 // of the run at that time
+	looking sync.WaitGroup
 }
 
 type seam struct{ after, until time.Time }
@@ -56,29 +58,34 @@ func (s *seams) due(volume int64) bool {
 	return len(s.found) > 0 && volume-s.volume >= rotatable && time.Since(s.looked) >= lookEvery
 }
 
-// mind says which of the seams that were found begins the current file. A file is current for longer than between two looks.
+// mind looks, beside the reading, which of the seams that were found begins the current file, and says so. A file is current for
+// longer than between two looks. A look that fails is as if nothing had been found.
 func (r *run) mind(ctx context.Context, s state) {
-	if len(r.seams.found) == 0 || r.volume < rotatable {
+	found := r.seams.found
+	if len(found) == 0 || r.volume < rotatable {
 		return
 	}
-	r.seams.looked, r.seams.volume = time.Now(), r.volume
-	within, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	first, err := r.first(within, s)
-	if err != nil {
-		return
-	}
-	for _, seam := range r.seams.found {
-		if seam.until.Equal(first) {
-			r.f.send(ctx, event.Gap{Stream: r.stream, After: seam.after, Until: seam.until, Why: skipped})
+	r.seams.found, r.seams.looked, r.seams.volume = nil, time.Now(), r.volume
+	r.seams.looking.Go(func() {
+		first, err := r.first(ctx, s)
+		if err != nil {
+			return
 		}
-	}
-	r.seams.found = nil
+		for _, seam := range found {
+			if seam.until.Equal(first) {
+				r.f.send(ctx, event.Gap{Stream: r.stream, After: seam.after, Until: seam.until, Why: skipped})
+			}
+		}
+	})
 }
 
 // first is the time stamp with which the current file begins.
 func (r *run) first(ctx context.Context, s state) (time.Time, error) {
-	body, err := r.open(ctx, s, &corev1.PodLogOptions{LimitBytes: new(int64(maxStamp))})
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	body, err := r.f.Open(ctx, r.stream.Namespace, r.stream.Pod, &corev1.PodLogOptions{
+		Container: r.stream.Container, Timestamps: true, Previous: s.previous, LimitBytes: new(int64(maxStamp)),
+	})
 	if err != nil {
 		return time.Time{}, err
 	}
