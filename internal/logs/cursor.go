@@ -67,22 +67,49 @@ const remembered = 1 << 17
 
 // history knows the last lines that were delivered, by hashes of their time stamps and texts.
 type history struct {
-	lines []uint64
-	next  int // place of the next line once all are taken
+	lines  []uint64
+	latest []time.Time // time stamp in each block of lines
+	next   int         // place of the next line
 }
+
+// block is how many lines of a history are looked through at once.
+const block = 512
 
 func (h *history) add(lines []event.Line) {
 	for i := range lines {
 		if len(h.lines) < remembered {
-			h.lines = append(h.lines, identity(lines[i]))
-			continue
+			h.lines = append(h.lines, 0)
 		}
 		h.lines[h.next] = identity(lines[i])
+		if h.next/block == len(h.latest) {
+			h.latest = append(h.latest, time.Time{})
+		}
+		if latest := &h.latest[h.next/block]; lines[i].At.After(*latest) {
+			*latest = lines[i].At
+		}
 		h.next = (h.next + 1) % remembered
 	}
 }
 
-func (h *history) holds(line event.Line) bool { return slices.Contains(h.lines, identity(line)) }
+func (h *history) holds(line event.Line) bool {
+	id := identity(line)
+	for i, latest := range h.latest {
+		if !line.At.After(latest) && slices.Contains(h.lines[i*block:min((i+1)*block, len(h.lines))], id) {
+			return true
+		}
+	}
+	return false
+}
+
+// repeats tells whether fresh[i] is the first line that the kubelet's follower brings a second time. The follower opens the newest
+// file each time it hears of one, so when it was behind and hears of two, it reads the second one twice (waitLogs in
+// k8s.io/cri-client/pkg/logs), from its first line on, which may be the rest of one that the rotation has cut. Any other line
+// that is older than the one before was written to the other one of stdout and stderr, or after the clock was set back.
+func (h *history) repeats(fresh []event.Line, i int) bool {
+	return slices.ContainsFunc(fresh[i:min(i+2, len(fresh))], func(line event.Line) bool {
+		return slices.Contains(fresh[:i], line) || h.holds(line)
+	})
+}
 
 func identity(line event.Line) uint64 {
 	return maphash.String(seed, line.Text) ^ uint64(line.At.UnixNano())

@@ -61,6 +61,7 @@ const (
 	looks = 3
 
 	rotated = "the log was rotated away before it could be read"
+	early   = "the container was restarted before the log of this run could be read"
 )
 
 // errElsewhere says that the current log file does not hold the last line that was delivered, while there is a stream that
@@ -98,6 +99,7 @@ type run struct {
 	// The rest belongs to the goroutine that reads.
 	cur      cursor
 	past     history
+	doubted  uint64 // identity of a line that may have been the next run's
 	seams    seams
 	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
 	volume   int64 // bytes read
@@ -416,7 +418,13 @@ func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line
 		return nil
 	}
 	at := fresh[0].At
-	if s.restarts && (k.missed || s.over()) && !s.previous {
+	if before := r.before; r.cur.n == 0 && before != nil && before.doubted == identity(fresh[0]) {
+		if r.cur = before.cur; !before.orderly && !before.gap(ctx, time.Time{}, early) {
+			return ctx.Err()
+		}
+		return errMoved // to go on behind what was delivered
+	}
+	if s.restarts && (k.missed || s.over()) {
 		late := settle
 		if k.missed && s.over() {
 			late = linger // nothing is rotated when a container has ended (containerLogManager): the news will come
@@ -428,9 +436,10 @@ func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line
 		}
 	}
 	if !s.at.IsZero() && at.After(s.at.Add(2*time.Second)) && (s.restarts || s.previous) {
-		r.giveUp(ctx, "the container was restarted before the log of this run could be read")
+		r.giveUp(ctx, early)
 		return errMoved
 	}
+	r.doubted = identity(fresh[0])
 	if k.missed && !whole && !r.gap(ctx, at, rotated) {
 		return ctx.Err()
 	}
@@ -663,27 +672,21 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		}
 		src.accepted = true
 	}
+	before := r.cur.at
 	for i := 0; i < len(fresh); i++ {
-		before := r.cur.at
-		if i > 0 {
-			before = fresh[i-1].At
-		}
-		if before.Sub(fresh[i].At) <= disorder {
+		back := fresh[i].At.Before(before)
+		before = fresh[i].At
+		if !back || !r.past.repeats(fresh, i) {
 			continue
 		}
 		if !r.deliver(ctx, fresh[:i], b.long) {
 			return false
 		}
-		fresh, i = fresh[i:], 0
-		// The kubelet's follower opens the newest file each time it hears of one, so when it was behind and hears of two, it reads
-		// the second one twice (waitLogs), from its first line on, which may be the rest of one that the rotation has cut.
-		// Otherwise the clock was set back.
-		if r.past.holds(fresh[0]) || len(fresh) > 1 && r.past.holds(fresh[1]) {
-			src.seeker = seek(r.cur)
-			if fresh = src.seeker.skip(fresh); len(fresh) == 0 {
-				return true
-			}
+		src.seeker = seek(r.cur)
+		if fresh = src.seeker.skip(fresh[i:]); len(fresh) == 0 {
+			return true
 		}
+		before, i = fresh[0].At, 0
 	}
 	if src.fresh {
 		r.seams.add(r.cur.at, fresh)

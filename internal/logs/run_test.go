@@ -140,6 +140,11 @@ func TestRun(t *testing.T) {
 		s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
 		restarting(s)(f)
 	}
+	thrice := func(f *Follower) {
+		s := running("id2")
+		s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
+		restarting(s)(f)
+	}
 	wait := func(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
 	gone := func(s corev1.ContainerStatus) func(*Follower) {
 		return func(f *Follower) { f.Observe(pod("p", s), true) }
@@ -174,6 +179,18 @@ func TestRun(t *testing.T) {
 				{want: "read 06", text: line(6, 0, "c") + line(7, 0, "d")},
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\ndrained\n",
+		},
+		"the kubelet reads a file twice that was written in a moment": {
+			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
+			replies: []reply{
+				{
+					want: "follow",
+					text: line(6, 0, "a") + line(6, 20, "b") + line(6, 10, "c") + line(6, 30, "d") + line(6, 10, "c") + line(6, 30, "d") + line(6, 40, "e"),
+					hold: true,
+				},
+				{want: "read 05", text: line(6, 10, "c") + line(6, 30, "d") + line(6, 40, "e")},
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\np/main/0 \"e\"\ndrained\n",
 		},
 		"the kubelet reads a file twice that begins within a line": {
 			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
@@ -399,11 +416,7 @@ func TestRun(t *testing.T) {
 			steps: []func(*Follower){
 				crashed,
 				wait(500 * time.Millisecond),
-				func(f *Follower) {
-					s := running("id2")
-					s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
-					restarting(s)(f)
-				},
+				thrice,
 				wait(2 * time.Second),
 			},
 			replies: []reply{
@@ -430,11 +443,7 @@ func TestRun(t *testing.T) {
 		"restarted twice before the end was known, and the last run seen by a stream opened since": {
 			steps: []func(*Follower){
 				restarting(running("id")), wait(1050 * time.Millisecond),
-				func(f *Follower) {
-					s := running("id2")
-					s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
-					restarting(s)(f)
-				},
+				thrice,
 				wait(5 * time.Second),
 			},
 			replies: []reply{
@@ -447,6 +456,33 @@ func TestRun(t *testing.T) {
 			want: "p/main/0 \"" + strings.Repeat("x", burst) +
 				"\"\np/main/0 gap: the container was restarted twice before the log of this run could be read\n" +
 				"p/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
+		},
+		"restarted twice, and the kubelet knows it before the API server does": {
+			steps: []func(*Follower){
+				restarting(running("id")), wait(100 * time.Millisecond), again, wait(2 * time.Second), thrice, wait(5 * time.Second),
+			},
+			replies: []reply{
+				{want: "follow", text: line(0, 150, "a")},
+				{want: "previous 00", text: line(0, 300, "b")},
+				{want: "previous", text: line(0, 300, "b")},
+				{want: "follow", text: line(0, 400, "c"), hold: true},
+				{want: "read 00", text: line(0, 400, "c")},
+			},
+			want: "p/main/0 \"a\"\np/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
+		},
+		"restarted twice, and the API server tells it very late": {
+			steps: []func(*Follower){
+				again, wait(2 * time.Second), thrice, wait(5 * time.Second),
+			},
+			replies: []reply{
+				{want: "previous", text: line(0, 300, "b") + line(0, 310, "b2")},
+				{want: "follow", text: line(0, 300, "b") + line(0, 310, "b2")},
+				{want: "follow 00", text: line(0, 300, "b") + line(0, 310, "b2"), hold: true},
+				{want: "previous 00", text: line(0, 300, "b") + line(0, 310, "b2")},
+				{want: "follow", text: line(0, 400, "c"), hold: true},
+				{want: "read 00", text: line(0, 400, "c")},
+			},
+			want: "p/main/0 \"b\"\np/main/0 \"b2\"\np/main/0 gap: " + early + "\np/main/2 \"c\"\ndrained\n",
 		},
 		"a line in pieces, cut": {
 			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
