@@ -214,6 +214,7 @@ func TestDeletionIsPatient(t *testing.T) {
 	const create, remove = "POST " + jobsURL + "?fieldManager=kubernetes-job-action", "DELETE " + jobURL
 	busy := exchange{remove, 429, apierrors.NewTooManyRequests("busy", 7).Status()}
 	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "note", errors.New("no")).Status()
+	missing := apierrors.NewNotFound(jobsResource, "j").Status()
 	note := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "note"}}
 	timeout := func(ctx context.Context, r *runner) {
 		r.job = there("ours")
@@ -232,7 +233,8 @@ func TestDeletionIsPatient(t *testing.T) {
 			r.job = there("ours")
 			r.finishJob(ctx, verdict.State{}, verdict.Verdict{Decided: true, Outcome: event.Succeeded})
 		}, time.Hour, 7 * time.Second, true},
-		{"after a refusal", []exchange{{create, 201, there("ours")}, {"POST /api/v1/namespaces/ns/configmaps", 403, denied}, busy, {remove, 200, there("ours")}},
+		{"after a refusal", []exchange{{"GET " + jobURL, 404, missing}, {"GET /api/v1/namespaces/ns/configmaps/note", 404, missing}, {create, 201, there("ours")},
+			{"POST /api/v1/namespaces/ns/configmaps", 403, denied}, busy, {remove, 200, there("ours")}},
 			func(ctx context.Context, r *runner) {
 				r.objects.Owned = []runtime.Object{note}
 				r.run(ctx)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/logs"
@@ -30,8 +31,9 @@ func news(before, now *corev1.Pod, gone, failuresOnly bool) []event.Event {
 	}
 	for _, c := range statuses(now) {
 		was := old[c.Name]
-		if c.RestartCount > was.RestartCount && c.LastTerminationState.Terminated != nil && was.State.Terminated == nil {
-			say("%s", ended(c.Name, c.LastTerminationState.Terminated))
+		last := c.LastTerminationState.Terminated
+		if c.RestartCount > was.RestartCount && last != nil && was.State.Terminated == nil && !equality.Semantic.DeepEqual(last, was.LastTerminationState.Terminated) {
+			say("%s", ended(c.Name, last))
 		}
 		switch {
 		case c.State.Running != nil && (was.State.Running == nil || c.RestartCount > was.RestartCount):
@@ -40,7 +42,7 @@ func news(before, now *corev1.Pod, gone, failuresOnly bool) []event.Event {
 			} else if !failuresOnly {
 				say("container %s runs", c.Name)
 			}
-		case c.State.Terminated != nil && was.State.Terminated == nil:
+		case c.State.Terminated != nil && (was.State.Terminated == nil || c.RestartCount > was.RestartCount):
 			if t := c.State.Terminated; !failuresOnly || t.ExitCode != 0 {
 				say("%s", ended(c.Name, t))
 			}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,36 +21,54 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// createOwned creates what is ours beside the Job, all at once. A pod needs far longer to start than these to be written,
-// and every one of them has its owner from birth.
-func (r *runner) createOwned(ctx context.Context) error {
+// helper is a Secret or a ConfigMap that is ours beside the Job.
+type helper interface {
+	renew(ctx context.Context) error
+	own(ctx context.Context) error
+}
+
+func (r *runner) helper(object runtime.Object) helper {
+	switch o := object.(type) {
+	case *corev1.Secret:
+		return shared[*corev1.Secret]{r, r.client.CoreV1().Secrets(o.Namespace), o, func(a, b *corev1.Secret) bool {
+			return a.Type == b.Type && equality.Semantic.DeepEqual(content(a), content(b))
+		}}
+	case *corev1.ConfigMap:
+		return shared[*corev1.ConfigMap]{r, r.client.CoreV1().ConfigMaps(o.Namespace), o, func(a, b *corev1.ConfigMap) bool {
+			return maps.Equal(a.Data, b.Data) && equality.Semantic.DeepEqual(a.BinaryData, b.BinaryData)
+		}}
+	default:
+		panic(fmt.Sprintf("a Job cannot own a %T", object))
+	}
+}
+
+// withOwned does something with all helpers at once; the errors are in their order.
+func (r *runner) withOwned(do func(helper) error) []error {
 	errs := make([]error, len(r.objects.Owned))
 	var all sync.WaitGroup
 	for i, o := range r.objects.Owned {
-		all.Go(func() { errs[i] = r.createOne(ctx, o) })
+		all.Go(func() { errs[i] = do(r.helper(o)) })
 	}
 	all.Wait()
+	return errs
+}
+
+// renewOwned gives the helpers that earlier Jobs have left behind our content. The Job must not exist yet, as its pods would see
+// the old one.
+func (r *runner) renewOwned(ctx context.Context) error {
+	return errors.Join(r.withOwned(func(h helper) error { return h.renew(ctx) })...)
+}
+
+// createOwned creates the helpers. A pod needs far longer to start than these to be written, and every one of them has its owner
+// from birth.
+func (r *runner) createOwned(ctx context.Context) error {
+	errs := r.withOwned(func(h helper) error { return h.own(ctx) })
 	for i, o := range r.objects.Owned {
 		if errs[i] == nil {
 			r.emit(event.Object{Object: refOf(o), Action: "created", Detail: "it goes with the Job"})
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (r *runner) createOne(ctx context.Context, object runtime.Object) error {
-	switch o := object.(type) {
-	case *corev1.Secret:
-		return own(ctx, r, r.client.CoreV1().Secrets(o.Namespace), o, func(a, b *corev1.Secret) bool {
-			return a.Type == b.Type && equality.Semantic.DeepEqual(content(a), content(b))
-		})
-	case *corev1.ConfigMap:
-		return own(ctx, r, r.client.CoreV1().ConfigMaps(o.Namespace), o, func(a, b *corev1.ConfigMap) bool {
-			return maps.Equal(a.Data, b.Data) && equality.Semantic.DeepEqual(a.BinaryData, b.BinaryData)
-		})
-	default:
-		return fmt.Errorf("a Job cannot own a %T", object)
-	}
 }
 
 // refOf names a Secret or a ConfigMap.
@@ -81,25 +100,52 @@ type typed[T any] interface {
 	Get(context.Context, string, metav1.GetOptions) (T, error)
 }
 
-// own creates an object that belongs to the Job. One of the same name may be there already: from a create whose answer was
-// lost, or from other Jobs, because the ConfigMaps of a KubernetesJob keep their names whatever the Job's suffix is. It is then
-// shared when its content is the same, and takes our content when no other owner needs the old one any more.
-func own[T interface {
+// shared is a helper that other Jobs may own too, because the ConfigMaps of a KubernetesJob keep their names whatever the Job's
+// suffix is.
+type shared[T interface {
 	metav1.Object
 	DeepCopy() T
-}](ctx context.Context, r *runner, client typed[T], want T, same func(a, b T) bool) error {
-	owner := *metav1.NewControllerRef(r.job, batchv1.SchemeGroupVersion.WithKind("Job"))
+}] struct {
+	*runner
+	api  typed[T]
+	want T
+	same func(a, b T) bool
+}
+
+// renew changes the content of one that is there with another content, when no other owner needs that any more.
+func (s shared[T]) renew(ctx context.Context) error {
+	return s.retry(ctx, "look at", func(ctx context.Context) error {
+		there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) || err == nil && s.same(there, s.want) {
+			return nil
+		}
+		if err != nil {
+			return backoff.Permanent(err)
+		}
+		if err := s.unneeded(ctx, refOf(there), there.GetOwnerReferences()); err != nil {
+			return backoff.Permanent(err)
+		}
+		next := s.want.DeepCopy()
+		next.SetResourceVersion(there.GetResourceVersion())
+		next.SetOwnerReferences(there.GetOwnerReferences())
+		_, err = s.api.Update(ctx, next, metav1.UpdateOptions{})
+		return raced(err)
+	})
+}
+
+// own creates one that belongs to the Job. It may be there already: from a create whose answer was lost, or from other Jobs. It is
+// shared then.
+func (s shared[T]) own(ctx context.Context) error {
+	owner := *metav1.NewControllerRef(s.job, batchv1.SchemeGroupVersion.WithKind("Job"))
 	// Several Jobs may share one object, so that none of them controls it; nor does its deletion hold up theirs.
 	owner.Controller, owner.BlockOwnerDeletion = nil, nil
-	want.SetOwnerReferences([]metav1.OwnerReference{owner})
-	ref := refOf(want)
-
-	try := func(ctx context.Context) error {
-		_, err := client.Create(ctx, want, metav1.CreateOptions{})
+	s.want.SetOwnerReferences([]metav1.OwnerReference{owner})
+	return s.retry(ctx, "create", func(ctx context.Context) error {
+		_, err := s.api.Create(ctx, s.want, metav1.CreateOptions{})
 		if !apierrors.IsAlreadyExists(err) {
 			return backoff.Permanent(err)
 		}
-		there, err := client.Get(ctx, want.GetName(), metav1.GetOptions{})
+		there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
 		if err != nil {
 			return raced(err)
 		}
@@ -107,22 +153,22 @@ func own[T interface {
 		if slices.ContainsFunc(owners, func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
 			return nil
 		}
-		next := there
-		if alike := same(there, want); alike && len(owners) == 0 {
-			return nil // the user's own: it must not go with the Job
-		} else if !alike {
-			if err := r.unneeded(ctx, ref, owners); err != nil {
-				return backoff.Permanent(err)
-			}
-			next, owners = want.DeepCopy(), nil
-			next.SetResourceVersion(there.GetResourceVersion())
+		if !s.same(there, s.want) { // another run has changed it since it was renewed
+			return backoff.Permanent(cmp.Or(s.unneeded(ctx, refOf(there), owners), error(taken(refOf(there)))))
 		}
-		next.SetOwnerReferences(append(owners, owner))
-		_, err = client.Update(ctx, next, metav1.UpdateOptions{})
+		if len(owners) == 0 {
+			return nil // the user's own: it must not go with the Job
+		}
+		there.SetOwnerReferences(append(owners, owner))
+		_, err = s.api.Update(ctx, there, metav1.UpdateOptions{})
 		return raced(err)
-	}
-	return r.client.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
-		// The nine tries take 3 to 5 s together; those who met once shall not meet again.
+	})
+}
+
+// retry repeats what has met other runs that change the object. The nine tries take 3 to 5 s together; those who met once shall
+// not meet again.
+func (s shared[T]) retry(ctx context.Context, what string, try func(context.Context) error) error {
+	return s.client.Do(ctx, what+" "+refOf(s.want).String(), func(ctx context.Context) error {
 		again := backoff.NewExponentialBackOff(backoff.WithInitialInterval(15*time.Millisecond), backoff.WithMultiplier(2),
 			backoff.WithRandomizationFactor(1./3), backoff.WithMaxElapsedTime(0))
 		return backoff.Retry(func() error { return try(ctx) }, backoff.WithContext(backoff.WithMaxRetries(again, 8), ctx))
@@ -138,17 +184,20 @@ func raced(err error) error {
 	return backoff.Permanent(err)
 }
 
-// unneeded returns an error unless everybody who owns the object is a Job that has ended.
-func (r *runner) unneeded(ctx context.Context, ref event.Ref, owners []metav1.OwnerReference) error {
-	taken := &event.Cause{Reason: event.InvalidInput, Object: ref,
+func taken(ref event.Ref) *event.Cause {
+	return &event.Cause{Reason: event.InvalidInput, Object: ref,
 		Message: fmt.Sprintf("%s exists already, with another content, and does not belong to a Job that has ended", ref),
 		Hint:    "Give it another name in the manifest, or delete it."}
+}
+
+// unneeded returns an error unless everybody who owns the object is a Job that has ended.
+func (r *runner) unneeded(ctx context.Context, ref event.Ref, owners []metav1.OwnerReference) error {
 	if len(owners) == 0 {
-		return taken
+		return taken(ref)
 	}
 	for _, o := range owners {
 		if o.Kind != "Job" {
-			return taken
+			return taken(ref)
 		}
 		job, err := r.client.BatchV1().Jobs(ref.Namespace).Get(ctx, o.Name, metav1.GetOptions{})
 		switch {
@@ -156,9 +205,10 @@ func (r *runner) unneeded(ctx context.Context, ref event.Ref, owners []metav1.Ow
 		case err != nil:
 			return err
 		case job.UID == o.UID && !finished(job):
-			taken.Message = fmt.Sprintf("%s exists already, with another content, which Job %s needs: it still runs", ref, o.Name)
-			taken.Hint = "Wait until that Job has ended, or give it another name in the manifest."
-			return taken
+			needed := taken(ref)
+			needed.Message = fmt.Sprintf("%s exists already, with another content, which Job %s needs: it still runs", ref, o.Name)
+			needed.Hint = "Wait until that Job has ended, or give it another name in the manifest."
+			return needed
 		}
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TestOwnTogether owns a ConfigMap that other runs change, or the garbage collector deletes, at the same time.
+// TestOwnTogether renews and owns a ConfigMap that other runs change, or the garbage collector deletes, at the same time.
 func TestOwnTogether(t *testing.T) {
 	const create, get, put = "POST /api/v1/namespaces/ns/configmaps", "GET /api/v1/namespaces/ns/configmaps/note", "PUT /api/v1/namespaces/ns/configmaps/note"
 	const getJob = "GET /apis/batch/v1/namespaces/ns/jobs/other"
@@ -54,12 +54,19 @@ func TestOwnTogether(t *testing.T) {
 		{"deleted before the look", []exchange{{create, 409, exists}, {get, 404, missing}, {create, 201, note("3", "hello")}}, "", "ours", ""},
 		{"deleted and made again before the look", []exchange{{create, 409, exists}, {get, 404, missing}, {create, 409, exists},
 			{get, 200, note("2", "hello", "b")}, {put, 200, note("3", "hello")}}, "2", "b ours", ""},
-		{"deleted after the look", []exchange{{create, 409, exists}, {get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobComplete)}, {put, 404, missing},
-			{create, 201, note("3", "hello")}}, "", "ours", ""},
 		{"always changed", always, "1", "a ours", "it was changed by someone else at the same time"},
-		{"taken over by a run with another content", []exchange{{create, 409, exists}, {get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobComplete)}, {put, 409, conflict},
-			{create, 409, exists}, {get, 200, note("2", "new", "b")}, {getJob, 200, other("b")}}, "", "",
+		{"changed by a run that still needs it", []exchange{{create, 409, exists}, {get, 200, note("2", "new", "b")}, {getJob, 200, other("b")}}, "", "",
 			"ConfigMap ns/note exists already, with another content, which Job other needs: it still runs"},
+		{"changed by a run that has ended since", []exchange{{create, 409, exists}, {get, 200, note("2", "new", "b")}, {getJob, 200, other("b", batchv1.JobComplete)}}, "", "",
+			"ConfigMap ns/note exists already, with another content"},
+		{"renewed: there is none", []exchange{{get, 404, missing}}, "", "", ""},
+		{"renewed: it has our content", []exchange{{get, 200, note("1", "hello")}}, "", "", ""},
+		{"renewed: nobody needs the old content", []exchange{{get, 200, note("1", "old", "a", "gone")}, {getJob, 200, other("a", batchv1.JobFailed)}, {getJob, 404, missing},
+			{put, 200, note("2", "hello")}}, "1", "a gone", ""},
+		{"renewed: changed by another run", []exchange{{get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobComplete)}, {put, 409, conflict},
+			{get, 200, note("2", "new", "b")}, {getJob, 200, other("b")}}, "", "", "ConfigMap ns/note exists already, with another content, which Job other needs: it still runs"},
+		{"renewed: deleted after the look", []exchange{{get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobComplete)}, {put, 404, missing}, {get, 404, missing}}, "", "", ""},
+		{"renewed: the user's own", []exchange{{get, 200, note("1", "old")}}, "", "", "does not belong to a Job that has ended"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -67,7 +74,11 @@ func TestOwnTogether(t *testing.T) {
 				r.job = job()
 				r.job.UID = "ours"
 				r.objects.Owned = []runtime.Object{note("", "hello")}
-				err := r.createOwned(t.Context())
+				write := r.createOwned
+				if strings.HasPrefix(test.name, "renewed: ") {
+					write = r.renewOwned
+				}
+				err := write(t.Context())
 				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}

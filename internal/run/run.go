@@ -297,6 +297,14 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 // create makes the Job, after it made room for it as IfExists says.
 func (r *runner) create(ctx context.Context) (*batchv1.Job, error) {
 	for {
+		if len(r.objects.Owned) > 0 {
+			if err := r.makeRoom(ctx); err != nil {
+				return nil, err
+			}
+			if err := r.renewOwned(ctx); err != nil {
+				return nil, err
+			}
+		}
 		job, err := r.client.CreateJob(ctx, r.objects.Job)
 		if err == nil {
 			return job, nil
