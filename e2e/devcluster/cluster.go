@@ -204,7 +204,7 @@ type programs struct {
 func (c *Cluster) provide(ctx context.Context) (programs, error) {
 	var p programs
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.installPackages(ctx) })
+	group.Go(func() error { return c.installPackages(ctx, needs) })
 	group.Go(func() (err error) {
 		if p.Kubernetes, err = c.build(ctx, kubernetesBuild); err != nil {
 			return err
@@ -217,7 +217,7 @@ func (c *Cluster) provide(ctx context.Context) (programs, error) {
 
 // prepare writes everything that the components read. It changes nothing that a running one relies on.
 func (c *Cluster) prepare(rotation *LogRotation, p programs, running bool) error {
-	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "device-plugins", "pod-logs", "containerd", "cni", "postgres"} {
+	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "device-plugins", "pod-logs", "containerd", "cni", "postgres", docker} {
 		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
 			return err
 		}
@@ -276,6 +276,9 @@ func (c *Cluster) startAll(ctx context.Context, p programs) error {
 		return c.loadImages(ctx, p)
 	})
 	group.Go(func() error { return c.startPostgres(ctx, p) })
+	if _, known := c.recorded(docker); known {
+		group.Go(func() error { return c.startDocker(ctx, p) })
+	}
 	group.Go(func() error {
 		for _, name := range []string{"etcd", "kube-apiserver"} {
 			if err := c.start(ctx, name, p); err != nil {
@@ -392,7 +395,7 @@ func (c *Cluster) Down() error {
 	defer unlock()
 	// In this order nobody reports the end of somebody it depends on. The kubelet goes first: it would
 	// start again what is stopped below it.
-	for _, name := range []string{"kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd", "postgres"} {
+	for _, name := range []string{docker, "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd", "postgres"} {
 		if err := c.stop(name, syscall.SIGTERM); err != nil {
 			return err
 		}

@@ -124,8 +124,16 @@ func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	return mutate.ConfigFile(img, file)
 }
 
-// busyboxLayer holds busybox, a link for each of its applets, and the few files that programs expect.
 func busyboxLayer(busybox string) (v1.Layer, error) {
+	files, err := busyboxFiles(busybox)
+	if err != nil {
+		return nil, err
+	}
+	return layer(files)
+}
+
+// busyboxFiles are busybox, a link for each of its applets, and the few files that programs expect.
+func busyboxFiles(busybox string) ([]file, error) {
 	applets, err := exec.Command(busybox, "--list-full").Output()
 	if err != nil {
 		return nil, fmt.Errorf("the applets of %s cannot be listed: %w", busybox, err)
@@ -145,7 +153,7 @@ func busyboxLayer(busybox string) (v1.Layer, error) {
 			files = append(files, file{path: applet, link: "/bin/busybox"})
 		}
 	}
-	return layer(files)
+	return files, nil
 }
 
 func migrateLayer(from Sources) (v1.Layer, error) {
@@ -181,7 +189,17 @@ type file struct {
 // layer packs the files. Neither owner nor time enter it, so the same files make the same image.
 func layer(files []file) (v1.Layer, error) {
 	var buffer bytes.Buffer
-	archive := tar.NewWriter(&buffer)
+	if err := pack(&buffer, files); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(buffer.Bytes())), nil
+	})
+}
+
+// pack writes the files as a tar archive.
+func pack(w io.Writer, files []file) error {
+	archive := tar.NewWriter(w)
 	for _, f := range files {
 		header := &tar.Header{Name: f.path, Mode: f.mode, Typeflag: tar.TypeReg}
 		content := []byte(f.text)
@@ -193,21 +211,16 @@ func layer(files []file) (v1.Layer, error) {
 		case f.source != "":
 			var err error
 			if content, err = os.ReadFile(f.source); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		header.Size = int64(len(content))
 		if err := archive.WriteHeader(header); err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := archive.Write(content); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := archive.Close(); err != nil {
-		return nil, err
-	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(buffer.Bytes())), nil
-	})
+	return archive.Close()
 }
