@@ -130,6 +130,13 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if command == "post" {
 		return a.post(ctx, findings)
 	}
+	if command == "run" && a.options.Format == "github" {
+		// Later steps depend on the outputs, so nothing may happen that they would never hear of.
+		if err := github.CheckOutputs(a.getenv); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "GITHUB_OUTPUT",
+				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
+		}
+	}
 	set, found := a.load(findings)
 	findings = append(findings, found...)
 	o, found := a.overrides(command)
