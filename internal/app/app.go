@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,7 +41,7 @@ type Process struct {
 }
 
 // commands are the words that may come first on the command line; run is the default.
-var commands = []string{"run", "validate", "render", "version", "help"}
+var commands = []string{"run", "validate", "render", "post", "version", "help"}
 
 // Main runs the program and returns its exit code.
 func Main(p Process) int {
@@ -73,8 +74,14 @@ func Main(p Process) int {
 	case command == "version":
 		fmt.Fprintln(p.Stdout, version)
 		return exitOK
-	case options.DryRun == "client":
+	case command == "run" && options.DryRun == "client":
 		command = "render"
+	}
+	if options.Format == "auto" {
+		options.Format = "text"
+		if p.getenv("GITHUB_ACTIONS") == "true" {
+			options.Format = "github"
+		}
 	}
 	a := &app{Process: p, options: options}
 	if command == "render" {
@@ -104,13 +111,9 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format that the user chose, or of the CI system that the environment tells of.
+// reporters are those of the format.
 func (p Process) reporters(o config.Options) *report.Fanout {
-	format := o.Format
-	if format == "auto" && p.getenv("GITHUB_ACTIONS") == "true" {
-		format = "github"
-	}
-	if format == "github" {
+	if o.Format == "github" {
 		return report.New(github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary}))
 	}
 	_, noColor := p.LookupEnv("NO_COLOR")
@@ -124,6 +127,16 @@ func (p Process) getenv(name string) string {
 
 // do runs a command. The error is that of the reporters.
 func (a *app) do(ctx context.Context, command string, findings []event.Finding) (int, error) {
+	if command == "post" {
+		return a.post(ctx, findings)
+	}
+	if command == "run" && a.options.Format == "github" {
+		// Later steps depend on the outputs, so nothing may happen that they would never hear of.
+		if err := github.CheckOutputs(a.getenv); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "GITHUB_OUTPUT",
+				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
+		}
+	}
 	set, found := a.load(findings)
 	findings = append(findings, found...)
 	o, found := a.overrides(command)
@@ -184,7 +197,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server accepts every object; nothing was created"})
 	}
-	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), a.reporter)
+	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
 	return exitCode(finished), err
 }
 
@@ -292,6 +305,10 @@ func ThisProcess() Process {
 		dir = "." // every path that is opened then says what is wrong with it
 	}
 	info, err := os.Stderr.Stat()
-	return Process{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == postName {
+		args = append([]string{"post"}, args...)
+	}
+	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
 		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }

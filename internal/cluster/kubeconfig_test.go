@@ -151,6 +151,8 @@ func TestConnectErrors(t *testing.T) {
 	}{
 		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
 		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "secrets.KUBECONFIG"},
+		{"nothing, with a home that is no folder", Options{}, map[string]string{"HOME": "/dev/null"}, "there is no /dev/null/.kube/config", "secrets.KUBECONFIG"},
+		{"an empty secret", Options{}, map[string]string{"GITHUB_ACTIONS": "true", "INPUT_KUBECONFIG": "", "KUBECONFIG": ""}, "no kubeconfig was given", "An empty secret looks like a missing one. Secrets are empty in pull requests from forks"},
 		{"no such file", Options{Kubeconfig: "deploy/kubeconfig.yaml"}, nil, `the kubeconfig: there is no file "deploy/kubeconfig.yaml"`, "Relative paths start at " + dir},
 		{"a home that is not expanded", Options{Kubeconfig: "~/.kube/config"}, nil, `there is no file "~/.kube/config"`, "~ is not expanded"},
 		{"no such files in $KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": "/nowhere/a:/nowhere/b"}, `$KUBECONFIG: there is no file "/nowhere/a:/nowhere/b"`, ""},

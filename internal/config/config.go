@@ -272,6 +272,7 @@ func Usage() string {
   kubernetes-job-action [run] --manifest job.yaml     run it and follow it to its end
   kubernetes-job-action validate --manifest job.yaml  check the manifest, without a cluster
   kubernetes-job-action render --manifest job.yaml    print the objects that run would create
+  kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
   kubernetes-job-action version                       print the version
 
 Exit codes: 0 succeeded · 1 the Job failed · 2 invalid option or manifest, nothing was created ·

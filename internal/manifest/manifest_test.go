@@ -168,6 +168,15 @@ func TestConfine(t *testing.T) {
 	}
 }
 
+// TestConfineNowhere: a workspace that is not there is told once, and standard input needs none.
+func TestConfineNowhere(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	set, findings := Load(Source{Paths: []string{"-", "a.yaml", "k8s/*.yaml", "../b.yaml"}, Dir: nowhere, Confine: nowhere, Stdin: strings.NewReader(object("A", "a"))})
+	if got := said(findings); len(set.Documents) != 1 || strings.Count(got, "\n") > 1 || !strings.HasPrefix(got, "error: manifest: the workspace cannot be read: stat "+nowhere+": no such file") {
+		t.Errorf("%d documents, %q", len(set.Documents), got)
+	}
+}
+
 // TestText reads the same document in every dress.
 func TestText(t *testing.T) {
 	want := map[string]any{"apiVersion": "v1", "kind": "A", "metadata": map[string]any{"name": "a"},

@@ -54,6 +54,12 @@ func (r *reader) open(paths []string, option string) []file {
 			files = append(files, r.standardInput(option)...)
 			continue
 		}
+		if c := r.source.Confine; c != "" {
+			if _, err := os.Stat(c); err != nil {
+				r.problem(option, fmt.Sprintf("the workspace cannot be read: %v", err), "GITHUB_WORKSPACE names it; a container must have it mounted there")
+				break
+			}
+		}
 		for _, name := range r.expand(p, option) {
 			if clean := filepath.Clean(r.absolute(name)); !seen[clean] {
 				seen[clean] = true

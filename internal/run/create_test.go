@@ -166,11 +166,11 @@ func TestCancelledCreation(t *testing.T) {
 		want      string        // what the user is told
 	}{
 		{"it has arrived", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
-			"Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
 		{"it arrives late", "delete", []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
-			"Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
 		{"it stays", "leave", []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
-			"the run was cancelled; Job ns/j goes on, as on-cancel says"},
+			"Job ns/j created; the run was cancelled; Job ns/j goes on, as on-cancel says"},
 		{"another has the name", "delete", []exchange{{create, 0, nil}, {get, 200, other}}, 0,
 			"the run was cancelled before the Job was created"},
 		{"it never arrives", "delete", []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
@@ -178,7 +178,7 @@ func TestCancelledCreation(t *testing.T) {
 		{"nobody answers", "delete", []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
 		{"its deletion is not answered", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
-			"Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -188,7 +188,10 @@ func TestCancelledCreation(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				begin := time.Now()
-				f := r.run(ctx)
+				f, err := Run(ctx, r.client, r.objects, r.options, r.sink)
+				if err != nil {
+					t.Fatal(err)
+				}
 				var told []string
 				for _, e := range r.sink.(*sink).events {
 					switch e := e.(type) {
@@ -196,7 +199,13 @@ func TestCancelledCreation(t *testing.T) {
 						told = append(told, e.Message)
 					case event.Object:
 						told = append(told, e.Object.String()+" "+e.Action)
+						if created := e.Action == "created"; created && e.UID != "ours" || !created && e.UID != "" {
+							t.Errorf("%s has the UID %q", told[len(told)-1], e.UID)
+						}
 					}
+				}
+				if want := strings.Contains(test.want, "could not be deleted"); f.Undeleted != want {
+					t.Errorf("Undeleted is %v, want %v", f.Undeleted, want)
 				}
 				if got := strings.Join(append(told, f.Cause.Message), "; "); got != test.want || f.Outcome != event.Cancelled {
 					t.Errorf("%s, told\n%s, want\n%s", f.Outcome, got, test.want)
@@ -207,6 +216,41 @@ func TestCancelledCreation(t *testing.T) {
 			})
 		})
 	}
+}
+
+// stuck is a terminal that takes no output from the creation of the Job on, until it is released.
+type stuck struct {
+	sink
+	released chan struct{}
+}
+
+func (s *stuck) Event(e event.Event) error {
+	if o, ok := e.(event.Object); ok && o.Action == "created" {
+		<-s.released
+	}
+	return s.sink.Event(e)
+}
+
+// TestCancelledUntold is cancelled while the terminal does not even take the news of the creation.
+func TestCancelledUntold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, p := play(t, exchange{"POST " + jobsURL + "?fieldManager=kubernetes-job-action", 201, there("ours")}, exchange{"DELETE " + jobURL, 200, there("ours")})
+		terminal := &stuck{released: make(chan struct{})}
+		r.sink, r.options.OnCancel = terminal, "delete"
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan event.Finished)
+		go func() { ended <- r.run(ctx) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if len(p.left) > 0 {
+			t.Errorf("the Job is not deleted yet: %v is left", p.left)
+		}
+		close(terminal.released)
+		if f := <-ended; f.Outcome != event.Cancelled {
+			t.Errorf("got %+v", f)
+		}
+	})
 }
 
 // TestDeletionIsPatient: an outage costs a run that is not cancelled nothing but time when it deletes its Job.

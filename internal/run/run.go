@@ -79,6 +79,7 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 		r.emit(event.Notice{Level: event.Warning, Key: text, Message: "the API server warns: " + text})
 	}
 	finished := r.run(ctx)
+	finished.Undeleted = r.undeleted
 	r.emit(finished)
 	return finished, r.broken
 }
@@ -90,6 +91,8 @@ type runner struct {
 	abort   context.CancelFunc
 	job     *batchv1.Job // as its creation answered
 	unknown bool         // whether the Job was created
+
+	undeleted bool // the Job may still run, and could not be deleted
 
 	mu       sync.Mutex // serialises the sink: retries during creation report from other goroutines
 	sink     Sink
@@ -154,18 +157,20 @@ func (r *runner) run(ctx context.Context) event.Finished {
 		return r.refused(ctx, err)
 	}
 	job, err := r.create(ctx)
-	if err != nil && r.job != nil {
-		return r.cancelled(r.deleteOnCancel(ctx))
+	if err == nil {
+		r.job = job
 	}
-	if err != nil {
+	if r.job == nil {
 		return r.refused(ctx, err)
 	}
-	r.job = job
-	r.emit(event.Object{Object: r.ref(), Action: "created"})
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	deleted := make(chan error, 1)
 	disarm := context.AfterFunc(ctx, func() { deleted <- r.deleteOnCancel(ctx) })
-	if err := r.createOwned(ctx); err != nil {
+	r.emit(event.Object{Object: r.ref(), Action: "created", UID: string(r.job.UID)})
+	if err == nil {
+		err = r.createOwned(ctx)
+	}
+	if err != nil {
 		if !disarm() {
 			return r.cancelled(<-deleted)
 		}
@@ -177,7 +182,7 @@ func (r *runner) run(ctx context.Context) event.Finished {
 		if !disarm() {
 			return r.cancelled(<-deleted)
 		}
-		return event.Finished{Outcome: event.Created, Job: r.ref(), UID: string(job.UID)}
+		return event.Finished{Outcome: event.Created, Job: r.ref(), UID: string(r.job.UID)}
 	}
 	l := newLoop(r)
 	state, decision := l.follow(ctx)
@@ -348,20 +353,7 @@ func (r *runner) findUnanswered() {
 }
 
 // look reads the Job that has the name; nil when there is none.
-func (r *runner) look(ctx context.Context) (*batchv1.Job, error) {
-	var old *batchv1.Job
-	err := r.client.Do(ctx, "look at "+r.ref().String(), func(ctx context.Context) (err error) {
-		old, err = r.client.BatchV1().Jobs(r.objects.Job.Namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
-		return err
-	})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return old, nil
-}
+func (r *runner) look(ctx context.Context) (*batchv1.Job, error) { return look(ctx, r.client, r.ref()) }
 
 // makeRoom removes the Job that has the name, when the user allows it, and waits until it and its pods are gone: two
 // migrations must never run at the same time. Another run may have taken the name by then.
@@ -374,11 +366,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 	if err := allowed(r.options.IfExists, ref, old); err != nil {
 		return err
 	}
-	foreground := metav1.DeletePropagationForeground
-	err = r.client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
-		return r.client.BatchV1().Jobs(ref.Namespace).Delete(ctx, ref.Name,
-			metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: metav1.NewUIDPreconditions(string(old.UID))})
-	})
+	err = remove(ctx, r.client, ref, old.UID, metav1.DeletePropagationForeground)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
 		return nil
@@ -580,11 +568,7 @@ func (r *runner) delete(ctx context.Context) error {
 			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
 		})
 	})()
-	background := metav1.DeletePropagationBackground
-	err := r.client.Do(deleting, "delete "+r.ref().String(), func(ctx context.Context) error {
-		return r.client.BatchV1().Jobs(r.job.Namespace).Delete(ctx, r.job.Name,
-			metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: metav1.NewUIDPreconditions(string(r.job.UID))})
-	})
+	err := remove(deleting, r.client, r.ref(), r.job.UID, metav1.DeletePropagationBackground)
 	// Another UID under the name is somebody else's Job: ours is gone.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -598,6 +582,7 @@ func (r *runner) cleanUp(err error, why string) {
 		r.emit(event.Object{Object: r.ref(), Action: "deleted", Detail: why})
 		return
 	}
+	r.undeleted = why != "" // else the Job has ended, and does no harm
 	r.emit(event.Notice{Level: event.Warning,
 		Message: fmt.Sprintf("%s could not be deleted: %v", r.ref(), err),
 		Hint:    fmt.Sprintf("kubectl -n %s delete job %s", r.job.Namespace, r.job.Name)})
