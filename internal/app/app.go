@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 	"github.com/planton/kubernetes-job-action/internal/render"
 	"github.com/planton/kubernetes-job-action/internal/report"
+	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
@@ -81,7 +83,9 @@ func Main(p Process) int {
 		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
 		p.Stdout = p.Stderr
 	}
-	a.reporter = p.reporters(options)
+	var found []event.Finding
+	a.reporter, found = p.reporters(options, command)
+	findings = append(findings, found...)
 	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -104,17 +108,41 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format that the user chose, or of the CI system that the environment tells of.
-func (p Process) reporters(o config.Options) *report.Fanout {
+// reporters are those of the format that the user chose, or of the CI system that the environment tells of, and of the files
+// that were asked for. A finding is a file that cannot be written.
+func (p Process) reporters(o config.Options, command string) (*report.Fanout, []event.Finding) {
 	format := o.Format
-	if format == "auto" && p.getenv("GITHUB_ACTIONS") == "true" {
+	switch {
+	case format != "auto":
+	case p.getenv("GITHUB_ACTIONS") == "true":
 		format = "github"
-	}
-	if format == "github" {
-		return report.New(github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary}))
+	case p.getenv("GITLAB_CI") == "true":
+		format = "gitlab"
 	}
 	_, noColor := p.LookupEnv("NO_COLOR")
-	return report.New(text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor}))
+	var log report.Sink
+	switch format {
+	case "github":
+		log = github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary})
+	case "gitlab":
+		log = text.New(p.Stdout, p.Stdout, text.Options{Timestamps: o.Timestamps, Color: !noColor, Sections: true})
+	default:
+		log = text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor})
+	}
+	sinks := []report.Sink{log}
+	var findings []event.Finding
+	if o.DotenvFile != "" && command == "run" {
+		path := o.DotenvFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		if err := report.CheckFile(path); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
+		} else {
+			sinks = append(sinks, dotenv.New(path, log.Event))
+		}
+	}
+	return report.New(sinks...), findings
 }
 
 func (p Process) getenv(name string) string {

@@ -60,8 +60,9 @@ type Options struct {
 	DryRun    string
 
 	// Results
-	Summary bool
-	Format  string
+	DotenvFile string
+	Summary    bool
+	Format     string
 
 	// Flags only
 	ShowSecrets bool
@@ -157,10 +158,12 @@ func Declare(o *Options) []Option {
 		{Name: "dry-run", Group: ownership, Default: "none", Values: []string{"none", "client", "server"}, value: (*text)(&o.DryRun),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
+		{Name: "dotenv-file", Group: results, value: (*text)(&o.DotenvFile),
+			Help: "A file to write the outputs to, for `artifacts:reports:dotenv` of GitLab: `exit-code` is the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. What GitLab cannot take is left out and named."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
-		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "text"}, value: (*text)(&o.Format),
-			Help: "How output is written: `github` for the GitHub runner, `text` for terminals and every other CI. `auto` tells which."},
+		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "gitlab", "text"}, value: (*text)(&o.Format),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` tells which."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
