@@ -50,7 +50,7 @@ fuzz:
 	  for f in $$(grep -ho 'func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -d' ' -f2); do \
 	    echo "== $$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done
 
-# Rewrites what is generated: action.yml, the tables of README.md, the JSON schema, golden files.
+# Rewrites what is generated: action.yml, the GitLab component, the tables of README.md and docs/gitlab.md, the JSON schema, golden files.
 generate:
 	go test ./internal/app ./internal/kubernetesjob -update
 

@@ -20,6 +20,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 	"github.com/planton/kubernetes-job-action/internal/render"
 	"github.com/planton/kubernetes-job-action/internal/report"
+	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
@@ -78,17 +79,16 @@ func Main(p Process) int {
 		command = "render"
 	}
 	if options.Format == "auto" {
-		options.Format = "text"
-		if p.getenv("GITHUB_ACTIONS") == "true" {
-			options.Format = "github"
-		}
+		options.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
 	if command == "render" {
 		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
 		p.Stdout = p.Stderr
 	}
-	a.reporter = p.reporters(options)
+	var found []event.Finding
+	a.reporter, found = p.reporters(options, command)
+	findings = append(findings, found...)
 	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -111,13 +111,43 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format.
-func (p Process) reporters(o config.Options) *report.Fanout {
-	if o.Format == "github" {
-		return report.New(github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary}))
-	}
+// reporters are those of the format, and of the files that were asked for. A finding is a file that cannot be written.
+func (p Process) reporters(o config.Options, command string) (*report.Fanout, []event.Finding) {
 	_, noColor := p.LookupEnv("NO_COLOR")
-	return report.New(text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor}))
+	var log report.Sink
+	switch o.Format {
+	case "github":
+		log = github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary})
+	case "gitlab":
+		log = text.New(p.Stdout, p.Stdout, text.Options{Timestamps: o.Timestamps, Color: !noColor, Sections: true})
+	default:
+		log = text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor})
+	}
+	sinks := []report.Sink{log}
+	var findings []event.Finding
+	if o.DotenvFile != "" && command == "run" {
+		path := o.DotenvFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		if err := report.CheckFile(path); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
+		} else {
+			sinks = append(sinks, dotenv.New(path, log.Event))
+		}
+	}
+	return report.New(sinks...), findings
+}
+
+// format is that of the CI system that the environment tells of.
+func (p Process) format() string {
+	switch {
+	case p.getenv("GITHUB_ACTIONS") == "true":
+		return "github"
+	case p.getenv("GITLAB_CI") == "true":
+		return "gitlab"
+	}
+	return "text"
 }
 
 func (p Process) getenv(name string) string {

@@ -165,6 +165,70 @@ func TestMainOnGitHub(t *testing.T) {
 	}
 }
 
+// In GitLab's job log all is one stream, with colours; the variable decides only when nobody else does.
+func TestMainOnGitLab(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	const valid = "the manifest is valid: Job migrate\n"
+	for name, c := range map[string]struct {
+		env            map[string]string
+		args           string
+		stdout, stderr string // begins with
+	}{
+		"auto":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --timeout=0", "\x1b[33m!\x1b[0m job.yaml:4:1: spec: there is no deadline", ""},
+		"said":                {nil, "validate -f job.yaml --format=gitlab", "\x1b[2m·\x1b[0m " + valid, ""},
+		"without colours":     {map[string]string{"GITLAB_CI": "true", "NO_COLOR": "1"}, "validate -f job.yaml", "· " + valid, ""},
+		"text":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --format=text", "", "· " + valid},
+		"not GitLab":          {map[string]string{"GITLAB_CI": "false"}, "validate -f job.yaml", "", "· " + valid},
+		"GitHub comes first":  {map[string]string{"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, "validate -f job.yaml", "· " + valid, ""},
+		"render's own output": {map[string]string{"GITLAB_CI": "true"}, "render -f job.yaml --timeout=0", "---\n# created\n", "\x1b[33m!\x1b[0m job.yaml:4:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := call(t, dir, "", c.env, strings.Fields(c.args)...)
+			for _, s := range [][2]string{{got.stdout, c.stdout}, {got.stderr, c.stderr}} {
+				if !strings.HasPrefix(s[0], s[1]) || s[1] == "" && s[0] != "" {
+					t.Errorf("%q, want %q", s[0], s[1])
+				}
+			}
+			if got.code != 0 {
+				t.Errorf("exit code %d", got.code)
+			}
+		})
+	}
+}
+
+// The outputs of a run that could not begin are in the dotenv file; a file that cannot be written is found before anything else
+// is done.
+func TestDotenvFile(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "bad.yaml": badManifest, "job.env": "KUBERNETES_JOB_STATUS=succeeded\n"})
+	// There is no such kubeconfig.
+	env := map[string]string{"KUBECONFIG": filepath.Join(dir, "kubeconfig"), "PLUGIN_DOTENV_FILE": "job.env"}
+	read := func() string {
+		text, err := os.ReadFile(filepath.Join(dir, "job.env"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, command := range []string{"validate", "render"} {
+		if got := call(t, dir, "", env, command, "-f", "bad.yaml"); got.code != 2 || read() != "KUBERNETES_JOB_STATUS=succeeded\n" {
+			t.Errorf("%s is no run, and wrote %q", command, read())
+		}
+	}
+	for manifest, want := range map[string]string{"bad.yaml": "KUBERNETES_JOB_REASON=InvalidManifest\n", "job.yaml": "KUBERNETES_JOB_REASON=InvalidInput\n"} {
+		got := call(t, dir, "", env, "run", "-f", manifest)
+		if text := read(); got.code != 2 || !strings.Contains(text, want) || !strings.Contains(text, "KUBERNETES_JOB_STATUS=failed\n") {
+			t.Errorf("%s: exit code %d, the file holds\n%s", manifest, got.code, text)
+		}
+	}
+
+	env["PLUGIN_DOTENV_FILE"] = "nowhere/job.env"
+	got := call(t, dir, "", env, "run", "-f", "job.yaml")
+	if want := "✗ dotenv-file: " + filepath.Join(dir, "nowhere/job.env") + " cannot be written: no such file or directory\n" +
+		"✗ one problem must be mended first; nothing was created\n"; got.code != 2 || !strings.HasSuffix(got.stderr, want+"\n  reason            InvalidInput\n") {
+		t.Errorf("exit code %d, %q, want %q", got.code, got.stderr, want)
+	}
+}
+
 // An action reads files of the checkout only.
 func TestMainStaysInTheWorkspace(t *testing.T) {
 	outside := folder(t, map[string]string{"job.yaml": goodManifest})

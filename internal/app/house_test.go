@@ -15,13 +15,14 @@ const module = "github.com/planton/kubernetes-job-action/"
 // below is the table of docs/architecture.md: what each package may import of ours.
 var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
-	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/watch",
+	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/config":        {"internal/event"},
 	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/event"},
 	"internal/report":        {"internal/event"},
 	"internal/report/text":   {"internal/report", "internal/event"},
 	"internal/report/github": {"internal/report", "internal/event"},
+	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/event"},
 	"internal/logs":          {"internal/event"},
 	"internal/verdict":       {"internal/event"},

@@ -374,7 +374,8 @@ func choose(kubeconfig *clientcmdapi.Config, name, context, clusterName string) 
 	case kubeconfig.CurrentContext != "":
 		return "", nil, invalid(fmt.Sprintf("the current context %q of %s does not exist in it; there are: %s", kubeconfig.CurrentContext, name, list), "Set context to one of them.", nil)
 	case only:
-		return all[0], nil, nil
+		return all[0], []event.Notice{{Level: event.Info, Key: "only-context",
+			Message: fmt.Sprintf("%s has no current context; its only one is used: %s", name, all[0])}}, nil
 	default:
 		return "", nil, invalid(fmt.Sprintf("%s has no current context; it has: %s", name, list), "Set context to one of them. (The kubeconfig of GitLab's agent has one for each agent, named path/to/project:agent.)", nil)
 	}
