@@ -70,7 +70,7 @@ type script struct {
 	id        string
 	processes map[string]*process
 	finished  map[string]time.Time // when each of the processes ended that finish has waited for
-	database  string
+	databases []string
 	registry  *registry
 	proxy     *proxy
 	steps     map[string]*step
@@ -98,8 +98,8 @@ func (s *script) end() {
 	if s.registry != nil {
 		s.registry.close()
 	}
-	if s.database != "" {
-		_, _ = shared.cluster.Psql(context.Background(), "postgres", "--command", "DROP DATABASE "+s.database+" WITH (FORCE)")
+	for _, name := range s.databases {
+		_, _ = shared.cluster.Psql(context.Background(), "postgres", "--command", "DROP DATABASE "+name+" WITH (FORCE)")
 	}
 }
 
@@ -367,16 +367,13 @@ func cmdSubst(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
-// cmdDatabase: database
+// cmdDatabase: database [SUFFIX]
 func cmdDatabase(ts *testscript.TestScript, args []string) {
 	state, cluster := stateOf(ts), shared.cluster
-	if state.database != "" {
-		ts.Fatalf("the script has its database already")
-	}
-	name := strings.ReplaceAll(state.id, "-", "_")
+	name := strings.ReplaceAll(strings.Join(append([]string{state.id}, args...), "_"), "-", "_")
 	_, err := cluster.Psql(context.Background(), "postgres", "--command", "CREATE DATABASE "+name)
 	ts.Check(err)
-	state.database = name
+	state.databases = append(state.databases, name)
 	for key, value := range cluster.DatabaseVars(name) {
 		ts.Setenv(key, value)
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 )
 
 // unwritable are files that not even root can write, by what is wrong with them.
@@ -57,7 +59,7 @@ func TestSaveState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := values(string(text)); err != nil || len(got) != 1 || got["job"] != value {
+		if got, err := actionsrunner.Values(string(text)); err != nil || len(got) != 1 || got["job"] != value {
 			t.Errorf("the runner reads %q, %v, want %q", got, err, value)
 		}
 	}
