@@ -128,5 +128,18 @@ func (c *Cluster) importGolang(ctx context.Context, image, busybox string) error
 	if _, err := offline("mod", "download"); err != nil {
 		return err
 	}
-	return c.importBase(ctx, image, images.Golang(busybox, env.GOROOT, filepath.Join(cache, "cache", "download")))
+	if err := c.importBase(ctx, image, images.Golang(busybox, env.GOROOT, filepath.Join(cache, "cache", "download"))); err != nil {
+		return err
+	}
+	// Compiled once into the image, so that each later build compiles what has changed.
+	container := c.cgroupName() + "-compile"
+	if _, err := run(c.docker(ctx, "run", "--name", container, "--network", "none", "--volume", project+":/src:ro", "--workdir", "/src",
+		image, "sh", "-c", "CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/kubernetes-job-action")); err != nil {
+		return err
+	}
+	if _, err := run(c.docker(ctx, "commit", container, image)); err != nil {
+		return err
+	}
+	_, err = run(c.docker(ctx, "rm", container))
+	return err
 }
