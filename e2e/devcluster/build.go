@@ -85,7 +85,7 @@ var gooseBuild = build{
 	inputs: []string{"go.mod", "go.sum"},
 	args:   append([]string{"-tags", "no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb", "-ldflags", "-s -w"}, buildArgs...),
 	env:    migrateBuild.env,
-	hint:   "some 10 seconds",
+	hint:   "some 20 seconds",
 }
 
 // build returns the path of the program, which it makes when the user's cache does not hold it.
