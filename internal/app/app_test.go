@@ -264,7 +264,7 @@ func TestMainWithoutItsSurroundings(t *testing.T) {
 		"HOME that is no folder": {map[string]string{"INPUT_KUBECONFIG": "", "HOME": "/dev/null"}, "and there is no /dev/null/.kube/config"},
 		"no workspace": {map[string]string{"GITHUB_WORKSPACE": filepath.Join(dir, "nowhere")},
 			"manifest: the workspace cannot be read: stat " + dir + "/nowhere: no such file or directory (GITHUB_WORKSPACE names it; a container must have it mounted there)\n"},
-		"an empty workspace": {map[string]string{"GITHUB_WORKSPACE": t.TempDir()}, "the workspace; is actions/checkout a step before?"},
+		"an empty workspace": {map[string]string{"GITHUB_WORKSPACE": t.TempDir()}, "the workspace; is it mounted, and is actions/checkout a step before?"},
 		"GITHUB_OUTPUT without a folder": {map[string]string{"GITHUB_OUTPUT": filepath.Join(dir, "nowhere", "output")},
 			"::error::GITHUB_OUTPUT: the outputs of the step cannot be written: open " + dir + "/nowhere/output: no such file or directory (it must be mounted, and on GitHub's runner only root can write it)\n"},
 		"GITHUB_OUTPUT that cannot be written": {map[string]string{"GITHUB_OUTPUT": dir}, "::error::GITHUB_OUTPUT: the outputs of the step cannot be written: open " + dir + ": is a directory"},

@@ -143,7 +143,7 @@ func TestConfine(t *testing.T) {
 		"up/secret.yaml":                    `by a symbolic link`,
 		"up/*.yaml":                         `by a symbolic link`,
 		"folder":                            `"folder/loose.yaml" leads out of the workspace by a symbolic link`,
-		"nowhere.yaml":                      "paths start at " + work + ", the workspace; is actions/checkout a step before?",
+		"nowhere.yaml":                      "paths start at " + work + ", the workspace; is it mounted, and is actions/checkout a step before?",
 		"/dev/zero":                         `leads out of the workspace`,
 		"sub/../../work/../secret.yaml":     `leads out of the workspace`,
 		filepath.Join(dir, "workspace-two"): `leads out of the workspace`,

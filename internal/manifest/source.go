@@ -172,7 +172,7 @@ func (r *reader) unreadable(path, option string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
 		if r.source.Confine != "" {
-			suggestion += ", the workspace; is actions/checkout a step before?"
+			suggestion += ", the workspace; is it mounted, and is actions/checkout a step before?"
 		}
 		if dir, e := os.ReadDir(filepath.Dir(r.absolute(path))); e == nil {
 			var names []string
