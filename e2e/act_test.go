@@ -69,7 +69,8 @@ git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/nul
 cd "$1"
 git init -q -b main .
 git remote add origin https://github.example/shop/orders
-git -c user.name=e2e -c user.email=e2e@example.com commit -q --allow-empty -m "a commit"
+git add --all
+git -c user.name=e2e -c user.email=e2e@example.com commit -q -m "a commit"
 `
 	cmd := exec.Command("sh", "-c", script, "sh", folder)
 	cmd.Dir = ".."
@@ -90,14 +91,12 @@ func cmdAct(ts *testscript.TestScript, args []string) {
 	// Without this file, act asks which images it shall use.
 	ts.Check(os.WriteFile(filepath.Join(home, ".config", "act", "actrc"), []byte("-P ubuntu-24.04="+runnerImage+"\n"), 0o600))
 	cmd := exec.Command(act, append([]string{args[2], "--workflows", args[3], "--pull=false", "--secret", "KUBECONFIG", "--container-daemon-socket", "-"}, args[4:]...)...)
-	for _, secret := range []string{"DATABASE_URL", "DATABASE_PASSWORD"} {
-		if ts.Getenv(secret) != "" {
-			cmd.Args = append(cmd.Args, "--secret", secret)
-		}
+	if len(stateOf(ts).databases) > 0 {
+		cmd.Args = append(cmd.Args, "--var", "DATABASE_URL="+ts.Getenv("DATABASE_URL"), "--secret", "DATABASE_PASSWORD")
 	}
-	// A secret is taken from the variable of its name.
+	// A secret is taken from the environment variable of its name.
 	cmd.Env = append(os.Environ(), "HOME="+home, "DOCKER_HOST="+shared.cluster.DockerHost(), "KUBECONFIG="+strings.TrimSpace(kubeconfig),
-		"DATABASE_URL="+ts.Getenv("DATABASE_URL"), "DATABASE_PASSWORD="+ts.Getenv("DATABASE_PASSWORD"))
+		"DATABASE_PASSWORD="+ts.Getenv("DATABASE_PASSWORD"))
 	cmd.Dir = ts.MkAbs(args[1])
 	startProcess(ts, args[0], cmd)
 }

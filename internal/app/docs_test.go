@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what is generated")
 
-// action.yml, README.md and the GitLab component hold what the declarations say, between markers.
+// action.yml, README.md and the GitLab component hold what the declarations and the examples say, between markers.
 func TestGenerated(t *testing.T) {
 	var inputs, table, dotenvs strings.Builder
 	for _, o := range report.OutputDocs {
@@ -34,6 +34,9 @@ func TestGenerated(t *testing.T) {
 		{"../../templates/kubernetes-job.yml", "inputs", componentInputs},
 		{"../../templates/kubernetes-job.yml", "variables", componentEnv},
 		{"../../docs/gitlab.md", "variables", "| variable | output |\n|---|---|\n" + dotenvs.String()},
+		{"../../README.md", "workflow", example(t, "migrate-golang-migrate/workflow.yml")},
+		{"../../README.md", "pipeline", example(t, "migrate-goose/.gitlab-ci.yml")},
+		{"../../README.md", "manifest", example(t, "migrate-goose/job.yaml")},
 		{"../../README.md", "options", config.Tables()},
 		{"../../README.md", "outputs", "| output | meaning |\n|---|---|\n" + table.String()},
 	} {
@@ -63,6 +66,16 @@ func TestGenerated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// example is a file of examples, which the test bench runs, as a block of Markdown.
+func example(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile("../../examples/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "\n```yaml\n" + string(content) + "```\n\n"
 }
 
 // component is what a pipeline gets out of the GitLab component with these inputs, as GitLab makes it: the inputs replace

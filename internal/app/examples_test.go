@@ -77,7 +77,7 @@ func inputsOf(t *testing.T, path string) (inputs, env map[string]string) {
 			fields, _ := job.(map[string]any) // stages is a list
 			variables, _ := fields["variables"].(map[string]any)
 			for name, value := range variables {
-				if name, ok := strings.CutPrefix(name, "PLUGIN_"); ok {
+				if name, ok := strings.CutPrefix(name, "INPUT_"); ok {
 					inputs[strings.ReplaceAll(strings.ToLower(name), "_", "-")] = os.Expand(value.(string), func(string) string { return "word" })
 				}
 			}
