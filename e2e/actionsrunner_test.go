@@ -28,6 +28,9 @@ var engine = sync.OnceValue(func() error {
 	if err := shared.cluster.Start(context.Background(), "docker", nil); err != nil {
 		return err
 	}
+	if err := shared.cluster.BaseImages(context.Background()); err != nil {
+		return err
+	}
 	cmd := exec.Command("docker", "build", "--tag", actionImage, "..")
 	// The classic builder: BuildKit asks the registry about local images too.
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+shared.cluster.DockerHost(), "DOCKER_BUILDKIT=0")

@@ -24,11 +24,12 @@ var dockerPackage = need{"docker.io", onPath("dockerd", "docker")}
 // DockerHost is the address of the Docker Engine, as the client takes it in DOCKER_HOST.
 func (c *Cluster) DockerHost() string { return "unix://" + c.path("docker.sock") }
 
-// dockerCommand is an engine with a containerd of its own that keeps everything in the cluster's folder. It has no bridge and
-// writes no firewall rules: containers use the network of the machine, where the API server is, or none.
+// dockerCommand is an engine that keeps everything in the cluster's folder and uses the cluster's containerd (one of its own is not
+// ended, nor found again, when the engine is killed). It has no bridge and writes no firewall rules: containers use the network of
+// the machine, where the API server is, or none.
 func (c *Cluster) dockerCommand() *exec.Cmd {
 	return exec.Command("dockerd", "--host", c.DockerHost(), "--pidfile", c.path("docker", "pid"),
-		"--data-root", c.path("docker", "data"), "--exec-root", c.path("docker", "exec"), "--config-file", c.path("docker", "daemon.json"),
+		"--data-root", c.path("docker", "data"), "--exec-root", c.path("docker", "exec"), "--containerd", c.containerdSocket(), "--config-file", c.path("docker", "daemon.json"),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
 		"--storage-driver=overlay2", "--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=/"+c.cgroupName()+"/docker")
 }
@@ -41,14 +42,22 @@ func (c *Cluster) dockerReady(ctx context.Context) error {
 // fromLine is an instruction of a Dockerfile that names an image of a registry.
 var fromLine = regexp.MustCompile(`(?m)^FROM (golang|alpine):(\S+)`)
 
-// startDocker starts the engine and gives it the images that the project's Dockerfile begins with, under their real names.
+// startDocker starts the engine, unless it runs.
 func (c *Cluster) startDocker(ctx context.Context, p programs) error {
 	if err := c.installPackages(ctx, []need{dockerPackage}); err != nil {
 		return err
 	}
-	if err := c.start(ctx, docker, p); err != nil {
+	return c.start(ctx, docker, p)
+}
+
+// BaseImages gives the running engine the images that the project's Dockerfile begins with, under their real names, as far as it
+// does not have them.
+func (c *Cluster) BaseImages(ctx context.Context) error {
+	unlock, err := c.lockFor(docker)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	dockerfile, err := os.ReadFile(filepath.Join(c.source, "..", "Dockerfile"))
 	if err != nil {
 		return err
