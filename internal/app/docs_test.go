@@ -1,16 +1,14 @@
 package app
 
 import (
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
-
-var update = flag.Bool("update", false, "rewrite what is generated")
 
 // action.yml and README.md hold what the declarations say, between markers.
 func TestGenerated(t *testing.T) {
@@ -34,19 +32,10 @@ func TestGenerated(t *testing.T) {
 			open, end = "<!-- generated: "+g.name+" -->\n", "<!-- end: "+g.name+" -->"
 		}
 		before, rest, ok := strings.Cut(string(content), open)
-		got, after, ok2 := strings.Cut(rest, end)
+		_, after, ok2 := strings.Cut(rest, end)
 		if !ok || !ok2 {
 			t.Fatalf("%s has no lines %q and %q", g.file, open, end)
 		}
-		if got == g.want {
-			continue
-		}
-		if !*update {
-			t.Errorf("%s: the generated part %q differs from the declarations; make generate rewrites it", g.file, g.name)
-			continue
-		}
-		if err := os.WriteFile(g.file, []byte(before+open+g.want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		golden.Compare(t, g.file, before+open+g.want+end+after)
 	}
 }

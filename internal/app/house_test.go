@@ -30,6 +30,7 @@ var below = map[string][]string{
 	"internal/manifest":      {"internal/event"},
 	"internal/cluster":       {"internal/event"},
 	"internal/event":         {},
+	"internal/golden":        {},
 }
 
 type listed struct {

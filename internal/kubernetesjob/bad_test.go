@@ -2,38 +2,17 @@ package kubernetesjob
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
-
-var update = flag.Bool("update", false, "write the golden files and the schema anew")
-
-// golden compares got with the file, or writes it.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v (go test -update makes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", file, diff)
-	}
-}
 
 // check does what validate does with the layers below render.
 func check(source manifest.Source) []event.Finding {
@@ -81,7 +60,7 @@ func TestBadManifests(t *testing.T) {
 			for _, f := range findings {
 				got.WriteString(string(f.Level) + ": " + f.String() + "\n")
 			}
-			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
+			golden.Compare(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
 		})
 	}
 }
