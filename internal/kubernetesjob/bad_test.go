@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -62,5 +64,27 @@ func TestBadManifests(t *testing.T) {
 			}
 			golden.Compare(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
 		})
+	}
+}
+
+// TestAllAtOnce: what cannot be read hides what follows from it, and nothing whose name merely begins alike.
+func TestAllAtOnce(t *testing.T) {
+	const head = "apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nmetadata: {name: a}\nspec:\n  namespace: b\n"
+	for spec, want := range map[string][]string{
+		`  image: {repo: c, tag: "d e", tagg: x}`: {"spec.image.tagg", "spec.image.tag"},
+		`  image: {repo: c, tag: "d e", zagg: x}`: {"spec.image.tag", "spec.image.zagg"},
+		`  image: {repo: c, tag: [d]}`:            {"spec.image.tag"},
+		`  image: [c]`:                            {"spec.image"},
+		"  image: {repo: c, tag: d}\n  env: {variables: {PORT: [x], PORT=X: {value: x}}}\n": {"spec.env.variables.PORT", "spec.env.variables.PORT=X"},
+	} {
+		var got []string
+		for _, f := range check(manifest.Source{Content: head + spec}) {
+			got = append(got, f.Path)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", spec, diff)
+		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/golden"
 )
