@@ -207,8 +207,7 @@ func (l *loop) take(e event.Event) {
 		l.takePod(e.Pod, e.Gone)
 		l.judge = true
 	case event.EventSeen:
-		// The verdict reads the others from the pods themselves.
-		if !slices.Contains([]string{"Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate"}, e.Event.Reason) {
+		if verdict.Wants(e.Event) {
 			l.events[e.Event.UID] = e.Event
 			l.judge = true
 		}
@@ -336,7 +335,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 			ended++
 		}
 	}
-	if l.gone || ended >= int(l.job.Status.Succeeded+l.job.Status.Failed) {
+	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
 		return
 	}
 	var pods *corev1.PodList

@@ -43,7 +43,7 @@ func (w *view) refusal() *problem {
 	var began, newest time.Time
 	said := ""
 	for _, e := range w.Events {
-		if e == nil || e.Reason != "FailedCreate" || e.InvolvedObject.Kind != "Job" {
+		if e.Reason != "FailedCreate" || e.InvolvedObject.Kind != "Job" {
 			continue
 		}
 		m := createError.FindStringSubmatch(clean(e.Message, 2*maxMessage))

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -732,5 +733,40 @@ func TestResult(t *testing.T) {
 
 	if f := Result(State{}, Verdict{Outcome: event.Vanished}); f.Duration != 0 || f.Attempts != 0 || f.Pods != nil {
 		t.Errorf("nothing was seen: %+v", f)
+	}
+}
+
+// TestHealedMount: a mount that failed for a while, on a node that has the image, and a container that is long in the making. Only
+// the events that Wants keeps are there, as in a run.
+func TestHealedMount(t *testing.T) {
+	trouble := happened("FailedMount", `MountVolume.SetUp failed for volume "v" : configmap "note" not found`, 1, 2, 2)
+	for _, c := range []struct {
+		after  string // what the kubelet told last
+		ends   bool
+		waits  string
+		change func(*State)
+	}{
+		{"nothing", true, "waiting for volumes", func(*State) {}},
+		{"Pulling", false, "pulling image", happened("Pulling", "Pulling image", 1, 14, 14)},
+		{"Pulled", false, "creating container", happened("Pulled", "Container image already present on machine", 1, 14, 14)},
+		{"Created", false, "creating container", happened("Created", "Container created", 1, 14, 14)},
+		{"Started", false, "creating container", happened("Started", "Container started", 1, 14, 14)},
+	} {
+		s := state(18, pod("p"), trouble, c.change)
+		s.Events = slices.DeleteFunc(s.Events, func(e *corev1.Event) bool { return !Wants(e) })
+		v := Decide(s)
+		if v.Decided != c.ends || v.Progress.Waiting[0].For != c.waits {
+			t.Errorf("%s: decided %t (%v), %s", c.after, v.Decided, v.Cause, v.Progress)
+		}
+	}
+}
+
+// TestWants: what is said a thousand times and explains nothing is not kept.
+func TestWants(t *testing.T) {
+	for reason, want := range map[string]bool{"Pulled": true, "FailedMount": true, "FailedCreate": true, "Failed": true, "NotTriggerScaleUp": true,
+		"SuccessfulCreate": false, "Scheduled": false, "Killing": false, "BackOff": false, "": false} {
+		if Wants(&corev1.Event{Reason: reason}) != want {
+			t.Errorf("%s: want %t", reason, want)
+		}
 	}
 }
