@@ -18,6 +18,7 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 // Cause puts an error of client-go into words: "cannot <what>: <why>", with the way out as hint. what says what was tried, such
@@ -36,8 +37,8 @@ func Cause(err error, what string) *event.Cause {
 	return cause
 }
 
-// why is the reason of an error in a few words.
-func why(err error) string { return explain(err).Message }
+// Why is the reason of an error of client-go in a few words.
+func Why(err error) string { return explain(err).Message }
 
 // explain finds the reason, the words and the hint for an error.
 func explain(err error) *event.Cause {
@@ -48,7 +49,7 @@ func explain(err error) *event.Cause {
 	case meta.IsNoMatchError(err):
 		return &event.Cause{Reason: event.InvalidManifest, Message: "the cluster does not know this kind: " + short(err.Error()),
 			Hint: "Check apiVersion and kind; if it is a custom resource, its definition must be installed first: kubectl api-resources"}
-	case pluginFailed(err):
+	case outage.KindOf(err) == outage.NoCredentials:
 		_, text, _ := strings.Cut(err.Error(), "getting credentials: ")
 		if text == "" {
 			text = err.Error()
@@ -75,6 +76,7 @@ func explainConnection(err error) *event.Cause {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var dns *net.DNSError
+	kind := outage.KindOf(err)
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		cause.Message = fmt.Sprintf("the certificate of %s is not valid now (%s)", server, invalid.Detail)
@@ -85,14 +87,14 @@ func explainConnection(err error) *event.Cause {
 	case errors.As(err, &authority):
 		cause.Message = fmt.Sprintf("the certificate of %s is signed by an authority that the kubeconfig does not trust", server)
 		cause.Hint = "The cluster's certificate-authority-data must be that of this very cluster; it changes when a cluster is made anew. Behind a proxy that breaks TLS open, it is the proxy's."
-	case certificateRefused(err):
+	case kind == outage.CertificateRefused:
 		cause.Reason = event.Unauthorized
 		cause.Message = fmt.Sprintf("%s refuses the client certificate (%s)", server, short(rootText(err)))
 		cause.Hint = "A client certificate ends after a year, mostly; make a new kubeconfig."
-	case noTLS(err):
+	case kind == outage.NoTLS:
 		cause.Message = server + " does not speak TLS"
 		cause.Hint = "Check the address and port in the kubeconfig: https:// needs a server that speaks it."
-	case untrusted(err):
+	case kind == outage.Untrusted:
 		cause.Message = fmt.Sprintf("the certificate of %s cannot be verified (%s)", server, short(rootText(err)))
 	case errors.As(err, &dns):
 		cause.Message = fmt.Sprintf("the name %q of the API server cannot be resolved (%s)", dns.Name, dns.Err)
@@ -111,7 +113,7 @@ func explainConnection(err error) *event.Cause {
 		cause.Hint = "A firewall, or an address that only another network reaches, looks like this: a private cluster needs a runner in its network."
 	case errors.Is(err, context.Canceled):
 		cause.Reason, cause.Message = event.ReasonCancelled, "it was cancelled"
-	case outage(err):
+	case kind.Away():
 		cause.Message = fmt.Sprintf("the connection to %s broke (%s)", server, short(rootText(err)))
 	default:
 		cause.Message = short(err.Error())

@@ -67,7 +67,7 @@ func scripted(t *testing.T, exchanges ...exchange) *Client {
 		}
 	})
 	c := dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"})
-	c.apiTimeout = 2 * time.Second
+	c.APITimeout = 2 * time.Second
 	return c
 }
 

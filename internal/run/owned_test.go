@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // TestOwnTogether renews and owns a ConfigMap that other runs change, or the garbage collector deletes, at the same time.
@@ -71,8 +71,8 @@ func TestOwnTogether(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, server := play(t, test.exchanges...)
-				r.job = job()
-				r.job.UID = "ours"
+				r.created = job()
+				r.created.UID = "ours"
 				r.objects.Owned = []runtime.Object{note("", "hello")}
 				write := r.createOwned
 				if strings.HasPrefix(test.name, "renewed: ") {
@@ -84,7 +84,7 @@ func TestOwnTogether(t *testing.T) {
 				}
 				last := &corev1.ConfigMap{}
 				if body := server.sent[len(server.sent)-1]; len(body) > 0 {
-					if err := json.Unmarshal(body, last); err != nil {
+					if _, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, last); err != nil {
 						t.Fatal(err)
 					}
 				}
