@@ -19,6 +19,7 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/outage"
+	"github.com/planton/kubernetes-job-action/internal/refusal"
 )
 
 // Cause puts an error of client-go into words: "cannot <what>: <why>", with the way out as hint. what says what was tried, such
@@ -186,14 +187,9 @@ func explainStatus(s metav1.Status) *event.Cause {
 		cause.Reason = event.APIUnreachable
 		cause.Message = fmt.Sprintf("the server does not understand the request (%d): %s", s.Code, cause.Message)
 	default:
-		if s.Code >= 500 {
+		if s.Code >= 500 && !refused(cause, s.Message) {
 			cause.Reason = event.APIUnreachable
 			cause.Message = fmt.Sprintf("the API server answers %d: %s", s.Code, cause.Message)
-			if strings.Contains(s.Message, "failed calling webhook") {
-				cause.Reason = event.Forbidden
-				cause.Message = "an admission webhook of the cluster cannot be reached, and nothing is allowed without it: " + short(s.Message)
-				cause.Hint = "The webhook's pods must run: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
-			}
 		}
 	}
 	return cause
@@ -239,27 +235,11 @@ func explainForbidden(cause *event.Cause, message string) {
 
 // refused explains an object that was refused for what it is, and not for who sent it.
 func refused(cause *event.Cause, message string) bool {
-	switch {
-	case strings.Contains(message, "exceeded quota"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace's quota is used up: " + short(message)
-		cause.Hint = "Ask for less, wait until something ends, or raise the quota: kubectl describe resourcequota"
-	case strings.Contains(message, "violates PodSecurity"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace's pod security level does not allow it: " + short(message)
-		cause.Hint = "Change the securityContext as the message says, or the namespace's label pod-security.kubernetes.io/enforce."
-	case strings.Contains(message, "admission webhook"), strings.Contains(message, "ValidatingAdmissionPolicy"):
-		cause.Reason = event.Forbidden
-		cause.Message = "a policy of the cluster refuses it: " + short(message)
-		cause.Hint = "Change the manifest as the policy asks, or ask those who run the cluster."
-	case strings.Contains(message, "because it is being terminated"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace is being deleted: " + short(message)
-		cause.Hint = "Wait until it is gone, and run again."
-	default:
-		return false
+	r := refusal.Object(short(message))
+	if r.Known {
+		cause.Reason, cause.Message, cause.Hint = event.Forbidden, r.Message, r.Hint
 	}
-	return true
+	return r.Known
 }
 
 // short bounds the text of others: a proxy may answer with a whole page.
