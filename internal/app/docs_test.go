@@ -1,11 +1,13 @@
 package app
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
@@ -17,7 +19,16 @@ func TestGenerated(t *testing.T) {
 		inputs.WriteString("  " + o.Name + ":\n    description: >-\n      " + o.Description + "\n")
 		table.WriteString("| `" + o.Name + "` | " + strings.ReplaceAll(o.Description, "|", `\|`) + " |\n")
 	}
+	var codes, reasons strings.Builder
+	for _, c := range event.Classes {
+		fmt.Fprintf(&codes, "| %d | %s |\n", c.Class, c.Meaning)
+	}
+	for _, r := range event.Reasons {
+		fmt.Fprintf(&reasons, "| `%s` | %d | %s |\n", r.Reason, r.Class, r.Meaning)
+	}
 	for _, g := range []struct{ file, name, want string }{
+		{"../../README.md", "exit codes", "| code | meaning |\n|---|---|\n" + codes.String()},
+		{"../../docs/reasons.md", "reasons", "| reason | exit code | meaning |\n|---|---|---|\n" + reasons.String()},
 		{"../../action.yml", "inputs", config.ActionInputs()},
 		{"../../action.yml", "outputs", inputs.String()},
 		{"../../README.md", "options", config.Tables()},

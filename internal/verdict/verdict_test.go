@@ -3,6 +3,7 @@ package verdict
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -768,5 +769,45 @@ func TestWants(t *testing.T) {
 		if Wants(&corev1.Event{Reason: reason}) != want {
 			t.Errorf("%s: want %t", reason, want)
 		}
+	}
+}
+
+// TestSeen reads the times of the three shapes that events come in.
+func TestSeen(t *testing.T) {
+	series := &corev1.Event{EventTime: metav1.NewMicroTime(at(1).Time), Series: &corev1.EventSeries{Count: 4, LastObservedTime: metav1.NewMicroTime(at(7).Time)}}
+	for _, c := range []struct {
+		name        string
+		event       *corev1.Event
+		first, last int
+		count       int
+	}{
+		{"counted", &corev1.Event{FirstTimestamp: at(1), LastTimestamp: at(5), Count: 3}, 1, 5, 3},
+		{"in a series", series, 1, 7, 4},
+		{"with nothing but its creation", &corev1.Event{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(2)}}, 2, 2, 1},
+	} {
+		first, last, count := seen(c.event)
+		if !first.Equal(at(c.first).Time) || !last.Equal(at(c.last).Time) || count != c.count {
+			t.Errorf("%s: %s to %s, %d times", c.name, first, last, count)
+		}
+	}
+}
+
+// TestTimeoutHint: what holds the Job up says what to do, not the timeout.
+func TestTimeoutHint(t *testing.T) {
+	s := state(3600, pod("migrate-x2k9", unscheduled(`0/1 nodes are available: 1 Insufficient cpu.`)))
+	s.Options = Options{Timeout: time.Hour}
+	v := Decide(s)
+	if v.Outcome != event.TimedOut || v.Cause.Reason != event.Timeout || v.Cause.Hint != "Lower the request for cpu or add room to the cluster." {
+		t.Errorf("%s: %+v", v.Outcome, v.Cause)
+	}
+}
+
+// TestNodeThatNobodyNames: a pod that was lost with its node, whose name is not known.
+func TestNodeThatNobodyNames(t *testing.T) {
+	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", func(p *corev1.Pod) {
+		p.Spec.NodeName, p.Status.Phase, p.Status.Reason = "", corev1.PodFailed, "NodeLost"
+	})))
+	if v.Cause.Reason != event.NodeLost || !strings.Contains(v.Cause.Message, "node, on which pod migrate-x2k9 ran, was lost") || strings.Contains(v.Cause.Hint, "kubectl describe node") {
+		t.Errorf("%+v", v.Cause)
 	}
 }
