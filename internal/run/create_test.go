@@ -332,7 +332,7 @@ func TestCreation(t *testing.T) {
 				}
 				said := &transcript{begin: time.Now()}
 				l.sink = said
-				l.watch = func(ctx context.Context, _ *batchv1.Job, _ chan<- event.Event) error {
+				l.watch = func(ctx context.Context, _ *batchv1.Job, _ chan<- event.Fact) error {
 					cancel()
 					<-ctx.Done()
 					return nil

@@ -12,14 +12,14 @@ type inbox struct {
 	more chan struct{} // holds a token while something is there
 
 	mu   sync.Mutex
-	left []event.Event
+	left []event.Fact
 }
 
 func newInbox() *inbox { return &inbox{more: make(chan struct{}, 1)} }
 
-func (b *inbox) post(e event.Event) {
+func (b *inbox) post(f event.Fact) {
 	b.mu.Lock()
-	b.left = append(b.left, e)
+	b.left = append(b.left, f)
 	b.mu.Unlock()
 	select {
 	case b.more <- struct{}{}:
@@ -28,7 +28,7 @@ func (b *inbox) post(e event.Event) {
 }
 
 // all takes everything out, in the order in which it was left.
-func (b *inbox) all() []event.Event {
+func (b *inbox) all() []event.Fact {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	left := b.left

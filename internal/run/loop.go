@@ -33,7 +33,7 @@ type reader interface {
 // reaches it over the inbox, and over the channel of facts while the Job is followed.
 type loop struct {
 	*runner
-	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Event) error
+	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
 	sink     Sink
@@ -62,7 +62,7 @@ type loop struct {
 func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 	return &loop{
 		runner: r, sink: sink, abort: abort, said: map[string]bool{},
-		watch: func(ctx context.Context, job *batchv1.Job, out chan<- event.Event) error {
+		watch: func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error {
 			return watch.Follow(ctx, r.client, r.client.Health, job, out)
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
@@ -164,7 +164,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	l.job, l.since, l.judge, l.judgeNow = l.created, time.Now(), true, true
 	// What follows the Job outlives the cancellation by the time that the last lines take.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	facts := make(chan event.Event, 16) // a batch of lines may hold 75 KB
+	facts := make(chan event.Fact, 16) // a batch of lines may hold 75 KB
 	watched := make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
@@ -219,7 +219,7 @@ func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.Pod
 }
 
 // untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
-func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watched <-chan error) verdict.Verdict {
+func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watched <-chan error) verdict.Verdict {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last verdict.Verdict
@@ -270,7 +270,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 }
 
 // explain waits for the state of the pod that explains the Job's end. When it does not come in time, what is known must do.
-func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.Verdict) verdict.Verdict {
+func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.Verdict) verdict.Verdict {
 	late := time.After(explainLimit)
 	for v.Incomplete {
 		select {
@@ -313,35 +313,38 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // take takes one fact into account.
-func (l *loop) take(e event.Event) {
-	switch e := e.(type) {
+func (l *loop) take(f event.Fact) {
+	switch f := f.(type) {
 	case event.JobSeen:
 		switch {
-		case e.Job.UID != l.job.UID:
-			l.replaced = e.Job.UID
-		case e.Gone:
-			l.gone, l.job = true, e.Job
+		case f.Job.UID != l.job.UID:
+			l.replaced = f.Job.UID
+		case f.Gone:
+			l.gone, l.job = true, f.Job
 		default:
-			l.job = e.Job
+			l.job = f.Job
 		}
 		l.judge, l.judgeNow = true, true
 	case event.PodSeen:
-		l.takePod(e.Pod, e.Gone)
+		l.takePod(f.Pod, f.Gone)
 		l.judge = true
 	case event.EventSeen:
-		l.takeEvent(e.Event)
+		l.takeEvent(f.Event)
 	case event.Connection:
-		l.connection(e)
+		l.connection(f)
 	case event.Lines:
-		l.tails.add(e)
+		l.tails.add(f)
 		if l.spool == nil {
-			l.emit(e)
-		} else if err := l.spool.add(e); err != nil {
+			l.emit(f)
+		} else if err := l.spool.add(f); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
-			l.emit(e)
+			l.emit(f)
 		}
-	default: // gaps and notices
-		l.emit(e)
+	case event.Drained: // for drain alone
+	case event.Event: // gaps, notices, what was done to an object: news as they are
+		l.emit(f)
+	default:
+		panic(fmt.Sprintf("nothing takes a %T", f))
 	}
 }
 
@@ -434,7 +437,7 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 }
 
 // drain reads the logs of every container to their end.
-func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.Duration) {
+func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Duration) {
 	if ctx.Err() == nil {
 		l.refreshPods(ctx)
 	}

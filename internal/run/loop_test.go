@@ -65,7 +65,7 @@ type beat struct {
 
 // script plays what the Job's watch brings; it lasts until nobody follows any more.
 func (l *loop) script(beats ...beat) {
-	l.watch = func(ctx context.Context, _ *batchv1.Job, out chan<- event.Event) error {
+	l.watch = func(ctx context.Context, _ *batchv1.Job, out chan<- event.Fact) error {
 		begin := time.Now()
 		for _, b := range beats {
 			select {
@@ -80,7 +80,7 @@ func (l *loop) script(beats ...beat) {
 				return fact
 			case func():
 				fact()
-			case event.Event:
+			case event.Fact:
 				select {
 				case out <- fact:
 				case <-ctx.Done():
@@ -98,8 +98,8 @@ type output struct {
 	t       *testing.T
 	ctx     context.Context
 	options logs.Options
-	last    []event.Event // while draining
-	never   bool          // draining does not end by itself
+	last    []event.Fact // while draining
+	never   bool         // draining does not end by itself
 	shown   map[string]bool
 	limit   time.Duration // of Drain; zero while it was not asked for
 	outage  bool          // whether the reader was told of an outage when it drained
@@ -122,7 +122,7 @@ func (l *loop) plays(t *testing.T, o *output) *output {
 	return o
 }
 
-func (o *output) send(e event.Event) {
+func (o *output) send(e event.Fact) {
 	select {
 	case o.options.Out <- e:
 	case <-o.ctx.Done():
@@ -407,12 +407,12 @@ func TestLoop(t *testing.T) {
 	}{
 		{"it succeeds", []exchange{made, removed}, nil,
 			[]beat{{s, pod("Pending")}, {2 * s, pod("Running")}, {9 * s, pod("Succeeded")}, {9 * s, event.JobSeen{Job: counted(there("ours", batchv1.JobComplete), 1, 0)}}},
-			&output{last: []event.Event{lines("uid-p", "main", "the end")}}, 0, drainLimit,
+			&output{last: []event.Fact{lines("uid-p", "main", "the end")}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "2s p container main runs", "2s | p works",
 				"9s p container main exited with code 0", "9s | the end", "9s Job ns/j deleted", "9s finished succeeded"}},
 		{"it fails, and its output is shown then", []exchange{made}, func(l *loop) { l.options.Logs = "on-failure" },
 			[]beat{{s, pod("Running")}, {2 * s, pod("Failed")}, {2 * s, failed}},
-			&output{last: []event.Event{lines("uid-p", "main", "boom")}}, 0, drainLimit,
+			&output{last: []event.Fact{lines("uid-p", "main", "boom")}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
 				"2s p container main exited with code 3", "2s | p works", "2s | boom", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["p works" "boom"]`}},
 		{"it succeeds, and its output is wanted after a failure only", []exchange{made, removed}, func(l *loop) { l.options.Logs = "on-failure" },
@@ -433,7 +433,7 @@ func TestLoop(t *testing.T) {
 				"31s progress 0/1 done, 1 running", "40s Job ns/j deleted (this run ended before it did)", "40s finished timed-out: Timeout"}},
 		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, "leave" }, nil, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "20s Job ns/j kept (it goes on, as on-timeout says)", "20s finished timed-out: Timeout"}},
-		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Event{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
+		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"5s | ending", "5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
 		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = "leave" }, nil, &output{}, 5 * s, drainCancelLimit,
@@ -501,5 +501,28 @@ func TestLoop(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestEveryFactIsTaken: none is dropped in silence, and what is news too is told.
+func TestEveryFactIsTaken(t *testing.T) {
+	for _, f := range event.Facts {
+		l, _ := play(t)
+		l.job, l.created = there("ours"), there("ours")
+		switch f.(type) {
+		case event.JobSeen:
+			f = event.JobSeen{Job: there("ours")}
+		case event.PodSeen:
+			f = event.PodSeen{Pod: a("p", corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" })}
+		case event.EventSeen:
+			f = event.EventSeen{Event: &corev1.Event{}}
+		case event.Lines:
+			f = lines("p", "main", "x")
+		}
+		l.take(f)
+		_, news := f.(event.Event)
+		if _, connection := f.(event.Connection); len(told(l)) != 1 && (news || connection) || len(told(l)) != 0 && !news && !connection {
+			t.Errorf("%T: told %v", f, told(l))
+		}
 	}
 }

@@ -63,7 +63,7 @@ const (
 //
 // health learns what the requests say about the API server: every answer, and the failures of the watches on the Job and the pods,
 // which are tried again for ever. A watch that was closed or cut off and comes back at once is no failure.
-func Follow(ctx context.Context, client kubernetes.Interface, health *outage.Health, job *batchv1.Job, out chan<- event.Event) error {
+func Follow(ctx context.Context, client kubernetes.Interface, health *outage.Health, job *batchv1.Job, out chan<- event.Fact) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &follower{out: out, job: job, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
@@ -142,7 +142,7 @@ func PodSelector(job *batchv1.Job) string {
 
 // follower puts together what the watches bring.
 type follower struct {
-	out chan<- event.Event
+	out chan<- event.Fact
 	job *batchv1.Job
 
 	mu    sync.Mutex           // orders events after the pods that they are about
@@ -151,7 +151,7 @@ type follower struct {
 	told  map[types.UID]string // resource versions of the events that were told
 }
 
-func (f *follower) send(ctx context.Context, e event.Event) {
+func (f *follower) send(ctx context.Context, e event.Fact) {
 	select {
 	case f.out <- e:
 	case <-ctx.Done():

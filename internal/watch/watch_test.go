@@ -236,7 +236,7 @@ func newEvent(name, version, about string) *corev1.Event {
 }
 
 // text writes what was told in one line.
-func text(e event.Event) string {
+func text(e event.Fact) string {
 	gone := map[bool]string{true: " gone"}
 	switch e := e.(type) {
 	case event.JobSeen:
@@ -290,7 +290,7 @@ func play(t *testing.T, s script, during func(*apiServer)) (told []string, laste
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		done := make(chan error, 1)
 		go func() {
 			defer close(out)
