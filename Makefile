@@ -33,7 +33,7 @@ lint:
 	go -C e2e vet ./...
 	$(TOOL) staticcheck ./...
 	cd e2e && go tool staticcheck ./...
-	$(TOOL) actionlint .github/workflows/*.yml
+	$(TOOL) actionlint .github/workflows/*.yml examples/*/workflow.yml
 	go mod tidy -diff
 	go -C e2e mod tidy -diff
 
@@ -51,7 +51,8 @@ fuzz:
 	  for f in $$(grep -ho 'func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -d' ' -f2); do \
 	    echo "== $$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done
 
-# Rewrites what is generated: action.yml, the tables of README.md, the JSON schema, golden files. Those are the tests that use internal/golden.
+# Rewrites what is generated: action.yml, the GitLab component, the tables of README.md and docs/gitlab.md, the JSON schema, golden files.
+# Those are the tests that use internal/golden.
 generate:
 	go test $$(go list -f '{{range .TestImports}}{{if eq . "github.com/planton/kubernetes-job-action/internal/golden"}}{{$$.ImportPath}}{{end}}{{end}}' ./...) -update
 

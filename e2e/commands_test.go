@@ -18,8 +18,12 @@ import (
 
 // commands are what scripts can do beyond testscript's own; README.md describes them.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
+	"act":        positive(cmdAct),
+	"cancel":     positive(cmdCancel),
+	"checkout":   positive(cmdCheckout),
 	"code":       positive(cmdCode),
 	"database":   positive(cmdDatabase),
+	"engine":     positive(cmdEngine),
 	"eventually": cmdEventually,
 	"expired":    positive(cmdExpired),
 	"finish":     positive(cmdFinish),
@@ -27,12 +31,16 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"image":      positive(cmdImage),
 	"lines":      positive(cmdLines),
 	"numbered":   positive(cmdNumbered),
+	"pipeline":   positive(cmdPipeline),
+	"post":       positive(cmdPost),
 	"proxied":    positive(cmdProxied),
 	"proxy":      positive(cmdProxy),
 	"pulled":     positive(cmdPulled),
+	"ran":        positive(cmdRan),
 	"registry":   positive(cmdRegistry),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
+	"step":       positive(cmdStep),
 	"subst":      positive(cmdSubst),
 	"tally":      positive(cmdTally),
 	"volume":     positive(cmdVolume),
@@ -62,18 +70,20 @@ type script struct {
 	id        string
 	processes map[string]*process
 	finished  map[string]time.Time // when each of the processes ended that finish has waited for
-	database  string
+	databases []string
 	registry  *registry
 	proxy     *proxy
+	steps     map[string]*step
 }
 
 func stateOf(ts *testscript.TestScript) *script { return ts.Value(stateKey{}).(*script) }
 
 // process is a program in the background.
 type process struct {
-	cmd  *exec.Cmd
-	done chan error
-	end  time.Time // valid when done has answered
+	cmd   *exec.Cmd
+	done  chan error
+	ended chan struct{} // closed when done has an answer
+	end   time.Time     // valid from then on
 }
 
 // end is called when the script is over, however it ended.
@@ -88,8 +98,8 @@ func (s *script) end() {
 	if s.registry != nil {
 		s.registry.close()
 	}
-	if s.database != "" {
-		_, _ = shared.cluster.Psql(context.Background(), "postgres", "--command", "DROP DATABASE "+s.database+" WITH (FORCE)")
+	for _, name := range s.databases {
+		_, _ = shared.cluster.Psql(context.Background(), "postgres", "--command", "DROP DATABASE "+name+" WITH (FORCE)")
 	}
 }
 
@@ -186,15 +196,20 @@ func cmdWithin(ts *testscript.TestScript, neg bool, args []string) {
 // cmdStart: start NAME COMMAND ARGS…
 func cmdStart(ts *testscript.TestScript, args []string) {
 	needArgs(ts, args, 2, "start NAME COMMAND [ARGS...]")
-	state, name := stateOf(ts), args[0]
-	if _, exists := state.processes[name]; exists {
-		ts.Fatalf("there is a process %s already", name)
-	}
 	// testscript keeps the script's variables to itself, but gives them to what it runs.
 	ts.Check(ts.Exec("env", "--null"))
 	vars := strings.Split(strings.TrimSuffix(ts.ReadFile("stdout"), "\x00"), "\x00")
 	cmd := exec.Command("env", args[1:]...) // env looks the program up in the script's PATH, then is that program
 	cmd.Env, cmd.Dir = vars, ts.MkAbs(".")
+	startProcess(ts, args[0], cmd)
+}
+
+// startProcess starts the command as the script's process of that name.
+func startProcess(ts *testscript.TestScript, name string, cmd *exec.Cmd) {
+	state := stateOf(ts)
+	if _, exists := state.processes[name]; exists {
+		ts.Fatalf("there is a process %s already", name)
+	}
 	stdout, err := os.Create(ts.MkAbs(name + ".stdout"))
 	ts.Check(err)
 	defer stdout.Close()
@@ -203,12 +218,13 @@ func cmdStart(ts *testscript.TestScript, args []string) {
 	defer stderr.Close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	ts.Check(cmd.Start())
-	p := &process{cmd: cmd, done: make(chan error, 1)}
+	p := &process{cmd: cmd, done: make(chan error, 1), ended: make(chan struct{})}
 	go func() {
 		err := cmd.Wait()
 		p.end = time.Now()
 		p.done <- err
 		close(p.done)
+		close(p.ended)
 	}()
 	state.processes[name] = p
 }
@@ -351,16 +367,13 @@ func cmdSubst(ts *testscript.TestScript, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
-// cmdDatabase: database
+// cmdDatabase: database [SUFFIX]
 func cmdDatabase(ts *testscript.TestScript, args []string) {
 	state, cluster := stateOf(ts), shared.cluster
-	if state.database != "" {
-		ts.Fatalf("the script has its database already")
-	}
-	name := strings.ReplaceAll(state.id, "-", "_")
+	name := strings.ReplaceAll(strings.Join(append([]string{state.id}, args...), "_"), "-", "_")
 	_, err := cluster.Psql(context.Background(), "postgres", "--command", "CREATE DATABASE "+name)
 	ts.Check(err)
-	state.database = name
+	state.databases = append(state.databases, name)
 	for key, value := range cluster.DatabaseVars(name) {
 		ts.Setenv(key, value)
 	}

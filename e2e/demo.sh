@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The migration of the README, on a local cluster that this script brings up, or on the cluster of the kubeconfig that is
+# The migration of examples/migrate-golang-migrate, on a local cluster that this script brings up, or on the cluster of the kubeconfig that is
 # its first argument.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,8 +7,9 @@ if [ -n "${1:-}" ]; then
   kubeconfig=$1
   cat <<'TEXT'
 This uses your cluster. Its nodes must have, or be able to pull, one image:
-  docker.io/kubernetes-job-action/demo-migrate:1
-`go -C e2e run ./cmd/devcluster archive $PWD/demo.tar` writes it to a file, which for example `kind load image-archive demo.tar` loads.
+  docker.io/migrate/migrate:v4.20.1
+Where nothing can be pulled, `go -C e2e run ./cmd/devcluster archive $PWD/demo.tar` writes one like it to a file, which for example
+`kind load image-archive demo.tar` loads.
 TEXT
   if [ -z "${DATABASE_URL:-}" ] || [ -z "${DATABASE_PASSWORD:-}" ]; then
     echo "error: set DATABASE_URL (postgres://user@host:5432/database?sslmode=disable, without the password) and DATABASE_PASSWORD to a PostgreSQL that its pods can reach" >&2
@@ -22,7 +23,7 @@ else
   . .devcluster/postgres.env
   set +a
 fi
-run=(bin/kubernetes-job-action --kubeconfig "$kubeconfig" --manifest examples/data-migration.yaml --substitute DATABASE_URL --substitute DATABASE_PASSWORD)
+run=(bin/kubernetes-job-action --kubeconfig "$kubeconfig" --manifest examples/migrate-golang-migrate/job.yaml --substitute DATABASE_URL --substitute DATABASE_PASSWORD)
 echo
 echo "\$ ${run[*]}"
 "${run[@]}"

@@ -26,8 +26,9 @@ const parallelScripts = "6"
 
 // bench is what the scripts share.
 type bench struct {
-	cluster *devcluster.Cluster
-	bin     string // holds the program under test and devcluster
+	cluster  *devcluster.Cluster
+	bin      string // holds the program under test and devcluster
+	examples string // the project's examples
 }
 
 var shared bench
@@ -52,6 +53,9 @@ func runAll(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(shared.bin)
+	if shared.examples, err = filepath.Abs("../examples"); err != nil {
+		return 1, err
+	}
 	if err := devcluster.Supported(); err != nil {
 		return 1, err
 	}
@@ -158,6 +162,7 @@ func setup(env *testscript.Env) error {
 	env.Setenv("PATH", strings.Join([]string{shared.bin, shared.cluster.Bin(), os.Getenv("PATH")}, string(os.PathListSeparator)))
 	env.Setenv("KUBECONFIG", config)
 	env.Setenv("NAMESPACE", namespace)
+	env.Setenv("EXAMPLES", shared.examples)
 	env.Setenv("DEVCLUSTER_DIR", shared.cluster.Dir())
 	return nil
 }

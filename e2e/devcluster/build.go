@@ -78,6 +78,16 @@ var migrateBuild = build{
 	hint:   "some 20 seconds",
 }
 
+var gooseBuild = build{
+	name:   "goose",
+	folder: "goose",
+	target: "github.com/pressly/goose/v3/cmd/goose",
+	inputs: []string{"go.mod", "go.sum"},
+	args:   append([]string{"-tags", "no_clickhouse,no_libsql,no_mssql,no_mysql,no_sqlite3,no_vertica,no_ydb", "-ldflags", "-s -w"}, buildArgs...),
+	env:    migrateBuild.env,
+	hint:   "some 20 seconds",
+}
+
 // build returns the path of the program, which it makes when the user's cache does not hold it.
 func (c *Cluster) build(ctx context.Context, b build) (string, error) {
 	folder := filepath.Join(c.source, b.folder)

@@ -197,27 +197,36 @@ func (c *Cluster) Up(ctx context.Context, opts Options) error {
 // programs are the executables that provide made or found.
 type programs struct {
 	Kubernetes string `json:"kubernetes"` // the multi-call program
-	Migrate    string `json:"migrate"`    // the migration tool of the demo image
+	Migrate    string `json:"migrate"`    // golang-migrate and goose are for images
+	Goose      string `json:"goose"`
 }
 
 // provide installs and builds what the cluster consists of, the two at the same time.
 func (c *Cluster) provide(ctx context.Context) (programs, error) {
 	var p programs
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return c.installPackages(ctx) })
+	group.Go(func() error { return c.installPackages(ctx, needs) })
 	group.Go(func() (err error) {
 		if p.Kubernetes, err = c.build(ctx, kubernetesBuild); err != nil {
 			return err
 		}
-		p.Migrate, err = c.build(ctx, migrateBuild)
-		return err
+		return c.buildTools(ctx, &p)
 	})
 	return p, group.Wait()
 }
 
+// buildTools makes the programs that are in images only.
+func (c *Cluster) buildTools(ctx context.Context, p *programs) (err error) {
+	if p.Migrate, err = c.build(ctx, migrateBuild); err != nil {
+		return err
+	}
+	p.Goose, err = c.build(ctx, gooseBuild)
+	return err
+}
+
 // prepare writes everything that the components read. It changes nothing that a running one relies on.
 func (c *Cluster) prepare(rotation *LogRotation, p programs, running bool) error {
-	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "device-plugins", "pod-logs", "containerd", "cni", "postgres"} {
+	for _, dir := range []string{"bin", "logs", "run", "etcd", "kubelet", "device-plugins", "pod-logs", "containerd", "cni", "postgres", docker} {
 		if err := os.MkdirAll(c.path(dir), 0o755); err != nil {
 			return err
 		}
@@ -276,6 +285,9 @@ func (c *Cluster) startAll(ctx context.Context, p programs) error {
 		return c.loadImages(ctx, p)
 	})
 	group.Go(func() error { return c.startPostgres(ctx, p) })
+	if _, known := c.recorded(docker); known {
+		group.Go(func() error { return c.startDocker(ctx, p) })
+	}
 	group.Go(func() error {
 		for _, name := range []string{"etcd", "kube-apiserver"} {
 			if err := c.start(ctx, name, p); err != nil {
@@ -305,7 +317,7 @@ func (c *Cluster) loadImages(ctx context.Context, p programs) error {
 		return nil
 	}
 	archive := c.path("images.tar")
-	if err := c.writeImages(archive, p.Migrate); err != nil {
+	if err := c.writeImages(archive, p); err != nil {
 		return err
 	}
 	defer os.Remove(archive)
@@ -315,22 +327,28 @@ func (c *Cluster) loadImages(ctx context.Context, p programs) error {
 // Archive writes the images to a file for another cluster, in the form that docker save gives one. It needs neither root nor
 // a running cluster.
 func (c *Cluster) Archive(ctx context.Context, file string) error {
-	migrate, err := c.build(ctx, migrateBuild)
-	if err != nil {
+	var p programs
+	if err := c.buildTools(ctx, &p); err != nil {
 		return err
 	}
-	return c.writeImages(file, migrate)
+	return c.writeImages(file, p)
 }
 
-func (c *Cluster) writeImages(archive, migrate string) error {
+func (c *Cluster) writeImages(archive string, p programs) error {
 	busybox, err := busyboxPath()
 	if err != nil {
 		return fmt.Errorf("the images need a static busybox (Debian's package busybox-static): %w", err)
 	}
+	postgres, err := postgresPath()
+	if err != nil {
+		return fmt.Errorf("the images need the clients of PostgreSQL (Debian's package postgresql): %w", err)
+	}
 	if err := images.Write(archive, images.Sources{
 		Busybox:    busybox,
-		Migrate:    migrate,
-		Migrations: filepath.Join(c.source, "migrate", "migrations"),
+		Migrate:    p.Migrate,
+		Goose:      p.Goose,
+		Migrations: filepath.Join(c.source, "..", "examples", "migrate-goose", "migrations"),
+		Postgres:   postgres,
 	}); err != nil {
 		return fmt.Errorf("images cannot be made: %w", err)
 	}
@@ -392,7 +410,7 @@ func (c *Cluster) Down() error {
 	defer unlock()
 	// In this order nobody reports the end of somebody it depends on. The kubelet goes first: it would
 	// start again what is stopped below it.
-	for _, name := range []string{"kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd", "postgres"} {
+	for _, name := range []string{docker, "kubelet", "kube-scheduler", "kube-controller-manager", "kube-apiserver", "etcd", "postgres"} {
 		if err := c.stop(name, syscall.SIGTERM); err != nil {
 			return err
 		}

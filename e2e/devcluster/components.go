@@ -27,7 +27,7 @@ import (
 const nodeName = "localhost"
 
 // componentNames are the long-lived processes of a cluster.
-var componentNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet", "postgres"}
+var componentNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet", "postgres", docker}
 
 // readyTimeout is generous: on a busy machine an API server takes a minute to answer.
 const readyTimeout = 3 * time.Minute
@@ -37,6 +37,8 @@ func (c *Cluster) command(name string, p programs) *exec.Cmd {
 	switch name {
 	case "containerd":
 		return exec.Command("containerd", "--config", c.path("containerd", "config.toml"))
+	case docker:
+		return c.dockerCommand()
 	case "kubelet":
 		return c.inKubeletView(append([]string{p.Kubernetes, name}, c.arguments(name)...)...)
 	}
@@ -127,6 +129,8 @@ func (c *Cluster) ready(ctx context.Context, name string) error {
 		return err
 	case "postgres":
 		return c.postgresReady(ctx)
+	case docker:
+		return c.dockerReady(ctx)
 	}
 	panic("no such component: " + name)
 }
@@ -321,8 +325,11 @@ func (c *Cluster) Start(ctx context.Context, name string, rotation *LogRotation)
 	if err := c.prepare(rotation, p, true); err != nil {
 		return err
 	}
-	if name == "postgres" {
+	switch name {
+	case "postgres":
 		return c.startPostgres(ctx, p)
+	case docker:
+		return c.startDocker(ctx, p)
 	}
 	return c.start(ctx, name, p)
 }
@@ -356,7 +363,11 @@ func (c *Cluster) Status(ctx context.Context) (Status, error) {
 	}
 	for _, name := range componentNames {
 		component := ComponentStatus{Name: name}
-		if p, ok := c.recorded(name); ok && p.alive() {
+		p, ok := c.recorded(name)
+		if !ok && name == docker {
+			continue
+		}
+		if ok && p.alive() {
 			component.PID = p.PID
 			component.Err = c.ready(ctx, name)
 		} else {
@@ -388,6 +399,7 @@ func (c *Cluster) writeConfigs() error {
 		{hosts, fmt.Sprintf(registryConfig, "http://127.0.0.1:1")},
 		{conflist, fmt.Sprintf(cniConfig, c.cgroupName(), c.bridge(), c.path("cni", "addresses"), c.prefix(), c.address(16))},
 		{c.path("containerd", "config.toml"), fmt.Sprintf(containerdConfig, c.path("containerd"), cni, c.path("cni"), images.Pause)},
+		{c.path("docker", "daemon.json"), "{}\n"},
 		{c.path("kubelet.yaml"), fmt.Sprintf(kubeletConfig, c.dir, c.cgroupName(), c.port(portKubelet), c.port(portKubeletHealth),
 			c.containerdSocket(), rotation.MaxSize, rotation.MaxFiles, rotation.Interval)},
 	} {

@@ -33,7 +33,7 @@ var needs = []need{
 // policy makes the Debian packages' scripts start no service (invoke-rc.d(8), 101: action forbidden).
 const policy = "/usr/sbin/policy-rc.d"
 
-func missing() (pkgs []string) {
+func missing(needs []need) (pkgs []string) {
 	for _, n := range needs {
 		if !n.found() {
 			pkgs = append(pkgs, n.pkg)
@@ -93,8 +93,8 @@ func postgresPath() (string, error) {
 }
 
 // installPackages installs the packages of what is missing.
-func (c *Cluster) installPackages(ctx context.Context) error {
-	pkgs := missing()
+func (c *Cluster) installPackages(ctx context.Context, needs []need) error {
+	pkgs := missing(needs)
 	if len(pkgs) == 0 {
 		return nil
 	}
@@ -118,7 +118,7 @@ func (c *Cluster) installPackages(ctx context.Context) error {
 			return fmt.Errorf("the Debian packages %s cannot be installed: %w", names, err)
 		}
 	}
-	if left := missing(); len(left) > 0 {
+	if left := missing(needs); len(left) > 0 {
 		return fmt.Errorf("the Debian packages %s are installed, but what they should bring is not there", strings.Join(left, " "))
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,27 +29,27 @@ const (
 	BusyboxLatest = "docker.io/library/busybox:latest"
 	// Pause keeps the namespaces of a pod.
 	Pause = "docker.io/kubernetes-job-action/pause:1"
-	// DemoMigrate migrates the database in $DATABASE_URL, with the password in $DATABASE_PASSWORD.
-	DemoMigrate = "docker.io/kubernetes-job-action/demo-migrate:1"
+	// Migrate is golang-migrate, of the version that migrate/go.mod pins.
+	Migrate = "docker.io/migrate/migrate:v4.20.1"
+	// Goose is what examples/migrate-goose/Dockerfile makes.
+	Goose = "ghcr.io/acme/shop-migrations:v1.2.0"
+	// Postgres has the clients of this machine's PostgreSQL, whatever its version, and no server.
+	Postgres = "docker.io/library/postgres:15"
 )
 
 // Names returns the names of all images.
-func Names() []string { return []string{Busybox, BusyboxLatest, Pause, DemoMigrate} }
+func Names() []string {
+	return []string{Busybox, BusyboxLatest, Pause, Migrate, Goose, Postgres}
+}
 
 // Sources are the files that the images are made from.
 type Sources struct {
 	Busybox    string // a static busybox
-	Migrate    string // a static golang-migrate with the driver for PostgreSQL
-	Migrations string // the folder of the SQL files
+	Migrate    string // golang-migrate with the driver for PostgreSQL
+	Goose      string // goose with the driver for PostgreSQL
+	Migrations string // the folder of the SQL files in the image Goose
+	Postgres   string // the folder of PostgreSQL's programs
 }
-
-// migrateScript takes the password from a variable of its own, as a manifest gives it, and passes it
-// on by the variable that every client of PostgreSQL knows, so that it stands in no command line.
-const migrateScript = `#!/bin/sh
-set -eu
-export PGPASSWORD="${DATABASE_PASSWORD:-}"
-exec migrate -path /app/migrations -database "$DATABASE_URL" "${@:-up}"
-`
 
 // Write makes all images and writes them to one archive, in the form that docker save gives one.
 func Write(archive string, from Sources) error {
@@ -56,32 +57,51 @@ func Write(archive string, from Sources) error {
 	if err != nil {
 		return err
 	}
-	migrations, err := migrateLayer(from)
+	migrate, err := programsLayer(map[string]string{"usr/local/bin/migrate": from.Migrate})
 	if err != nil {
 		return err
 	}
-	busybox, err := shellImage(shell)
+	goose, err := programsLayer(map[string]string{"usr/local/bin/goose": from.Goose})
 	if err != nil {
 		return err
 	}
-	pause, err := image(v1.Config{Entrypoint: []string{"/bin/sleep", "infinity"}}, shell)
+	migrations, err := migrationsLayer(from.Migrations)
 	if err != nil {
 		return err
 	}
-	migrate, err := image(v1.Config{Entrypoint: []string{"/app/migrate"}, Cmd: []string{"up"}, WorkingDir: "/app"}, shell, migrations)
+	clients := map[string]string{}
+	for _, client := range []string{"pg_dump", "pg_restore", "psql"} {
+		clients["usr/bin/"+client] = filepath.Join(from.Postgres, client)
+	}
+	postgres, err := programsLayer(clients)
 	if err != nil {
 		return err
 	}
 	tagged := map[name.Tag]v1.Image{}
-	for ref, img := range map[string]v1.Image{Busybox: busybox, BusyboxLatest: busybox, Pause: pause, DemoMigrate: migrate} {
-		tag, err := name.NewTag(ref)
+	for _, i := range []struct {
+		ref    string
+		config v1.Config
+		layers []v1.Layer
+	}{
+		{Busybox, shellConfig, []v1.Layer{shell}},
+		{BusyboxLatest, shellConfig, []v1.Layer{shell}},
+		{Pause, v1.Config{Entrypoint: []string{"/bin/sleep", "infinity"}}, []v1.Layer{shell}},
+		{Migrate, v1.Config{Entrypoint: []string{"migrate"}, Cmd: []string{"--help"}}, []v1.Layer{shell, migrate}},
+		{Goose, v1.Config{Entrypoint: []string{"goose"}, Cmd: []string{"up"}, Env: []string{"GOOSE_DRIVER=postgres", "GOOSE_MIGRATION_DIR=/migrations"}}, []v1.Layer{shell, goose, migrations}},
+		{Postgres, shellConfig, []v1.Layer{shell, postgres}},
+	} {
+		tag, err := name.NewTag(i.ref)
 		if err != nil {
 			return err
 		}
-		tagged[tag] = img
+		if tagged[tag], err = image(i.config, i.layers...); err != nil {
+			return err
+		}
 	}
 	return tarball.MultiWriteToFile(archive, tagged)
 }
+
+var shellConfig = v1.Config{Cmd: []string{"sh"}}
 
 // Shell is the image that Busybox names, made from a static busybox.
 func Shell(busybox string) (v1.Image, error) {
@@ -89,11 +109,7 @@ func Shell(busybox string) (v1.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return shellImage(layer)
-}
-
-func shellImage(layer v1.Layer) (v1.Image, error) {
-	return image(v1.Config{Cmd: []string{"sh"}}, layer)
+	return image(shellConfig, layer)
 }
 
 // WithScripts adds shell scripts, by their paths without the leading slash.
@@ -109,8 +125,18 @@ func WithScripts(img v1.Image, scripts map[string]string) (v1.Image, error) {
 	return mutate.AppendLayers(img, added)
 }
 
+// WithPrograms adds programs of this machine, by their paths in the image without the leading slash, with the shared libraries
+// that they are linked with.
+func WithPrograms(img v1.Image, programs map[string]string) (v1.Image, error) {
+	added, err := programsLayer(programs)
+	if err != nil {
+		return nil, err
+	}
+	return mutate.AppendLayers(img, added)
+}
+
 func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
-	config.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	config.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, config.Env...)
 	img, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
 		return nil, err
@@ -124,8 +150,16 @@ func image(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	return mutate.ConfigFile(img, file)
 }
 
-// busyboxLayer holds busybox, a link for each of its applets, and the few files that programs expect.
 func busyboxLayer(busybox string) (v1.Layer, error) {
+	files, err := busyboxFiles(busybox)
+	if err != nil {
+		return nil, err
+	}
+	return layer(files)
+}
+
+// busyboxFiles are busybox, a link for each of its applets, and the few files that programs expect.
+func busyboxFiles(busybox string) ([]file, error) {
 	applets, err := exec.Command(busybox, "--list-full").Output()
 	if err != nil {
 		return nil, fmt.Errorf("the applets of %s cannot be listed: %w", busybox, err)
@@ -145,25 +179,59 @@ func busyboxLayer(busybox string) (v1.Layer, error) {
 			files = append(files, file{path: applet, link: "/bin/busybox"})
 		}
 	}
+	return files, nil
+}
+
+// programsLayer holds the programs, and the libraries at the paths where the loader finds them here: it looks there in the image too.
+func programsLayer(programs map[string]string) (v1.Layer, error) {
+	var files []file
+	shared := map[string]bool{}
+	for _, path := range slices.Sorted(maps.Keys(programs)) {
+		libraries, err := librariesOf(programs[path])
+		if err != nil {
+			return nil, err
+		}
+		for _, library := range libraries {
+			shared[library] = true
+		}
+		files = append(files, file{path: path, mode: 0o755, source: programs[path]})
+	}
+	for _, library := range slices.Sorted(maps.Keys(shared)) {
+		files = append(files, file{path: strings.TrimPrefix(library, "/"), mode: 0o755, source: library})
+	}
 	return layer(files)
 }
 
-func migrateLayer(from Sources) (v1.Layer, error) {
-	files := []file{
-		{path: "app/", mode: 0o755},
-		{path: "app/migrate", mode: 0o755, text: migrateScript},
-		{path: "app/migrations/", mode: 0o755},
-		{path: "usr/bin/migrate", mode: 0o755, source: from.Migrate},
+var loaded = regexp.MustCompile(`(/\S+) \(0x[0-9a-f]+\)`)
+
+// librariesOf returns the paths of the shared libraries of a program, the loader among them; a static program has none.
+func librariesOf(program string) (paths []string, err error) {
+	cmd := exec.Command("ldd", program)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	out, err := cmd.CombinedOutput()
+	switch {
+	case bytes.Contains(out, []byte("not a dynamic executable")):
+		return nil, nil
+	case err != nil || bytes.Contains(out, []byte("not found")):
+		return nil, fmt.Errorf("the libraries of %s cannot be found: %v: %s", program, err, bytes.TrimSpace(out))
 	}
-	migrations, err := filepath.Glob(filepath.Join(from.Migrations, "*.sql"))
+	for _, match := range loaded.FindAllSubmatch(out, -1) {
+		paths = append(paths, string(match[1]))
+	}
+	return paths, nil
+}
+
+func migrationsLayer(folder string) (v1.Layer, error) {
+	migrations, err := filepath.Glob(filepath.Join(folder, "*.sql"))
 	if err != nil {
 		return nil, err
 	}
 	if len(migrations) == 0 {
-		return nil, fmt.Errorf("no migrations in %s", from.Migrations)
+		return nil, fmt.Errorf("no migrations in %s", folder)
 	}
+	files := []file{{path: "migrations/", mode: 0o755}}
 	for _, path := range migrations {
-		files = append(files, file{path: "app/migrations/" + filepath.Base(path), mode: 0o644, source: path})
+		files = append(files, file{path: "migrations/" + filepath.Base(path), mode: 0o644, source: path})
 	}
 	return layer(files)
 }
@@ -181,7 +249,17 @@ type file struct {
 // layer packs the files. Neither owner nor time enter it, so the same files make the same image.
 func layer(files []file) (v1.Layer, error) {
 	var buffer bytes.Buffer
-	archive := tar.NewWriter(&buffer)
+	if err := pack(&buffer, files); err != nil {
+		return nil, err
+	}
+	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(buffer.Bytes())), nil
+	}, tarball.WithCompressedCaching)
+}
+
+// pack writes the files as a tar archive.
+func pack(w io.Writer, files []file) error {
+	archive := tar.NewWriter(w)
 	for _, f := range files {
 		header := &tar.Header{Name: f.path, Mode: f.mode, Typeflag: tar.TypeReg}
 		content := []byte(f.text)
@@ -193,21 +271,16 @@ func layer(files []file) (v1.Layer, error) {
 		case f.source != "":
 			var err error
 			if content, err = os.ReadFile(f.source); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		header.Size = int64(len(content))
 		if err := archive.WriteHeader(header); err != nil {
-			return nil, err
+			return err
 		}
 		if _, err := archive.Write(content); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := archive.Close(); err != nil {
-		return nil, err
-	}
-	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
-		return io.NopCloser(bytes.NewReader(buffer.Bytes())), nil
-	})
+	return archive.Close()
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 	"github.com/planton/kubernetes-job-action/internal/render"
 	"github.com/planton/kubernetes-job-action/internal/report"
+	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
@@ -40,7 +42,7 @@ type Process struct {
 }
 
 // commands are the words that may come first on the command line; run is the default.
-var commands = []string{"run", "validate", "render", "version", "help"}
+var commands = []string{"run", "validate", "render", "post", "version", "help"}
 
 // Main runs the program and returns its exit code.
 func Main(p Process) int {
@@ -73,15 +75,20 @@ func Main(p Process) int {
 	case command == "version":
 		fmt.Fprintln(p.Stdout, version)
 		return exitOK
-	case options.DryRun == "client":
+	case command == "run" && options.DryRun == "client":
 		command = "render"
+	}
+	if options.Format == "auto" {
+		options.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
 	if command == "render" {
 		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
 		p.Stdout = p.Stderr
 	}
-	a.reporter = p.reporters(options)
+	var found []event.Finding
+	a.reporter, found = p.reporters(options, command)
+	findings = append(findings, found...)
 	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -104,17 +111,43 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format that the user chose, or of the CI system that the environment tells of.
-func (p Process) reporters(o config.Options) *report.Fanout {
-	format := o.Format
-	if format == "auto" && p.getenv("GITHUB_ACTIONS") == "true" {
-		format = "github"
-	}
-	if format == "github" {
-		return report.New(github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary}))
-	}
+// reporters are those of the format, and of the files that were asked for. A finding is a file that cannot be written.
+func (p Process) reporters(o config.Options, command string) (*report.Fanout, []event.Finding) {
 	_, noColor := p.LookupEnv("NO_COLOR")
-	return report.New(text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor}))
+	var log report.Sink
+	switch o.Format {
+	case "github":
+		log = github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary})
+	case "gitlab":
+		log = text.New(p.Stdout, p.Stdout, text.Options{Timestamps: o.Timestamps, Color: !noColor, Sections: true})
+	default:
+		log = text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor})
+	}
+	sinks := []report.Sink{log}
+	var findings []event.Finding
+	if o.DotenvFile != "" && command == "run" {
+		path := o.DotenvFile
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		if err := report.CheckFile(path); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
+		} else {
+			sinks = append(sinks, dotenv.New(path, log.Event))
+		}
+	}
+	return report.New(sinks...), findings
+}
+
+// format is that of the CI system that the environment tells of.
+func (p Process) format() string {
+	switch {
+	case p.getenv("GITHUB_ACTIONS") == "true":
+		return "github"
+	case p.getenv("GITLAB_CI") == "true":
+		return "gitlab"
+	}
+	return "text"
 }
 
 func (p Process) getenv(name string) string {
@@ -124,6 +157,16 @@ func (p Process) getenv(name string) string {
 
 // do runs a command. The error is that of the reporters.
 func (a *app) do(ctx context.Context, command string, findings []event.Finding) (int, error) {
+	if command == "post" {
+		return a.post(ctx, findings)
+	}
+	if command == "run" && a.options.Format == "github" {
+		// Later steps depend on the outputs, so nothing may happen that they would never hear of.
+		if err := github.CheckOutputs(a.getenv); err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: "GITHUB_OUTPUT",
+				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
+		}
+	}
 	set, found := a.load(findings)
 	findings = append(findings, found...)
 	o, found := a.overrides(command)
@@ -184,7 +227,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server accepts every object; nothing was created"})
 	}
-	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), a.reporter)
+	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
 	return exitCode(finished), err
 }
 
@@ -292,6 +335,10 @@ func ThisProcess() Process {
 		dir = "." // every path that is opened then says what is wrong with it
 	}
 	info, err := os.Stderr.Stat()
-	return Process{Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == postName {
+		args = append([]string{"post"}, args...)
+	}
+	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
 		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -78,12 +79,14 @@ func TestMainWithoutCluster(t *testing.T) {
 		"help of a command":   {args: "render -h", stdout: []string{`^Run one Kubernetes Job`}},
 		"help before a fault": {args: "--help --nonsense", stdout: []string{`^Run one Kubernetes Job`}},
 		"help as a word":      {args: "help", stdout: []string{`^Run one Kubernetes Job`}},
-		"nothing":             {code: 2, stderr: []string{`manifest`, `InvalidInput`}},
+		"nothing":             {code: 2, stderr: []string{`^✗ manifest: there is no manifest: nothing says what to run \(.*; --help lists all options\)\n✗ one problem must be mended first; nothing was created\n`, `InvalidInput`}},
 		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`there is no command "rnder"; did you mean "render"\?`}},
 		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`there is no command "job.yaml"`, `--manifest job.yaml`}},
 		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: there is no such flag; --help lists them \(did you mean "--manifest"\?\)`}},
 		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
+
+		"post without a record": {args: "post", stderr: []string{`^· this step has no record of a Job, so there is nothing to clean up\n$`}},
 
 		"validate":             {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
 		"value without =":      {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`"false" is not understood: it needs an equals sign before it, as in --wait=false`}},
@@ -162,6 +165,70 @@ func TestMainOnGitHub(t *testing.T) {
 	}
 }
 
+// In GitLab's job log all is one stream, with colours; the variable decides only when nobody else does.
+func TestMainOnGitLab(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	const valid = "the manifest is valid: Job migrate\n"
+	for name, c := range map[string]struct {
+		env            map[string]string
+		args           string
+		stdout, stderr string // begins with
+	}{
+		"auto":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --timeout=0", "\x1b[33m!\x1b[0m job.yaml:4:1: spec: there is no deadline", ""},
+		"said":                {nil, "validate -f job.yaml --format=gitlab", "\x1b[2m·\x1b[0m " + valid, ""},
+		"without colours":     {map[string]string{"GITLAB_CI": "true", "NO_COLOR": "1"}, "validate -f job.yaml", "· " + valid, ""},
+		"text":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --format=text", "", "· " + valid},
+		"not GitLab":          {map[string]string{"GITLAB_CI": "false"}, "validate -f job.yaml", "", "· " + valid},
+		"GitHub comes first":  {map[string]string{"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, "validate -f job.yaml", "· " + valid, ""},
+		"render's own output": {map[string]string{"GITLAB_CI": "true"}, "render -f job.yaml --timeout=0", "---\n# created\n", "\x1b[33m!\x1b[0m job.yaml:4:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := call(t, dir, "", c.env, strings.Fields(c.args)...)
+			for _, s := range [][2]string{{got.stdout, c.stdout}, {got.stderr, c.stderr}} {
+				if !strings.HasPrefix(s[0], s[1]) || s[1] == "" && s[0] != "" {
+					t.Errorf("%q, want %q", s[0], s[1])
+				}
+			}
+			if got.code != 0 {
+				t.Errorf("exit code %d", got.code)
+			}
+		})
+	}
+}
+
+// The outputs of a run that could not begin are in the dotenv file; a file that cannot be written is found before anything else
+// is done.
+func TestDotenvFile(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "bad.yaml": badManifest, "job.env": "KUBERNETES_JOB_STATUS=succeeded\n"})
+	// There is no such kubeconfig.
+	env := map[string]string{"KUBECONFIG": filepath.Join(dir, "kubeconfig"), "PLUGIN_DOTENV_FILE": "job.env"}
+	read := func() string {
+		text, err := os.ReadFile(filepath.Join(dir, "job.env"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	for _, command := range []string{"validate", "render"} {
+		if got := call(t, dir, "", env, command, "-f", "bad.yaml"); got.code != 2 || read() != "KUBERNETES_JOB_STATUS=succeeded\n" {
+			t.Errorf("%s is no run, and wrote %q", command, read())
+		}
+	}
+	for manifest, want := range map[string]string{"bad.yaml": "KUBERNETES_JOB_REASON=InvalidManifest\n", "job.yaml": "KUBERNETES_JOB_REASON=InvalidInput\n"} {
+		got := call(t, dir, "", env, "run", "-f", manifest)
+		if text := read(); got.code != 2 || !strings.Contains(text, want) || !strings.Contains(text, "KUBERNETES_JOB_STATUS=failed\n") {
+			t.Errorf("%s: exit code %d, the file holds\n%s", manifest, got.code, text)
+		}
+	}
+
+	env["PLUGIN_DOTENV_FILE"] = "nowhere/job.env"
+	got := call(t, dir, "", env, "run", "-f", "job.yaml")
+	if want := "✗ dotenv-file: " + filepath.Join(dir, "nowhere/job.env") + " cannot be written: no such file or directory\n" +
+		"✗ one problem must be mended first; nothing was created\n"; got.code != 2 || !strings.HasSuffix(got.stderr, want+"\n  reason            InvalidInput\n") {
+		t.Errorf("exit code %d, %q, want %q", got.code, got.stderr, want)
+	}
+}
+
 // An action reads files of the checkout only.
 func TestMainStaysInTheWorkspace(t *testing.T) {
 	outside := folder(t, map[string]string{"job.yaml": goodManifest})
@@ -181,6 +248,60 @@ func TestMainStaysInTheWorkspace(t *testing.T) {
 	}
 	if got := call(t, dir, "", nil, "validate", "-f", "link.yaml"); got.code != 0 {
 		t.Errorf("outside of an action, a link is as good as a file: exit code %d:\n%s", got.code, got.stderr)
+	}
+}
+
+// A workflow or a container that lacks something: the first thing that is missing is named, with what to do about it, before
+// anything is asked of a cluster.
+func TestMainWithoutItsSurroundings(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	kubeconfig := api(t) // is never asked
+	for name, c := range map[string]struct {
+		env    map[string]string
+		stdout string
+	}{
+		"a secret that is empty": {map[string]string{"INPUT_KUBECONFIG": ""}, "An empty secret looks like a missing one. Secrets are empty in pull requests from forks, in runs that Dependabot starts"},
+		"HOME that is no folder": {map[string]string{"INPUT_KUBECONFIG": "", "HOME": "/dev/null"}, "and there is no /dev/null/.kube/config"},
+		"no workspace": {map[string]string{"GITHUB_WORKSPACE": filepath.Join(dir, "nowhere")},
+			"manifest: the workspace cannot be read: stat " + dir + "/nowhere: no such file or directory (GITHUB_WORKSPACE names it; a container must have it mounted there)\n"},
+		"an empty workspace": {map[string]string{"GITHUB_WORKSPACE": t.TempDir()}, "the workspace; is it mounted, and is actions/checkout a step before?"},
+		"GITHUB_OUTPUT without a folder": {map[string]string{"GITHUB_OUTPUT": filepath.Join(dir, "nowhere", "output")},
+			"::error::GITHUB_OUTPUT: the outputs of the step cannot be written: open " + dir + "/nowhere/output: no such file or directory (it must be mounted, and on GitHub's runner only root can write it)\n"},
+		"GITHUB_OUTPUT that cannot be written": {map[string]string{"GITHUB_OUTPUT": dir}, "::error::GITHUB_OUTPUT: the outputs of the step cannot be written: open " + dir + ": is a directory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir, "INPUT_MANIFEST": "job.yaml", "INPUT_KUBECONFIG": kubeconfig, "INPUT_CONTEXT": "other"}
+			maps.Copy(env, c.env)
+			if got := call(t, dir, "", env); got.code != 2 || !strings.Contains(got.stdout, c.stdout) {
+				t.Errorf("exit code %d:\n%s\n%s", got.code, got.stdout, got.stderr)
+			}
+		})
+	}
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": filepath.Join(dir, "nowhere"), "INPUT_MANIFEST-CONTENT": goodManifest}
+	if got := call(t, dir, "", env, "validate"); got.code != 0 {
+		t.Errorf("a manifest that is given as text needs no workspace: exit code %d:\n%s", got.code, got.stdout)
+	}
+}
+
+// Colours are for terminals, unless somebody does not want them. The runner's log is no terminal even where docker gives it one.
+func TestTerminal(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for name, c := range map[string]struct {
+		terminal bool
+		env      map[string]string
+		want     bool
+	}{
+		"a terminal":               {true, nil, true},
+		"a pipe":                   {false, nil, false},
+		"a terminal with NO_COLOR": {true, map[string]string{"NO_COLOR": ""}, false},
+		"the runner":               {true, map[string]string{"GITHUB_ACTIONS": "true"}, false},
+	} {
+		var out bytes.Buffer
+		code := Main(Process{Args: []string{"validate", "-f", "job.yaml"}, Stdout: &out, Stderr: &out, Dir: dir, Terminal: c.terminal,
+			LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }})
+		if got := strings.Contains(out.String(), "\x1b["); code != 0 || got != c.want {
+			t.Errorf("%s: exit code %d, colours %v, want %v: %q", name, code, got, c.want, &out)
+		}
 	}
 }
 

@@ -15,13 +15,14 @@ const module = "github.com/planton/kubernetes-job-action/"
 // below is the table of docs/architecture.md: what each package may import of ours.
 var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
-	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/watch",
+	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/config":        {"internal/event"},
 	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/event"},
 	"internal/report":        {"internal/event"},
 	"internal/report/text":   {"internal/report", "internal/event"},
 	"internal/report/github": {"internal/report", "internal/event"},
+	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/outage", "internal/event"},
 	"internal/logs":          {"internal/outage", "internal/event"},
 	"internal/verdict":       {"internal/refusal", "internal/event"},
@@ -33,6 +34,7 @@ var below = map[string][]string{
 	"internal/refusal":       {"internal/event"},
 	"internal/event":         {},
 	"internal/golden":        {},
+	"internal/actionsrunner": {}, // for tests
 }
 
 type listed struct {

@@ -13,9 +13,10 @@ import (
 const stampPrefix = "kubernetes-job-action.planton.ai/"
 
 // ciRun is what the CI system says about its run; the fields are empty outside of one.
-type ciRun struct{ url, id, attempt, commit string }
+type ciRun struct{ url, id, attempt, pipeline, commit string }
 
-// ciRun reads the variables that GitHub's and GitLab's runners set for every job.
+// ciRun reads the variables that GitHub's and GitLab's runners set for every job. A job of GitLab that is tried again has
+// another id, so there is no attempt.
 func (a *app) ciRun() ciRun {
 	if id := a.getenv("GITHUB_RUN_ID"); id != "" {
 		return ciRun{
@@ -25,7 +26,7 @@ func (a *app) ciRun() ciRun {
 			commit:  a.getenv("GITHUB_SHA"),
 		}
 	}
-	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), commit: a.getenv("CI_COMMIT_SHA")}
+	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), pipeline: a.getenv("CI_PIPELINE_ID"), commit: a.getenv("CI_COMMIT_SHA")}
 }
 
 // stamp are the annotations of a Job of this run. The nonce tells our own Job from another one of the same name when the
@@ -36,7 +37,7 @@ func (a *app) stamp(command string) map[string]string {
 	if command == "run" {
 		stamp[cluster.NonceAnnotation] = rand.Text()
 	}
-	for key, value := range map[string]string{"run-url": r.url, "run-id": r.id, "run-attempt": r.attempt, "commit": r.commit} {
+	for key, value := range map[string]string{"run-url": r.url, "run-id": r.id, "run-attempt": r.attempt, "pipeline-id": r.pipeline, "commit": r.commit} {
 		if value != "" {
 			stamp[stampPrefix+key] = value
 		}

@@ -24,6 +24,7 @@ import (
 const (
 	viewHint   = "Check its clusters, users and contexts: kubectl config view"
 	secretHint = "In a workflow, keep the kubeconfig in a secret, as YAML or base64, and pass it: kubeconfig: ${{ secrets.KUBECONFIG }}"
+	forkHint   = " An empty secret looks like a missing one. Secrets are empty in pull requests from forks, in runs that Dependabot starts (it has secrets of its own), and when no secret of the repository, its organization or the job's environment has this name."
 	embedHint  = "Paths inside a kubeconfig mean the machine that it was written on, and a container has other files. A kubeconfig that needs none is made by: kubectl config view --raw --flatten --minify"
 )
 
@@ -60,7 +61,11 @@ func locate(o Options) (*target, []event.Notice, error) {
 		}
 		tried += ", and there is no " + path
 	}
-	return nil, nil, invalid("no kubeconfig was given, $KUBECONFIG is not set, "+tried, secretHint, nil)
+	hint := secretHint
+	if on, _ := o.LookupEnv("GITHUB_ACTIONS"); on == "true" { // where every input is set, if only to ""
+		hint += "." + forkHint
+	}
+	return nil, nil, invalid("no kubeconfig was given, $KUBECONFIG is not set, "+tried, hint, nil)
 }
 
 // fromPod is the cluster of the pod that this runs in.
@@ -369,7 +374,8 @@ func choose(kubeconfig *clientcmdapi.Config, name, context, clusterName string) 
 	case kubeconfig.CurrentContext != "":
 		return "", nil, invalid(fmt.Sprintf("the current context %q of %s does not exist in it; there are: %s", kubeconfig.CurrentContext, name, list), "Set context to one of them.", nil)
 	case only:
-		return all[0], nil, nil
+		return all[0], []event.Notice{{Level: event.Info, Key: "only-context",
+			Message: fmt.Sprintf("%s has no current context; its only one is used: %s", name, all[0])}}, nil
 	default:
 		return "", nil, invalid(fmt.Sprintf("%s has no current context; it has: %s", name, list), "Set context to one of them. (The kubeconfig of GitLab's agent has one for each agent, named path/to/project:agent.)", nil)
 	}

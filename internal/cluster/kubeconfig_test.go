@@ -46,6 +46,15 @@ func wrapped(s string) string {
 	return b.String() + s + "\n"
 }
 
+// agent is what GitLab writes for its agents: a context for each, and none of them current.
+func agent(contexts ...string) string {
+	text := "apiVersion: v1\nkind: Config\ncurrent-context: \"\"\nclusters:\n- name: gitlab\n  cluster: {server: \"https://kas.example/k8s-proxy\"}\nusers:\n- name: agent:42\n  user: {token: \"ci:42:s3cr3t-job-token\"}\ncontexts:\n"
+	for _, c := range contexts {
+		text += "- name: " + c + "\n  context: {cluster: gitlab, user: \"agent:42\"}\n"
+	}
+	return text
+}
+
 // with replaces a part of the kubeconfig.
 func with(old, new string) string {
 	if !strings.Contains(kubeconfig, old) {
@@ -91,14 +100,14 @@ func TestConnect(t *testing.T) {
 		notice  string
 	}{
 		{"YAML", Options{Kubeconfig: kubeconfig}, nil, "https://dev.example:6443", "dev", "team", ""},
-		{"JSON", Options{Kubeconfig: `{"clusters":[{"name":"c","cluster":{"server":"https://json.example"}}],"users":[{"name":"u","user":{}}],"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}]}`}, nil, "https://json.example", "x", "default", ""},
+		{"JSON", Options{Kubeconfig: `{"clusters":[{"name":"c","cluster":{"server":"https://json.example"}}],"users":[{"name":"u","user":{}}],"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}]}`}, nil, "https://json.example", "x", "default", "the kubeconfig has no current context; its only one is used: x"},
 		{"base64", Options{Kubeconfig: encoded(kubeconfig)}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"base64 in lines", Options{Kubeconfig: wrapped(encoded(kubeconfig))}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"base64 without padding, for URLs", Options{Kubeconfig: base64.RawURLEncoding.EncodeToString([]byte(kubeconfig + "\n"))}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"a path", Options{Kubeconfig: absolute}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"a relative path", Options{Kubeconfig: "kubeconfig"}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"$KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": absolute}, "https://dev.example:6443", "dev", "team", ""},
-		{"$KUBECONFIG with a list, merged, one missing", Options{}, map[string]string{"KUBECONFIG": "users.yaml:nowhere.yaml:contexts.yaml"}, "https://merged.example", "merged", "default", ""},
+		{"$KUBECONFIG with a list, merged, one missing", Options{}, map[string]string{"KUBECONFIG": "users.yaml:nowhere.yaml:contexts.yaml"}, "https://merged.example", "merged", "default", "its only one is used: merged"},
 		{"$KUBECONFIG with the text itself, a GitLab variable of the wrong type", Options{}, map[string]string{"KUBECONFIG": kubeconfig}, "https://dev.example:6443", "dev", "team", ""},
 		{"the option before $KUBECONFIG", Options{Kubeconfig: kubeconfig}, map[string]string{"KUBECONFIG": "/nowhere"}, "https://dev.example:6443", "dev", "team", ""},
 		{"~/.kube/config", Options{}, map[string]string{"HOME": dir}, "https://home.example:6443", "dev", "team", ""},
@@ -106,7 +115,9 @@ func TestConnect(t *testing.T) {
 		{"the cluster's name is a context", Options{Kubeconfig: kubeconfig, ClusterName: "prod-admin"}, nil, "https://prod.example:6443", "prod-admin", "default", ""},
 		{"the cluster's name is one context's cluster", Options{Kubeconfig: with("current-context: dev", "current-context: prod"), ClusterName: "dev-cluster"}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"the cluster's name is unknown, but there is one context", Options{Kubeconfig: single, ClusterName: "elsewhere"}, nil, "https://dev.example:6443", "dev", "team", `names the cluster "elsewhere"; the only context of the kubeconfig is "dev"`},
-		{"none is current, but there is one", Options{Kubeconfig: strings.Replace(single, "current-context: dev\n", "", 1)}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"none is current, but there is one", Options{Kubeconfig: strings.Replace(single, "current-context: dev\n", "", 1)}, nil, "https://dev.example:6443", "dev", "team", "the kubeconfig has no current context; its only one is used: dev"},
+		{"GitLab's agent, in a File variable", Options{}, map[string]string{"KUBECONFIG": write("project.tmp/KUBECONFIG", agent("group/ops:production"))}, "https://kas.example/k8s-proxy", "group/ops:production", "default", "$KUBECONFIG has no current context; its only one is used: group/ops:production"},
+		{"one of GitLab's agents", Options{Context: "group/ops:staging"}, map[string]string{"KUBECONFIG": write("project.tmp/AGENTS", agent("group/ops:production", "group/ops:staging"))}, "https://kas.example/k8s-proxy", "group/ops:staging", "default", ""},
 		{"credentials in the address", Options{Kubeconfig: with("https://dev.example", "https://me:s3cr3t@dev.example")}, nil, "https://dev.example:6443", "dev", "team", ""},
 	}
 	for _, test := range tests {
@@ -153,6 +164,8 @@ func TestConnectErrors(t *testing.T) {
 	}{
 		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
 		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "secrets.KUBECONFIG"},
+		{"nothing, with a home that is no folder", Options{}, map[string]string{"HOME": "/dev/null"}, "there is no /dev/null/.kube/config", "secrets.KUBECONFIG"},
+		{"an empty secret", Options{}, map[string]string{"GITHUB_ACTIONS": "true", "INPUT_KUBECONFIG": "", "KUBECONFIG": ""}, "no kubeconfig was given", "An empty secret looks like a missing one. Secrets are empty in pull requests from forks"},
 		{"no such file", Options{Kubeconfig: "deploy/kubeconfig.yaml"}, nil, `the kubeconfig: there is no file "deploy/kubeconfig.yaml"`, "Relative paths start at " + dir},
 		{"a home that is not expanded", Options{Kubeconfig: "~/.kube/config"}, nil, `there is no file "~/.kube/config"`, "~ is not expanded"},
 		{"no such files in $KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": "/nowhere/a:/nowhere/b"}, `$KUBECONFIG: there is no file "/nowhere/a:/nowhere/b"`, ""},
@@ -171,6 +184,7 @@ func TestConnectErrors(t *testing.T) {
 		{"an unknown cluster", Options{Kubeconfig: kubeconfig, ClusterName: "staging"}, nil, `the manifest names the cluster "staging", but no context of the kubeconfig has that name or belongs to it; there are: dev, prod, prod-admin`, "Set context"},
 		{"a cluster with two contexts", Options{Kubeconfig: kubeconfig, ClusterName: "prod-cluster"}, nil, `several contexts of the kubeconfig belong to the cluster "prod-cluster" that the manifest names: prod, prod-admin`, "Set context"},
 		{"none is current", Options{Kubeconfig: with("current-context: dev\n", "")}, nil, "the kubeconfig has no current context; it has: dev, prod, prod-admin", "GitLab"},
+		{"several of GitLab's agents", Options{}, map[string]string{"KUBECONFIG": agent("group/ops:staging", "group/ops:production")}, "$KUBECONFIG has no current context; it has: group/ops:production, group/ops:staging", "Set context to one of them. (The kubeconfig of GitLab's agent has one for each agent, named path/to/project:agent.)"},
 		{"the current one is missing", Options{Kubeconfig: with("current-context: dev\n", "current-context: gone\n")}, nil, `the current context "gone" of the kubeconfig does not exist in it`, ""},
 		{"the context's cluster is missing", Options{Kubeconfig: with("- name: dev-cluster", "- name: renamed")}, nil, `context "dev" of the kubeconfig cannot be used: its cluster "dev-cluster" is not there`, ""},
 		{"the context's user is missing", Options{Kubeconfig: with("- name: me", "- name: renamed")}, nil, `cannot be used: its user "me" is not there`, ""},

@@ -1,6 +1,6 @@
 // Package config declares every option of the program once. An option is an input of the action, a flag and an environment
-// variable at the same time; the inputs in action.yml and the tables in README.md are generated from the declarations here,
-// and a test fails when they differ.
+// variable at the same time; the inputs in action.yml and in the GitLab component, and the tables in README.md are generated
+// from the declarations here, and a test fails when they differ.
 package config
 
 import (
@@ -60,8 +60,9 @@ type Options struct {
 	DryRun    string
 
 	// Results
-	Summary bool
-	Format  string
+	DotenvFile string
+	Summary    bool
+	Format     string
 
 	// Flags only
 	ShowSecrets bool
@@ -77,6 +78,7 @@ type Option struct {
 	Values    []string // the allowed values of an enumeration, else nil
 	Help      string   // one or two sentences of Markdown
 	FlagOnly  bool     // of the command line alone: neither an input nor an environment variable
+	Common    bool     // an input of the GitLab component too
 	value     pflag.Value
 }
 
@@ -87,23 +89,23 @@ var Groups = []string{"Workload", "Cluster", "Follow", "Ownership", "Results"}
 func Declare(o *Options) []Option {
 	const workload, clusterGroup, follow, ownership, results = "Workload", "Cluster", "Follow", "Ownership", "Results"
 	return []Option{
-		{Name: "manifest", Shorthand: "f", Group: workload, value: (*lines)(&o.Manifest),
+		{Name: "manifest", Shorthand: "f", Group: workload, Common: true, value: (*lines)(&o.Manifest),
 			Help: "The manifest: a path, a glob, or `-` for standard input; several on lines of their own. A KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, with the objects that it needs beside it."},
 		{Name: "manifest-content", Group: workload, value: (*text)(&o.ManifestContent),
 			Help: "The manifest itself, instead of a path."},
-		{Name: "from-cronjob", Group: workload, value: (*text)(&o.FromCronJob),
+		{Name: "from-cronjob", Group: workload, Common: true, value: (*text)(&o.FromCronJob),
 			Help: "The name of a CronJob in the cluster whose job is run now, instead of a manifest."},
 		{Name: "references", Group: workload, value: (*lines)(&o.References),
 			Help: "Files (paths or globs, one a line) with the resource manifests that `valueFrom` refers to, their `status.outputs` filled in."},
-		{Name: "substitute", Group: workload, value: (*lines)(&o.Substitute),
+		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Substitute),
 			Help: "Names of environment variables, one a line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
-		{Name: "namespace", Shorthand: "n", Group: workload, value: (*text)(&o.Namespace),
+		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
-		{Name: "name", Group: workload, value: (*text)(&o.Name),
+		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Name),
 			Help: "The Job's name, instead of the manifest's."},
-		{Name: "name-suffix", Group: workload, value: (*text)(&o.NameSuffix),
+		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.NameSuffix),
 			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run; the jobs of a matrix share both and need names of their own, made with `strategy.job-index`."},
-		{Name: "image", Group: workload, value: (*lines)(&o.Image),
+		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or `container=reference` lines."},
 		{Name: "container-command", Group: workload, value: (*lines)(&o.ContainerCommand),
 			Help: "The container's command (its ENTRYPOINT), one element a line."},
@@ -122,9 +124,9 @@ func Declare(o *Options) []Option {
 		{Name: "registry-credentials", Group: workload, value: (*text)(&o.RegistryCredentials),
 			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` a line."},
 
-		{Name: "kubeconfig", Group: clusterGroup, value: (*text)(&o.Kubeconfig),
+		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*text)(&o.Kubeconfig),
 			Help: "The kubeconfig: YAML, base64 or a path. Without it `$KUBECONFIG`, then the service account of the pod that this runs in, then `~/.kube/config`."},
-		{Name: "context", Group: clusterGroup, value: (*text)(&o.Context),
+		{Name: "context", Group: clusterGroup, Common: true, value: (*text)(&o.Context),
 			Help: "The kubeconfig context. Without it the manifest's `targetCluster` decides, then the kubeconfig's current context."},
 		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Preflight),
 			Help: "Ask the cluster first whether everything that the run needs is allowed, and name all that is missing at once."},
@@ -133,7 +135,7 @@ func Declare(o *Options) []Option {
 
 		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Wait),
 			Help: "Wait for the Job to end. `false` creates it and returns."},
-		{Name: "timeout", Group: follow, Default: "1h", value: (*duration)(&o.Timeout),
+		{Name: "timeout", Group: follow, Default: "1h", Common: true, value: (*duration)(&o.Timeout),
 			Help: "How long the Job may take in all. Its `activeDeadlineSeconds` becomes a minute more when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
 		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.StartTimeout),
 			Help: "How long until a first main container runs. Time in which the Job is suspended or init containers work does not count. `0` means for ever."},
@@ -146,9 +148,9 @@ func Declare(o *Options) []Option {
 		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Timestamps),
 			Help: "Begin every line of container output with the time at which it was written."},
 
-		{Name: "if-exists", Group: ownership, Default: "replace-finished", Values: []string{"replace-finished", "replace", "fail"}, value: (*text)(&o.IfExists),
+		{Name: "if-exists", Group: ownership, Default: "replace-finished", Values: []string{"replace-finished", "replace", "fail"}, Common: true, value: (*text)(&o.IfExists),
 			Help: "What to do when a Job of that name exists: replace it when it has finished, replace it in any case, or fail."},
-		{Name: "cleanup", Group: ownership, Default: "auto", Values: []string{"auto", "always", "on-success", "never"}, value: (*text)(&o.Cleanup),
+		{Name: "cleanup", Group: ownership, Default: "auto", Values: []string{"auto", "always", "on-success", "never"}, Common: true, value: (*text)(&o.Cleanup),
 			Help: "When the Job is deleted at the end. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", Values: []string{"delete", "leave"}, value: (*text)(&o.OnCancel),
 			Help: "What becomes of the Job when the run is cancelled."},
@@ -157,10 +159,12 @@ func Declare(o *Options) []Option {
 		{Name: "dry-run", Group: ownership, Default: "none", Values: []string{"none", "client", "server"}, value: (*text)(&o.DryRun),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
+		{Name: "dotenv-file", Group: results, value: (*text)(&o.DotenvFile),
+			Help: "A file to write the outputs to, for `artifacts:reports:dotenv` of GitLab: `exit-code` is the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. What GitLab cannot take is left out and named."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
-		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "text"}, value: (*text)(&o.Format),
-			Help: "How output is written: `github` for the GitHub runner, `text` for terminals and every other CI. `auto` tells which."},
+		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "gitlab", "text"}, value: (*text)(&o.Format),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` tells which."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
@@ -272,6 +276,7 @@ func Usage() string {
   kubernetes-job-action [run] --manifest job.yaml     run it and follow it to its end
   kubernetes-job-action validate --manifest job.yaml  check the manifest, without a cluster
   kubernetes-job-action render --manifest job.yaml    print the objects that run would create
+  kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
   kubernetes-job-action version                       print the version
 
 Exit codes: 0 succeeded · 1 the Job failed · 2 invalid option or manifest, nothing was created ·
@@ -341,6 +346,28 @@ func ActionInputs() string {
 		}
 	}
 	return b.String()
+}
+
+// Component are the generated parts of templates/kubernetes-job.yml: the inputs of the GitLab component, and the variables of
+// its job that hand them to the program, so that no shell reads them. A value stands on a line of its own, where quotes,
+// colons and hashes mean nothing: GitLab replaces $[[ inputs.x ]] before it reads the text as YAML (gitlab-org/gitlab,
+// text_template.rb).
+func Component() (inputs, env string) {
+	var o Options
+	var in, vars strings.Builder
+	for _, d := range Declare(&o) {
+		if !d.Common {
+			continue
+		}
+		fmt.Fprintf(&in, "    %s:\n      description: >-\n        %s\n", d.Name, d.describe())
+		if d.Values != nil {
+			fmt.Fprintf(&in, "      options: [%s]\n", strings.Join(d.Values, ", "))
+		}
+		fmt.Fprintf(&in, "      default: %q\n", d.Default)
+		name := strings.ToUpper(strings.ReplaceAll(d.Name, "-", "_")) // no variable of GitLab has a hyphen
+		fmt.Fprintf(&vars, "    INPUT_%s: |-\n      $[[ inputs.%s ]]\n", name, d.Name)
+	}
+	return in.String(), vars.String()
 }
 
 // Tables are the Markdown tables of all options, a heading and a table for each group.

@@ -133,6 +133,7 @@ type Object struct {
 	Object Ref
 	Action string // created, applied, replaced, deleted, kept
 	Detail string // why, or until when; may be empty
+	UID    string // of the run's own Job when it was created; empty for everything else
 }
 
 // Attempt is the news of one pod in words: it was scheduled, it pulls its image, a container started, restarted or ended.
@@ -251,6 +252,7 @@ type Finished struct {
 	Pods          []PodResult
 	Tail          []string // last lines of the container that decided
 	Warnings      []Cause  // what a user should know although it did not decide: an OOM kill at exit code 0
+	Undeleted     bool     // the Job may still run: it should have been deleted, and could not be
 }
 
 // PodResult is what became of one pod.

@@ -152,7 +152,7 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 	case len(workloads) == 0 && s.incomplete:
 		return nil, nil
 	case len(s.Documents) == 0:
-		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob"}}
+		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob; --help lists all options"}}
 	case len(workloads) == 0:
 		d := s.Documents[0]
 		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}

@@ -143,7 +143,7 @@ func TestConfine(t *testing.T) {
 		"up/secret.yaml":                    `by a symbolic link`,
 		"up/*.yaml":                         `by a symbolic link`,
 		"folder":                            `"folder/loose.yaml" leads out of the workspace by a symbolic link`,
-		"nowhere.yaml":                      "paths start at " + work + ", the workspace; is actions/checkout a step before?",
+		"nowhere.yaml":                      "paths start at " + work + ", the workspace; is it mounted, and is actions/checkout a step before?",
 		"/dev/zero":                         `leads out of the workspace`,
 		"sub/../../work/../secret.yaml":     `leads out of the workspace`,
 		filepath.Join(dir, "workspace-two"): `leads out of the workspace`,
@@ -165,6 +165,15 @@ func TestConfine(t *testing.T) {
 				t.Errorf("%s %s: %d documents, %q, want %q", option, path, len(set.References), got, want)
 			}
 		}
+	}
+}
+
+// TestConfineNowhere: a workspace that is not there is told once, and standard input needs none.
+func TestConfineNowhere(t *testing.T) {
+	nowhere := filepath.Join(t.TempDir(), "nowhere")
+	set, findings := Load(Source{Paths: []string{"-", "a.yaml", "k8s/*.yaml", "../b.yaml"}, Dir: nowhere, Confine: nowhere, Stdin: strings.NewReader(object("A", "a"))})
+	if got := said(findings); len(set.Documents) != 1 || strings.Count(got, "\n") > 1 || !strings.HasPrefix(got, "error: manifest: the workspace cannot be read: stat "+nowhere+": no such file") {
+		t.Errorf("%d documents, %q", len(set.Documents), got)
 	}
 }
 

@@ -54,6 +54,12 @@ func (r *reader) open(paths []string, option string) []file {
 			files = append(files, r.standardInput(option)...)
 			continue
 		}
+		if c := r.source.Confine; c != "" {
+			if _, err := os.Stat(c); err != nil {
+				r.problem(option, fmt.Sprintf("the workspace cannot be read: %v", err), "GITHUB_WORKSPACE names it; a container must have it mounted there")
+				break
+			}
+		}
 		for _, name := range r.expand(p, option) {
 			if clean := filepath.Clean(r.absolute(name)); !seen[clean] {
 				seen[clean] = true
@@ -166,7 +172,7 @@ func (r *reader) unreadable(path, option string, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
 		if r.source.Confine != "" {
-			suggestion += ", the workspace; is actions/checkout a step before?"
+			suggestion += ", the workspace; is it mounted, and is actions/checkout a step before?"
 		}
 		if dir, e := os.ReadDir(filepath.Dir(r.absolute(path))); e == nil {
 			var names []string

@@ -32,7 +32,8 @@ type Fanout struct {
 
 // New makes a Fanout. The first sink is the one that the user reads during the run: its errors are those of the Fanout. When
 // another one fails, it is given up, the others get a warning and go on, and the error comes with Finished: a file that
-// cannot be written must neither stop the run nor hide how it ended.
+// cannot be written must neither stop the run nor hide how it ended. The first sink is told of Finished last, so that it
+// ends with how the run ended, below what became of the files.
 func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 
 // AddSecrets adds values that no sink may see from now on; in all texts they become ***, also line by line, in base64, and as
@@ -58,25 +59,30 @@ func (f *Fanout) Event(e event.Event) error {
 	e = f.mask.event(e)
 	err := f.pending
 	f.pending = nil
+	_, last := e.(event.Finished)
+	if !last {
+		err = errors.Join(err, f.sinks[0].Event(e))
+	}
 	// A sink that fails leaves the list, so the warning about it can be an event of its own.
-	for i := 0; i < len(f.sinks); i++ {
+	for i := 1; i < len(f.sinks); i++ {
 		failed := f.sinks[i].Event(e)
-		switch {
-		case failed == nil:
-		case i == 0:
-			err = errors.Join(err, failed)
-		default:
-			f.sinks = append(f.sinks[:i:i], f.sinks[i+1:]...)
-			i--
-			f.broken = errors.Join(f.broken, failed)
-			warning := event.Notice{Level: event.Warning, Message: fmt.Sprintf("a report cannot be written: %v", failed)}
-			for _, s := range f.sinks[:i+1] {
-				err = errors.Join(err, s.Event(warning))
-			}
+		if failed == nil {
+			continue
+		}
+		f.sinks = append(f.sinks[:i:i], f.sinks[i+1:]...)
+		i--
+		f.broken = errors.Join(f.broken, failed)
+		warning := event.Notice{Level: event.Warning, Message: fmt.Sprintf("a report cannot be written: %v", failed)}
+		told := f.sinks[:i+1]
+		if last { // the others have ended already
+			told = f.sinks[:1]
+		}
+		for _, s := range told {
+			err = errors.Join(err, s.Event(warning))
 		}
 	}
-	if _, last := e.(event.Finished); last {
-		err = errors.Join(err, f.broken)
+	if last {
+		err = errors.Join(err, f.sinks[0].Event(e), f.broken)
 	}
 	return err
 }

@@ -66,6 +66,22 @@ func TestFanoutGoesOnWithoutABrokenReport(t *testing.T) {
 	}
 }
 
+// The log ends with how the run ended: what became of the files stands above it, also when one breaks at the very end.
+func TestFanoutTellsTheLogLast(t *testing.T) {
+	log, file, broken := &recorder{}, &recorder{}, &recorder{failAt: 1}
+	finished := event.Finished{Outcome: event.Succeeded}
+	if err := New(log, file, broken).Event(finished); err == nil || !strings.Contains(err.Error(), "disk full") {
+		t.Errorf("the end returns %v, want the error of the broken report", err)
+	}
+	want := []event.Event{event.Notice{Level: event.Warning, Message: "a report cannot be written: disk full"}, finished}
+	if diff := cmp.Diff(want, log.events); diff != "" {
+		t.Errorf("the log (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]event.Event{finished}, file.events); diff != "" {
+		t.Errorf("the file (-want +got):\n%s", diff)
+	}
+}
+
 func TestFanoutReturnsTheErrorOfTheLog(t *testing.T) {
 	log, file := &recorder{failAt: 1}, &recorder{}
 	err := New(log, file).Event(event.Notice{})

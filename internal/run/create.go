@@ -49,10 +49,10 @@ func (r *runner) create(ctx context.Context) error {
 	}
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	r.disarm = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
+	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
 	if err != nil {
 		return err
 	}
-	r.post(event.Object{Object: r.ref(), Action: "created"})
 	return r.createOwned(ctx)
 }
 
@@ -210,20 +210,7 @@ func (r *runner) findUnanswered() {
 }
 
 // look reads the Job that has the name; nil when there is none.
-func (r *runner) look(ctx context.Context) (*batchv1.Job, error) {
-	var old *batchv1.Job
-	err := r.client.Do(ctx, "look at "+r.ref().String(), func(ctx context.Context) (err error) {
-		old, err = r.client.BatchV1().Jobs(r.objects.Job.Namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
-		return err
-	})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return old, nil
-}
+func (r *runner) look(ctx context.Context) (*batchv1.Job, error) { return look(ctx, r.client, r.ref()) }
 
 // makeRoom removes the Job that has the name, when the user allows it, and waits until it and its pods are gone: two
 // migrations must never run at the same time. Another run may have taken the name by then.
@@ -236,11 +223,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 	if err := allowed(r.options.IfExists, ref, old); err != nil {
 		return err
 	}
-	foreground := metav1.DeletePropagationForeground
-	err = r.client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
-		return r.client.BatchV1().Jobs(ref.Namespace).Delete(ctx, ref.Name,
-			metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: metav1.NewUIDPreconditions(string(old.UID))})
-	})
+	err = remove(ctx, r.client, ref, old.UID, metav1.DeletePropagationForeground)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
 		return nil

@@ -170,11 +170,11 @@ func TestCancelledCreation(t *testing.T) {
 		want      string        // what the user is told
 	}{
 		{"it has arrived", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
-			"Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
 		{"it arrives late", "delete", []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
-			"Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
 		{"it stays", "leave", []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
-			"the run was cancelled; Job ns/j goes on, as on-cancel says"},
+			"Job ns/j created; the run was cancelled; Job ns/j goes on, as on-cancel says"},
 		{"another has the name", "delete", []exchange{{create, 0, nil}, {get, 200, other}}, 0,
 			"the run was cancelled before the Job was created"},
 		{"it never arrives", "delete", []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
@@ -182,7 +182,7 @@ func TestCancelledCreation(t *testing.T) {
 		{"nobody answers", "delete", []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
 		{"its deletion is not answered", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
-			"Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -192,7 +192,10 @@ func TestCancelledCreation(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				begin := time.Now()
-				f := r.run(ctx)
+				f, err := Run(ctx, r.client, r.objects, r.options, r.sink)
+				if err != nil {
+					t.Fatal(err)
+				}
 				var said []string
 				for _, e := range told(r) {
 					switch e := e.(type) {
@@ -200,7 +203,13 @@ func TestCancelledCreation(t *testing.T) {
 						said = append(said, e.Message)
 					case event.Object:
 						said = append(said, e.Object.String()+" "+e.Action)
+						if created := e.Action == "created"; created && e.UID != "ours" || !created && e.UID != "" {
+							t.Errorf("%s has the UID %q", said[len(said)-1], e.UID)
+						}
 					}
+				}
+				if want := strings.Contains(test.want, "could not be deleted"); f.Undeleted != want {
+					t.Errorf("Undeleted is %v, want %v", f.Undeleted, want)
 				}
 				if got := strings.Join(append(said, f.Cause.Message), "; "); got != test.want || f.Outcome != event.Cancelled {
 					t.Errorf("%s, told\n%s, want\n%s", f.Outcome, got, test.want)

@@ -36,7 +36,7 @@ func (l *loop) cancelled() event.Finished {
 	case l.options.OnCancel == "leave":
 		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
 	default:
-		l.remove(func() error { return <-l.deleted }, "the run was cancelled")
+		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
 	}
 	if l.created != nil {
 		f.UID = string(l.created.UID)
@@ -49,10 +49,10 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	if s.Gone || s.ReplacedBy != "" || v.Outcome == event.Vanished {
 		return
 	}
-	remove := func() error { return l.delete(ctx) }
+	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
 		if l.options.OnTimeout == "delete" {
-			l.remove(remove, "this run ended before it did")
+			l.cleanUp(deletion, "this run ended before it did")
 		} else {
 			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
 		}
@@ -64,7 +64,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	}
 	switch o := l.options; {
 	case o.Cleanup == "always", succeeded && o.Cleanup == "on-success", succeeded && o.Cleanup == "auto" && !o.ManifestTTL:
-		l.remove(remove, "")
+		l.cleanUp(deletion, "")
 	default:
 		detail := "it stays"
 		if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
@@ -92,11 +92,7 @@ func (r *runner) delete(ctx context.Context) error {
 			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
 		})
 	})()
-	background := metav1.DeletePropagationBackground
-	err := r.client.Do(deleting, "delete "+r.ref().String(), func(ctx context.Context) error {
-		return r.client.BatchV1().Jobs(r.created.Namespace).Delete(ctx, r.created.Name,
-			metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: metav1.NewUIDPreconditions(string(r.created.UID))})
-	})
+	err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
 	// Another UID under the name is somebody else's Job: ours is gone.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
@@ -104,14 +100,15 @@ func (r *runner) delete(ctx context.Context) error {
 	return err
 }
 
-// remove waits for a deletion of the Job, and tells how it went.
-func (l *loop) remove(deletion func() error, why string) {
+// cleanUp waits for a deletion of the Job, and tells how it went. Without a reason why, the Job has ended, and does no harm.
+func (l *loop) cleanUp(deletion func() error, why string) {
 	var err error
 	l.beside(func() { err = deletion() })
 	if err == nil {
 		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: why})
 		return
 	}
+	l.undeleted = why != ""
 	l.emit(event.Notice{Level: event.Warning,
 		Message: fmt.Sprintf("%s could not be deleted: %v", l.ref(), err),
 		Hint:    fmt.Sprintf("kubectl -n %s delete job %s", l.created.Namespace, l.created.Name)})

@@ -36,12 +36,13 @@ type loop struct {
 	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
-	sink     Sink
-	abort    context.CancelFunc
-	broken   error           // the sink's first error
-	said     map[string]bool // keys of the notices that were sent
-	lastSaid time.Time
-	away     time.Time // since when the API server has not answered; zero when it does
+	sink      Sink
+	abort     context.CancelFunc
+	broken    error           // the sink's first error
+	said      map[string]bool // keys of the notices that were sent
+	lastSaid  time.Time
+	away      time.Time // since when the API server has not answered; zero when it does
+	undeleted bool      // the Job may still run, and could not be deleted
 
 	job       *batchv1.Job
 	gone      bool
@@ -83,7 +84,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		if !l.disarm() {
 			return l.cancelled()
 		}
-		l.remove(func() error { return l.delete(ctx) }, "the run could not be completed")
+		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
 		return l.failed(err)
 	}
 	l.emit(l.started())

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // TestOwnTogether renews and owns a ConfigMap that other runs change, or the garbage collector deletes, at the same time.
@@ -84,7 +83,7 @@ func TestOwnTogether(t *testing.T) {
 				}
 				last := &corev1.ConfigMap{}
 				if body := server.sent[len(server.sent)-1]; len(body) > 0 {
-					if _, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, last); err != nil {
+					if err := decode(body, last); err != nil {
 						t.Fatal(err)
 					}
 				}

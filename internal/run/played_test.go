@@ -12,6 +12,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -100,6 +102,12 @@ func (p *played) next(r *http.Request) (e exchange, err error) {
 		e.body = body
 	}
 	return e, nil
+}
+
+// decode reads the body of a request.
+func decode(body []byte, into runtime.Object) error {
+	_, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, into)
+	return err
 }
 
 // told is what the sink of a loop got.

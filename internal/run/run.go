@@ -67,6 +67,7 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 	defer cancel()
 	l := newLoop(newRunner(client, objects, o), sink, cancel)
 	finished := l.run(ctx)
+	finished.Undeleted = l.undeleted
 	l.emit(finished)
 	return finished, l.broken
 }

@@ -2,6 +2,7 @@ package run
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,24 @@ func TestSpoolReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSpoolWithoutADisk: output that cannot be kept for a failure is shown at once, and why is told once.
+func TestSpoolWithoutADisk(t *testing.T) {
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "nowhere"))
+	l, _ := play(t)
+	l.spool = &spool{}
+	want := []event.Event{lines("a", "main", "one"), lines("a", "main", "two")}
+	for _, e := range want {
+		l.take(e.(event.Fact))
+	}
+	told := told(l)
+	if n, ok := told[0].(event.Notice); !ok || n.Level != event.Warning || !strings.HasPrefix(n.Message, "output cannot be kept for a failure, so it is shown now: ") {
+		t.Errorf("told first: %v", told[0])
+	}
+	if diff := cmp.Diff(want, told[1:]); diff != "" {
 		t.Error(diff)
 	}
 }

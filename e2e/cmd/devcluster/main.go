@@ -28,7 +28,7 @@ usage: devcluster COMMAND [FLAGS] [ARGUMENTS]
   start COMPONENT      start it again
   restart COMPONENT    both
 
-components: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, postgres
+components: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, containerd, kubelet, postgres; docker, which only start starts
 
 flags:
 `

@@ -41,7 +41,6 @@ type Options struct {
 type Reporter struct {
 	stdout   io.Writer
 	getenv   func(string) string
-	files    *githubactions.Action // for the command files only; its log functions panic
 	options  Options
 	started  event.Started
 	streamed bool              // a line of a container was shown
@@ -62,7 +61,6 @@ const keptBuffer = 1 << 20
 func New(stdout io.Writer, getenv func(string) string, o Options) *Reporter {
 	return &Reporter{
 		stdout: stdout, getenv: getenv, options: o,
-		files:  githubactions.New(githubactions.WithGetenv(getenv), githubactions.WithWriter(io.Discard)),
 		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
 	}
 }
@@ -310,12 +308,7 @@ func (r *Reporter) publish(outputs []report.Output) {
 			continue
 		}
 		r.outputs[o.Name] = o.Value
-		// Not the library's SetOutput: its delimiter is known, so a value could end itself and set further outputs.
-		delimiter := r.draw()
-		for strings.Contains(o.Value, delimiter) {
-			delimiter = r.draw()
-		}
-		entries = append(entries, o.Name+"<<"+delimiter+"\n"+o.Value+"\n"+delimiter)
+		entries = append(entries, entry(o.Name, o.Value, r.draw))
 	}
 	if len(entries) == 0 {
 		return
@@ -326,17 +319,10 @@ func (r *Reporter) publish(outputs []report.Output) {
 }
 
 // file appends to one of the runner's command files; without a runner there is none, and that is no error.
-func (r *Reporter) file(name, message string) (err error) {
-	variable := "GITHUB_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
-	if r.getenv(variable) == "" {
-		r.debug(variable + " is not set, so nothing is written there")
+func (r *Reporter) file(name, text string) error {
+	if r.getenv(variable(name)) == "" {
+		r.debug(variable(name) + " is not set, so nothing is written there")
 		return nil
 	}
-	defer func() {
-		if p := recover(); p != nil { // how the library tells of an error
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	r.files.IssueFileCommand(&githubactions.Command{Name: name, Message: message})
-	return nil
+	return appendTo(r.getenv, name, text)
 }

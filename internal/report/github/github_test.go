@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
@@ -73,16 +74,16 @@ func (s *step) file(t *testing.T, variable string) string {
 
 func (s *step) outputs(t *testing.T) map[string]string {
 	t.Helper()
-	got, err := values(s.file(t, "GITHUB_OUTPUT"))
+	got, err := actionsrunner.Values(s.file(t, "GITHUB_OUTPUT"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-func (s *step) play() *runner {
-	var r runner
-	r.play(s.log.String())
+func (s *step) play() *actionsrunner.Log {
+	var r actionsrunner.Log
+	r.Play(s.log.String())
 	return &r
 }
 
@@ -203,11 +204,11 @@ func TestNothingHostileIsObeyed(t *testing.T) {
 			Warnings: []event.Cause{{Message: all, Hint: all}}})
 
 		r := s.play()
-		if r.token != "" {
+		if r.Stopped {
 			t.Error("commands stay stopped at the end")
 		}
 		kinds := map[string]int{}
-		for _, c := range r.obeyed {
+		for _, c := range r.Obeyed {
 			kinds[c.Name]++
 			for p := range c.Properties {
 				if !slices.Contains([]string{"file", "line", "col", "title"}, p) {
@@ -222,14 +223,14 @@ func TestNothingHostileIsObeyed(t *testing.T) {
 		if diff := cmp.Diff(want, kinds); diff != "" {
 			t.Errorf("obeyed commands (-want +got):\n%s", diff)
 		}
-		if masks := r.all("add-mask"); masks[0].Data != "::error::fake" || masks[1].Data != "100%\n25" {
+		if masks := r.All("add-mask"); masks[0].Data != "::error::fake" || masks[1].Data != "100%\n25" {
 			t.Errorf("masks %q are not the ones that were given", masks)
 		}
 		if strings.Contains(s.log.String(), "##[") || strings.Contains(s.log.String(), "##vso[") {
 			t.Error("the log still holds ##[ or ##vso[, which its viewer reads")
 		}
 		for _, want := range []string{"x## [error]fake", "::error::fake", "::stop-commands::x", "::x::"} {
-			if !slices.ContainsFunc(r.shown, func(l string) bool { return strings.HasSuffix(l, want) }) {
+			if !slices.ContainsFunc(r.Shown, func(l string) bool { return strings.HasSuffix(l, want) }) {
 				t.Errorf("the line %q is not shown", want)
 			}
 		}
@@ -246,8 +247,8 @@ func TestTokensAreFresh(t *testing.T) {
 	if second := token(t, s.log.String()); second == first || len(second) < 26 {
 		t.Errorf("tokens %q and %q: want two, of 130 bits each", first, second)
 	}
-	if r := s.play(); len(r.all("error")) != 0 || len(r.all("warning")) != 1 {
-		t.Errorf("obeyed %v", r.obeyed)
+	if r := s.play(); len(r.All("error")) != 0 || len(r.All("warning")) != 1 {
+		t.Errorf("obeyed %v", r.Obeyed)
 	}
 }
 
@@ -323,7 +324,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 	s = newStep(t, Options{Summary: true})
 	s.env["GITHUB_STEP_SUMMARY"] = filepath.Join(t.TempDir(), "no", "such", "folder")
 	s.tell(t, begun, finished)
-	if w := s.play().all("warning"); len(w) != 1 || !strings.Contains(w[0].Data, "summary") {
+	if w := s.play().All("warning"); len(w) != 1 || !strings.Contains(w[0].Data, "summary") {
 		t.Errorf("warnings %v, want one about the summary", w)
 	}
 }
@@ -339,7 +340,7 @@ func TestWithoutARunner(t *testing.T) {
 	if strings.Contains(s.log.String(), "hunter2!") {
 		t.Error("a secret is printed where no runner hides it")
 	}
-	if d := s.play().all("debug"); len(d) != 3 || !strings.Contains(d[0].Data, "GITHUB_OUTPUT is not set") {
+	if d := s.play().All("debug"); len(d) != 3 || !strings.Contains(d[0].Data, "GITHUB_OUTPUT is not set") {
 		t.Errorf("debug messages %v", d)
 	}
 }
@@ -372,23 +373,23 @@ func TestAnnotations(t *testing.T) {
 		event.Finding{Level: event.Warning, File: "manifest-content", Line: 1, Message: strings.Repeat("é", 5000)},
 		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "15 problems must be mended first", Hint: "Mend them."}})
 	r := s.play()
-	errs := r.all("error")
+	errs := r.All("error")
 	if len(errs) != maxAnnotations {
 		t.Fatalf("%d errors are annotated, want %d", len(errs), maxAnnotations)
 	}
-	want := command{"error", map[string]string{"file": "k8s/job.yaml", "line": "1", "col": "2"}, "k8s/job.yaml:1:2: spec: wrong"}
+	want := actionsrunner.Command{Name: "error", Properties: map[string]string{"file": "k8s/job.yaml", "line": "1", "col": "2"}, Data: "k8s/job.yaml:1:2: spec: wrong"}
 	if diff := cmp.Diff(want, errs[0]); diff != "" {
 		t.Errorf("first error (-want +got):\n%s", diff)
 	}
-	want = command{"error", map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, "15 problems must be mended first\n→ Mend them."}
+	want = actionsrunner.Command{Name: "error", Properties: map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, Data: "15 problems must be mended first\n→ Mend them."}
 	if diff := cmp.Diff(want, errs[maxAnnotations-1]); diff != "" {
 		t.Errorf("last error (-want +got):\n%s", diff)
 	}
-	if !slices.Contains(r.shown, "! error: k8s/job.yaml:15:2: spec: wrong") {
-		t.Errorf("the 15th problem is not shown: %q", r.shown)
+	if !slices.Contains(r.Shown, "! error: k8s/job.yaml:15:2: spec: wrong") {
+		t.Errorf("the 15th problem is not shown: %q", r.Shown)
 	}
 	var files []string
-	for _, w := range r.all("warning") {
+	for _, w := range r.All("warning") {
 		files = append(files, w.Properties["file"])
 		if len(w.Data) > maxMessage {
 			t.Errorf("a message of %d bytes", len(w.Data))
@@ -462,8 +463,8 @@ func FuzzLines(f *testing.F) {
 		s := newStep(t, Options{Timestamps: timestamps})
 		s.tell(t, line(text), event.Attempt{Pod: text, Index: -1, Message: text}, line("x"+text), event.Notice{Level: event.Warning, Message: text}, event.Notice{Level: event.Info, Message: text, Hint: text})
 		r := s.play()
-		if len(r.obeyed) != 1 || r.obeyed[0].Name != "warning" || r.obeyed[0].Properties != nil || r.token != "" {
-			t.Errorf("the runner obeyed %q of %q", r.obeyed, s.log.String())
+		if len(r.Obeyed) != 1 || r.Obeyed[0].Name != "warning" || r.Obeyed[0].Properties != nil || r.Stopped {
+			t.Errorf("the runner obeyed %q of %q", r.Obeyed, s.log.String())
 		}
 	})
 }

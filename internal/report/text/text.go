@@ -1,10 +1,11 @@
-// Package text reports a run to a terminal, or to the log of a CI system without commands of its own. Standard output holds
-// what the containers wrote and nothing else, so that it can be piped; everything of ours goes to standard error.
+// Package text reports a run to a terminal, or to the log of a CI system. Standard output holds what the containers wrote and
+// nothing else, so that it can be piped; everything of ours goes to standard error. In GitLab's job log, both are one.
 package text
 
 import (
 	"io"
 	"strings"
+	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/report"
@@ -13,7 +14,8 @@ import (
 // Options are the choices of the user.
 type Options struct {
 	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
-	Color      bool // marks are coloured: standard error is a terminal, and NO_COLOR is not set
+	Color      bool // marks are coloured: somebody shows colours, and NO_COLOR is not set
+	Sections   bool // fold what is of interest only when something is wrong, as GitLab's job log does; see sections.go
 }
 
 // Reporter is a report.Sink. It belongs to one goroutine.
@@ -22,6 +24,8 @@ type Reporter struct {
 	options        Options
 	started        event.Started
 	streamed       bool   // a line of a container was shown
+	section        string // the name of the section that is open; "" without one
+	now            func() time.Time
 	buf            []byte // what one event writes: one system call for a whole batch of lines
 }
 
@@ -29,8 +33,10 @@ type Reporter struct {
 const keptBuffer = 1 << 20
 
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
+// With Sections, give the same writer twice: in what order a CI system reads two is not known, and a line of a container must
+// not end up in a section of ours.
 func New(stdout, stderr io.Writer, o Options) *Reporter {
-	return &Reporter{stdout: stdout, stderr: stderr, options: o}
+	return &Reporter{stdout: stdout, stderr: stderr, options: o, now: time.Now}
 }
 
 // Event reports e. The error is that of a write.
@@ -40,6 +46,12 @@ func (r *Reporter) Event(e event.Event) error {
 	}
 	r.buf = r.buf[:0]
 	out := r.stderr
+	switch _, object := e.(event.Object); {
+	case !object:
+		r.endSection()
+	case r.started.UID == "" && r.section == "": // what is made before the Job is followed
+		r.startSection("kubernetes_job_objects", "Objects in the cluster")
+	}
 	switch e := e.(type) {
 	case event.Lines:
 		out = r.stdout
@@ -149,9 +161,11 @@ func (r *Reporter) finished(f event.Finished) {
 	}
 	outputs, note := report.Outputs(f)
 	r.buf = append(r.buf, '\n')
+	r.startSection("kubernetes_job_outputs", "Outputs")
 	for _, line := range report.OutputLines(outputs) {
 		r.block("  ", "", line)
 	}
+	r.endSection()
 	if note != "" {
 		r.message(warning, note, "")
 	}

@@ -72,6 +72,14 @@ func unstreamed() []event.Event {
 	}
 }
 
+// refused ends while a section is open.
+func refused() []event.Event {
+	return []event.Event{
+		event.Object{Object: event.Ref{Kind: "Namespace", Name: "batch-jobs"}, Action: "created", Detail: "it stays"},
+		event.Finished{Outcome: event.Failed, Job: job, Cause: &event.Cause{Reason: event.Forbidden, Message: "cannot create jobs", Hint: "Grant it."}},
+	}
+}
+
 // The golden files hold what a user sees; standard output and standard error are told apart by their margins.
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
@@ -84,10 +92,15 @@ func TestGolden(t *testing.T) {
 		{"failed", failed(), Options{}},
 		{"failed-color", failed(), Options{Color: true}},
 		{"unstreamed", unstreamed(), Options{}},
+		{"succeeded-sections", succeeded(), Options{Sections: true, Color: true}},
+		{"failed-sections", failed(), Options{Sections: true}},
+		{"refused-sections", refused(), Options{Sections: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var both bytes.Buffer
 			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options)
+			seconds := 0
+			r.now = func() time.Time { seconds++; return at.Add(time.Duration(seconds) * time.Second) }
 			for _, e := range c.events {
 				if err := r.Event(e); err != nil {
 					t.Fatal(err)
@@ -106,7 +119,7 @@ type margin struct {
 
 func (m margin) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {
-		fmt.Fprintf(m.w, "%s| %s", m.name, strings.ReplaceAll(line, "\x1b", "ESC"))
+		fmt.Fprintf(m.w, "%s| %s", m.name, strings.NewReplacer("\x1b", "ESC", "\r", "CR").Replace(line))
 	}
 	return len(p), nil
 }

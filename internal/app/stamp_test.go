@@ -1,0 +1,44 @@
+package app
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/config"
+)
+
+// What a Job tells of the run that made it, and the suffix "run".
+func TestStamp(t *testing.T) {
+	for name, c := range map[string]struct {
+		env    map[string]string
+		suffix string
+		want   map[string]string
+	}{
+		"GitHub": {
+			map[string]string{"GITHUB_RUN_ID": "4711", "GITHUB_RUN_ATTEMPT": "2", "GITHUB_SERVER_URL": "https://github.example.com", "GITHUB_REPOSITORY": "acme/shop", "GITHUB_SHA": "0123abcd"},
+			"4711-2",
+			map[string]string{"run-url": "https://github.example.com/acme/shop/actions/runs/4711", "run-id": "4711", "run-attempt": "2", "commit": "0123abcd"},
+		},
+		"GitLab": {
+			map[string]string{"CI_JOB_ID": "815", "CI_PIPELINE_ID": "42", "CI_JOB_URL": "https://gitlab.example.com/acme/shop/-/jobs/815", "CI_COMMIT_SHA": "0123abcd"},
+			"815",
+			map[string]string{"run-url": "https://gitlab.example.com/acme/shop/-/jobs/815", "run-id": "815", "pipeline-id": "42", "commit": "0123abcd"},
+		},
+		"no CI": {nil, "", map[string]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &app{Process: Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}, options: config.Options{NameSuffix: "run"}}
+			want := map[string]string{}
+			for key, value := range c.want {
+				want[stampPrefix+key] = value
+			}
+			if diff := cmp.Diff(want, a.stamp("render")); diff != "" {
+				t.Errorf("annotations (-want +got):\n%s", diff)
+			}
+			if suffix, findings := a.nameSuffix(); suffix != c.suffix || (len(findings) == 0) != (suffix != "") {
+				t.Errorf("suffix %q, want %q; findings %v", suffix, c.suffix, findings)
+			}
+		})
+	}
+}

@@ -1,0 +1,96 @@
+// Package dotenv writes the outputs of a run as a file of NAME=value lines, which GitLab reads as a report
+// (artifacts:reports:dotenv) and hands to later jobs of the pipeline as variables.
+//
+// GitLab takes everything behind the first equals sign as it stands, quotes included, and strips spaces at both ends
+// (gitlab-org/gitlab, parse_dotenv_artifact_service.rb). One line that it does not understand, or a file that is too large,
+// makes it refuse the whole file, so what does not fit is left out. So is what GitLab would change: it expands $NAME and
+// %NAME% in the values with the variables of the job that gets them (expand_variables.rb), and a message quotes text that a
+// stranger may have written to read a variable of that job.
+package dotenv
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
+
+// limit is how many bytes the file must be smaller than (gitlab-org/gitlab, the plan limit dotenv_size). The limit of
+// variables, 20 at its lowest, is above the number of outputs.
+const limit = 5 << 10
+
+// expanded is what GitLab or its runner would replace.
+var expanded = regexp.MustCompile(`\$|%[A-Za-z_][A-Za-z0-9_]*%`)
+
+// Reporter is a report.Sink.
+type Reporter struct {
+	path string
+	tell func(event.Event) error
+}
+
+// New makes a Reporter that writes the file path: what is known as soon as the Job exists, and all of it at the end. What is
+// left out is said by tell, as a notice.
+func New(path string, tell func(event.Event) error) *Reporter {
+	return &Reporter{path: path, tell: tell}
+}
+
+// Event writes the file when e changes what is in it. The error is that of the file, or of tell.
+func (r *Reporter) Event(e event.Event) error {
+	switch e := e.(type) {
+	case event.Started:
+		content, _ := format(report.Known(e.Job, e.UID))
+		return report.WriteFile(r.path, content)
+	case event.Finished:
+		outputs, _ := report.Outputs(e)
+		content, left := format(outputs)
+		if err := report.WriteFile(r.path, content); err != nil || len(left) == 0 {
+			return err
+		}
+		return r.tell(event.Notice{Level: event.Info, Message: "the dotenv file leaves out " + strings.Join(left, ", ")})
+	}
+	return nil
+}
+
+// Variable is the name of an output in the file: KUBERNETES_JOB_EXIT_CODE for exit-code, KUBERNETES_JOB_NAME for job-name.
+func Variable(output string) string {
+	return "KUBERNETES_JOB_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(output, "job-"), "-", "_"))
+}
+
+// format is the file, its lines in the order of the outputs, and what is not in it, each with the reason. When not all fit,
+// the longest are left out.
+func format(outputs []report.Output) (content []byte, left []string) {
+	lines := make([]string, len(outputs))
+	why := make([]string, len(outputs))
+	var order []int
+	for i, o := range outputs {
+		lines[i] = Variable(o.Name) + "=" + o.Value + "\n"
+		switch {
+		case o.Name == "job_name": // the same as job-name
+			lines[i] = ""
+		case strings.Contains(o.Value, "\n"):
+			why[i] = "several lines"
+		case expanded.MatchString(o.Value):
+			why[i] = "GitLab would expand a variable in it"
+		default:
+			order = append(order, i)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(lines[a]) - len(lines[b]) })
+	size := 0
+	for _, i := range order {
+		if size += len(lines[i]); size >= limit {
+			why[i] = "too long"
+		}
+	}
+	for i, o := range outputs {
+		if why[i] == "" {
+			content = append(content, lines[i]...)
+		} else {
+			left = append(left, fmt.Sprintf("%s (%s)", o.Name, why[i]))
+		}
+	}
+	return content, left
+}
