@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,51 +21,27 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/planton/kubernetes-job-action/internal/apitest"
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// exchange is one request that the API server of a test expects, and its answer. A nil object cuts the connection.
-type exchange struct {
-	want string // method and path with query
-	code int
-	body any
-}
+// exchange is an apitest.Exchange whose fields need no names.
+type exchange apitest.Exchange
 
-// scripted is an API server that plays exchanges in order, and the client of it. What is left at the end is an error.
+// scripted is the client of an API server that plays exchanges in order.
 func scripted(t *testing.T, exchanges ...exchange) *Client {
 	t.Helper()
-	var mu sync.Mutex
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			t.Error(err)
-		}
-		got := r.Method + " " + r.URL.RequestURI()
-		if len(exchanges) == 0 || exchanges[0].want != got {
-			t.Errorf("unexpected request %s; left are %v", got, exchanges)
-			w.WriteHeader(http.StatusTeapot)
-			return
-		}
-		e := exchanges[0]
-		exchanges = exchanges[1:]
-		if s, ok := e.body.(metav1.Status); ok {
-			s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
-			e.body = s
-		}
-		if e.body == nil {
-			panic(http.ErrAbortHandler)
-		}
-		answer(w, e.code, e.body)
-	}))
-	t.Cleanup(func() {
-		server.Close()
-		for _, e := range exchanges {
-			t.Errorf("never asked: %s", e.want)
-		}
-	})
-	c := dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"})
-	c.APITimeout = 2 * time.Second
+	server := apitest.New(t)
+	var script []apitest.Exchange
+	for _, e := range exchanges {
+		script = append(script, apitest.Exchange(e))
+	}
+	server.Expect(script...)
+	kubeconfig := clusterOf(t, map[string]any{"server": "https://api.example"}, map[string]any{"token": "s3cr3t"})
+	c, _, err := connect(t, Options{Kubeconfig: kubeconfig, Dir: t.TempDir(), APITimeout: 2 * time.Second, Wrap: func(http.RoundTripper) http.RoundTripper { return server }}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -96,8 +70,8 @@ func TestCreateJob(t *testing.T) {
 		is        func(error) bool // nil: it is created
 	}{
 		{"created", "n", []exchange{{create, 201, jobWith("n", "ours")}}, nil},
-		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, nil}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
-		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, nil}, {create, 201, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, io.EOF}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, io.EOF}, {create, 201, jobWith("n", "ours")}}, nil},
 		{"the look is refused for a while", "n", []exchange{{create, 504, busy}, {create, 409, exists}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"another Job has the name", "n", []exchange{{create, 409, exists}, {get, 200, jobWith("other", "")}}, apierrors.IsAlreadyExists},
 		{"another Job had the name", "n", []exchange{{create, 409, exists}, {get, 404, missing}}, apierrors.IsAlreadyExists},

@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/planton/kubernetes-job-action/internal/apitest"
 )
 
 // The discovery of a cluster that knows ConfigMaps and ServiceAccounts.
@@ -49,7 +51,7 @@ func TestCheck(t *testing.T) {
 		want      []string
 		err       string
 	}{
-		{"it is accepted, with a warning", append(append(apply, owned...), exchange{job, 201, warned{"would violate PodSecurity", there("x")}}),
+		{"it is accepted, with a warning", append(append(apply, owned...), exchange{job, 201, apitest.Warned{Text: "would violate PodSecurity", Body: there("x")}}),
 			func(o *Objects) { o.Apply = []*unstructured.Unstructured{account()} }, []string{"warning: the API server warns: would violate PodSecurity"}, ""},
 		{"who may not look at the namespace may work in it", append(append([]exchange{{look, 403, denied}}, owned...), exchange{job, 201, there("x")}), nil, nil, ""},
 		{"the namespace comes with the Job", []exchange{{look, 404, missing}}, func(o *Objects) { o.CreateNamespace = true },

@@ -326,18 +326,18 @@ func TestCreation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l, server := play(t, test.exchanges...)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				for i, e := range test.exchanges { // the signal comes with the answer
+					if answer, ok := e.Body.(func() any); ok {
+						test.exchanges[i].Body = func() any { cancel(); return answer() }
+					}
+				}
+				l, _ := play(t, test.exchanges...)
 				l.options = Options{Preflight: true, Wait: true, Logs: "stream", OnCancel: "delete", IfExists: "replace-finished"}
 				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, StringData: map[string]string{"a": "b"}}}
 				if test.change != nil {
 					test.change(l)
-				}
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				for i, e := range server.left { // the signal comes with the answer
-					if answer, ok := e.body.(func() any); ok {
-						server.left[i].body = func() any { cancel(); return answer() }
-					}
 				}
 				said := &transcript{begin: time.Now()}
 				l.sink = said

@@ -39,7 +39,7 @@ func TestUncountedPods(t *testing.T) {
 		if v := verdict.Decide(r.state()); v.Outcome != event.Succeeded {
 			t.Fatal(v)
 		}
-		server.left = []exchange{{"GET /api/v1/namespaces/ns/pods?labelSelector=a%3Db", 200, &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}}}
+		server.Expect(script([]exchange{{"GET /api/v1/namespaces/ns/pods?labelSelector=a%3Db", 200, &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}}})...)
 		r.refreshPods(t.Context()) // what is left is an error
 	})
 }
@@ -302,17 +302,13 @@ func TestSurvivedOutage(t *testing.T) {
 		incomplete := &authorizationv1.SelfSubjectRulesReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectRulesReview", APIVersion: "authorization.k8s.io/v1"},
 			Status: authorizationv1.SubjectRulesReviewStatus{Incomplete: true}}
 		const asks = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews +"
-		l, server := play(t, exchange{"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201, incomplete},
-			exchange{asks, 500, apierrors.NewInternalError(errors.New("authorization webhook timed out")).Status()})
+		l, _ := play(t, exchange{"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201, incomplete},
+			exchange{asks, 500, apierrors.NewInternalError(errors.New("authorization webhook timed out")).Status()},
+			exchange{createURL, 201, there("ours")})
 		l.options = Options{Preflight: true, Wait: true, Logs: "none", Cleanup: "never", IfExists: "fail"}
 		l.script(beat{time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
 		said := &transcript{begin: time.Now()}
 		l.sink = said
-		time.AfterFunc(59*time.Second, func() { // when the last tries are over, the Job is created
-			server.mu.Lock()
-			defer server.mu.Unlock()
-			server.then = []exchange{{createURL, 201, there("ours")}}
-		})
 		if f := l.run(t.Context()); f.Outcome != event.Succeeded {
 			t.Errorf("%s: %v, told %q", f.Outcome, f.Cause, said.lines)
 		}
@@ -475,12 +471,12 @@ func TestLoop(t *testing.T) {
 				if test.options != nil {
 					test.options(l)
 				}
-				if test.exchanges[0].body == nil { // the API server warns while it creates the Job, twice
-					server.left = []exchange{{createURL, 201, func() any {
+				if test.exchanges[0].Body == nil { // the API server warns while it creates the Job, twice
+					server.Expect(script([]exchange{{createURL, 201, func() any {
 						l.client.OnWarning("odd")
 						l.client.OnWarning("odd")
 						return there("ours")
-					}}, removed}
+					}}, removed})...)
 				}
 				out := l.plays(t, test.output)
 				l.script(test.beats...)

@@ -82,7 +82,7 @@ func TestOwnTogether(t *testing.T) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}
 				last := &corev1.ConfigMap{}
-				if body := server.sent[len(server.sent)-1]; len(body) > 0 {
+				if body := server.Sent(); len(body) > 0 {
 					if err := decode(body, last); err != nil {
 						t.Fatal(err)
 					}
