@@ -280,7 +280,7 @@ func (a *app) runOptions(plan *render.Plan) run.Options {
 	return run.Options{
 		Preflight: o.Preflight, Wait: o.Wait, IfExists: o.IfExists, Cleanup: o.Cleanup,
 		ManifestTTL: plan.Job.Spec.TTLSecondsAfterFinished != nil && !plan.TTLSet,
-		OnCancel:    o.OnCancel, OnTimeout: o.OnTimeout, Logs: o.Logs, LogContainers: o.LogContainers, APITimeout: o.APITimeout,
+		OnCancel:    o.OnCancel, OnTimeout: o.OnTimeout, Logs: o.Logs, LogContainers: o.LogContainers,
 		Verdict: verdict.Options{FailFast: o.FailFast, Timeout: o.Timeout, StartTimeout: o.StartTimeout},
 	}
 }

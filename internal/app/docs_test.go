@@ -1,7 +1,7 @@
 package app
 
 import (
-	"flag"
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -11,11 +11,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 )
-
-var update = flag.Bool("update", false, "rewrite what is generated")
 
 // action.yml, README.md and the GitLab component hold what the declarations and the examples say, between markers.
 func TestGenerated(t *testing.T) {
@@ -27,8 +27,17 @@ func TestGenerated(t *testing.T) {
 		inputs.WriteString("  " + o.Name + ":\n    description: >-\n      " + o.Description + "\n")
 		table.WriteString("| `" + o.Name + "` | " + strings.ReplaceAll(o.Description, "|", `\|`) + " |\n")
 	}
+	var codes, reasons strings.Builder
+	for _, c := range event.Classes {
+		fmt.Fprintf(&codes, "| %d | %s |\n", c.Class, c.Meaning)
+	}
+	for _, r := range event.Reasons {
+		fmt.Fprintf(&reasons, "| `%s` | %d | %s |\n", r.Reason, r.Class, r.Meaning)
+	}
 	componentInputs, componentEnv := config.Component()
 	for _, g := range []struct{ file, name, want string }{
+		{"../../README.md", "exit codes", "| code | meaning |\n|---|---|\n" + codes.String()},
+		{"../../docs/reasons.md", "reasons", "| reason | exit code | meaning |\n|---|---|---|\n" + reasons.String()},
 		{"../../action.yml", "inputs", config.ActionInputs()},
 		{"../../action.yml", "outputs", inputs.String()},
 		{"../../templates/kubernetes-job.yml", "inputs", componentInputs},
@@ -54,17 +63,8 @@ func TestGenerated(t *testing.T) {
 			t.Fatalf("%s has no lines %q and %q", g.file, open, end)
 		}
 		text := strings.TrimRight(got, " ") // the end's indentation
-		end, got = got[len(text):]+end, text
-		if got == g.want {
-			continue
-		}
-		if !*update {
-			t.Errorf("%s: the generated part %q differs from the declarations; make generate rewrites it", g.file, g.name)
-			continue
-		}
-		if err := os.WriteFile(g.file, []byte(before+open+g.want+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		end = got[len(text):] + end
+		golden.Compare(t, g.file, before+open+g.want+end+after)
 	}
 }
 

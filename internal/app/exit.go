@@ -2,40 +2,28 @@ package app
 
 import "github.com/planton/kubernetes-job-action/internal/event"
 
-// The exit codes, as README.md promises them.
+// The exit codes of the commands themselves; event.Classes has all of them in words.
 const (
-	exitOK          = 0   // succeeded, created, rendered, valid
-	exitJobFailed   = 1   // the Job failed
-	exitInvalid     = 2   // an option or the manifest is wrong; nothing was created
-	exitCluster     = 3   // the cluster cannot be reached or refuses
-	exitTimeout     = 4   // our own timeout
-	exitVanished    = 5   // the Job was deleted or replaced by someone else
-	exitInterrupted = 130 // cancelled, as a shell reports SIGINT
+	exitOK        = int(event.Fine)
+	exitJobFailed = int(event.JobFailed)
+	exitInvalid   = int(event.InputWrong)
 )
 
-// exitCode maps how a run ended to the code that the process exits with.
+// exitCode maps how a run ended to the code that the process exits with. The outcome speaks before the reason: what our own timeout
+// ended may have a reason that says what the Job waited for.
 func exitCode(f event.Finished) int {
 	switch f.Outcome {
 	case event.Succeeded, event.Created:
 		return exitOK
 	case event.TimedOut:
-		return exitTimeout
+		return int(event.OurTimeout)
 	case event.Vanished:
-		return exitVanished
+		return int(event.JobGone)
 	case event.Cancelled:
-		return exitInterrupted
+		return int(event.Interrupted)
 	}
 	if f.Cause != nil {
-		switch f.Cause.Reason {
-		case event.InvalidInput, event.InvalidManifest:
-			return exitInvalid
-		case event.Forbidden, event.Unauthorized, event.APIUnreachable:
-			return exitCluster
-		case event.Timeout, event.StartTimeout:
-			return exitTimeout
-		case event.JobDeleted, event.JobReplaced:
-			return exitVanished
-		}
+		return int(f.Cause.Reason.Class())
 	}
 	return exitJobFailed
 }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 // Access is one permission that a run needs.
@@ -57,7 +58,7 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 	})
 	if err != nil {
 		var cause *event.Cause
-		if !answered(err) || errors.As(err, &cause) && cause.Reason == event.Unauthorized {
+		if !outage.KindOf(err).Answered() || errors.As(err, &cause) && cause.Reason == event.Unauthorized {
 			return nil, err
 		}
 		return nil, nil

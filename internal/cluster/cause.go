@@ -18,6 +18,8 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
+	"github.com/planton/kubernetes-job-action/internal/refusal"
 )
 
 // Cause puts an error of client-go into words: "cannot <what>: <why>", with the way out as hint. what says what was tried, such
@@ -36,8 +38,8 @@ func Cause(err error, what string) *event.Cause {
 	return cause
 }
 
-// why is the reason of an error in a few words.
-func why(err error) string { return explain(err).Message }
+// Why is the reason of an error of client-go in a few words.
+func Why(err error) string { return explain(err).Message }
 
 // explain finds the reason, the words and the hint for an error.
 func explain(err error) *event.Cause {
@@ -48,7 +50,7 @@ func explain(err error) *event.Cause {
 	case meta.IsNoMatchError(err):
 		return &event.Cause{Reason: event.InvalidManifest, Message: "the cluster does not know this kind: " + short(err.Error()),
 			Hint: "Check apiVersion and kind; if it is a custom resource, its definition must be installed first: kubectl api-resources"}
-	case pluginFailed(err):
+	case outage.KindOf(err) == outage.NoCredentials:
 		_, text, _ := strings.Cut(err.Error(), "getting credentials: ")
 		if text == "" {
 			text = err.Error()
@@ -75,6 +77,7 @@ func explainConnection(err error) *event.Cause {
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var dns *net.DNSError
+	kind := outage.KindOf(err)
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		cause.Message = fmt.Sprintf("the certificate of %s is not valid now (%s)", server, invalid.Detail)
@@ -85,14 +88,14 @@ func explainConnection(err error) *event.Cause {
 	case errors.As(err, &authority):
 		cause.Message = fmt.Sprintf("the certificate of %s is signed by an authority that the kubeconfig does not trust", server)
 		cause.Hint = "The cluster's certificate-authority-data must be that of this very cluster; it changes when a cluster is made anew. Behind a proxy that breaks TLS open, it is the proxy's."
-	case certificateRefused(err):
+	case kind == outage.CertificateRefused:
 		cause.Reason = event.Unauthorized
 		cause.Message = fmt.Sprintf("%s refuses the client certificate (%s)", server, short(rootText(err)))
 		cause.Hint = "A client certificate ends after a year, mostly; make a new kubeconfig."
-	case noTLS(err):
+	case kind == outage.NoTLS:
 		cause.Message = server + " does not speak TLS"
 		cause.Hint = "Check the address and port in the kubeconfig: https:// needs a server that speaks it."
-	case untrusted(err):
+	case kind == outage.Untrusted:
 		cause.Message = fmt.Sprintf("the certificate of %s cannot be verified (%s)", server, short(rootText(err)))
 	case errors.As(err, &dns):
 		cause.Message = fmt.Sprintf("the name %q of the API server cannot be resolved (%s)", dns.Name, dns.Err)
@@ -111,7 +114,7 @@ func explainConnection(err error) *event.Cause {
 		cause.Hint = "A firewall, or an address that only another network reaches, looks like this: a private cluster needs a runner in its network."
 	case errors.Is(err, context.Canceled):
 		cause.Reason, cause.Message = event.ReasonCancelled, "it was cancelled"
-	case outage(err):
+	case kind.Away():
 		cause.Message = fmt.Sprintf("the connection to %s broke (%s)", server, short(rootText(err)))
 	default:
 		cause.Message = short(err.Error())
@@ -184,14 +187,9 @@ func explainStatus(s metav1.Status) *event.Cause {
 		cause.Reason = event.APIUnreachable
 		cause.Message = fmt.Sprintf("the server does not understand the request (%d): %s", s.Code, cause.Message)
 	default:
-		if s.Code >= 500 {
+		if s.Code >= 500 && !refused(cause, s.Message) {
 			cause.Reason = event.APIUnreachable
 			cause.Message = fmt.Sprintf("the API server answers %d: %s", s.Code, cause.Message)
-			if strings.Contains(s.Message, "failed calling webhook") {
-				cause.Reason = event.Forbidden
-				cause.Message = "an admission webhook of the cluster cannot be reached, and nothing is allowed without it: " + short(s.Message)
-				cause.Hint = "The webhook's pods must run: kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
-			}
 		}
 	}
 	return cause
@@ -237,27 +235,11 @@ func explainForbidden(cause *event.Cause, message string) {
 
 // refused explains an object that was refused for what it is, and not for who sent it.
 func refused(cause *event.Cause, message string) bool {
-	switch {
-	case strings.Contains(message, "exceeded quota"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace's quota is used up: " + short(message)
-		cause.Hint = "Ask for less, wait until something ends, or raise the quota: kubectl describe resourcequota"
-	case strings.Contains(message, "violates PodSecurity"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace's pod security level does not allow it: " + short(message)
-		cause.Hint = "Change the securityContext as the message says, or the namespace's label pod-security.kubernetes.io/enforce."
-	case strings.Contains(message, "admission webhook"), strings.Contains(message, "ValidatingAdmissionPolicy"):
-		cause.Reason = event.Forbidden
-		cause.Message = "a policy of the cluster refuses it: " + short(message)
-		cause.Hint = "Change the manifest as the policy asks, or ask those who run the cluster."
-	case strings.Contains(message, "because it is being terminated"):
-		cause.Reason = event.Forbidden
-		cause.Message = "the namespace is being deleted: " + short(message)
-		cause.Hint = "Wait until it is gone, and run again."
-	default:
-		return false
+	r := refusal.Object(short(message))
+	if r.Known {
+		cause.Reason, cause.Message, cause.Hint = event.Forbidden, r.Message, r.Hint
 	}
-	return true
+	return r.Known
 }
 
 // short bounds the text of others: a proxy may answer with a whole page.

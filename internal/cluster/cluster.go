@@ -6,11 +6,10 @@ package cluster
 
 import (
 	"context"
-	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 // Options say which cluster is meant and how long it may be out of reach.
@@ -35,6 +35,7 @@ type Options struct {
 	Dir         string        // relative paths start here
 	APITimeout  time.Duration // how long the API server may be out of reach during one call
 	UserAgent   string
+	Wrap        transport.WrapperFunc // what the requests go through; tests play the API server with it; nil for nothing
 }
 
 // Client talks to one cluster. Its fields are set before the first call and not changed afterwards.
@@ -46,16 +47,14 @@ type Client struct {
 	Context   string // the kubeconfig context, "" in a pod
 	Namespace string // the context's namespace, "default" when it names none
 
-	// OnConnection is told when a call meets an outage that lasts (Err is set), and when the same call gets through again.
-	// Calls run in parallel, so several may tell of one outage. It may be nil.
-	OnConnection func(event.Connection)
+	APITimeout time.Duration  // how long the API server may be out of reach during one call
+	Health     *outage.Health // what every call says about the API server
+
 	// OnWarning is told the warnings that the API server adds to its answers, such as a pod that would violate the
-	// namespace's pod security. The text is the server's. It may be nil.
+	// namespace's pod security. The text is the server's. It must not block, and may be nil.
 	OnWarning func(text string)
 
-	mapper     meta.RESTMapper // discovers the cluster's kinds when it is first asked
-	apiTimeout time.Duration
-	reached    atomic.Bool // the API server has answered once: the address is right
+	mapper meta.RESTMapper // discovers the cluster's kinds when it is first asked
 }
 
 // Connect finds the cluster and makes the clients. It sends no request, so that it cannot tell whether the server answers.
@@ -65,8 +64,8 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Client{Context: t.context, Namespace: t.namespace, Server: address(t.config.Host), apiTimeout: o.APITimeout}
-	if err := c.dial(t.config, o.UserAgent); err != nil {
+	c := &Client{Context: t.context, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
+	if err := c.dial(t.config, o); err != nil {
 		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
 	}
 	return c, notices, nil
@@ -74,22 +73,22 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 
 // quiet turns client-go's own logging off. What it would say comes back as an error too, and its lines would stand between
 // those of the run, unmasked.
-var quiet = sync.OnceFunc(func() {
-	klog.LogToStderr(false)
-	klog.SetOutput(io.Discard)
-})
+var quiet = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
 
 // dial makes the clients of a configuration.
-func (c *Client) dial(config *rest.Config, userAgent string) error {
+func (c *Client) dial(config *rest.Config, o Options) error {
 	quiet()
 	config = rest.CopyConfig(config)
-	config.UserAgent = userAgent
+	config.UserAgent = o.UserAgent
 	// The API server's own fairness and the backoff of Do protect it; client-go's limit of 5 requests a second would only
 	// delay the log streams of a Job with many pods.
 	config.QPS = -1
 	config.Dial = dial
 	config.WarningHandlerWithContext = warnings{c}
 	config.Wrap(bound)
+	if o.Wrap != nil {
+		config.Wrap(o.Wrap)
+	}
 	if file := config.BearerTokenFile; file != "" {
 		// client-go reads the file again every minute; this one does so after a 401 too.
 		config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))

@@ -34,6 +34,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 var (
@@ -90,19 +91,21 @@ func TestDo(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				outages := ""
-				c := &Client{apiTimeout: 2 * time.Minute}
-				c.OnConnection = func(e event.Connection) {
+				c := &Client{APITimeout: 2 * time.Minute, Health: &outage.Health{}}
+				c.Health.Tell = func(e event.Connection) {
 					switch {
 					case e.Err == nil:
 						outages += "found "
-					case time.Since(e.Since) < unmentioned:
+					case time.Since(e.Since) < 2*time.Second:
 						t.Errorf("an outage of %s is mentioned", time.Since(e.Since))
 						fallthrough
 					default:
 						outages += "lost "
 					}
 				}
-				c.reached.Store(test.reached)
+				if test.reached {
+					c.Health.Answered()
+				}
 				tries := 0
 				begin := time.Now()
 				err := c.Do(t.Context(), "look at Pod ns/p", func(context.Context) error {
@@ -172,7 +175,7 @@ func TestDoInterrupted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := test.context(t.Context())
 				defer cancel()
-				c := &Client{apiTimeout: 2 * time.Minute}
+				c := &Client{APITimeout: 2 * time.Minute}
 				begin := time.Now()
 				err := c.Do(ctx, "create x", test.call)
 				var cause *event.Cause
@@ -200,7 +203,7 @@ func timeout(ctx context.Context) (context.Context, context.CancelFunc) {
 // TestDoHangs is a call that never answers: another try is made in time.
 func TestDoHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Client{apiTimeout: 2 * time.Minute}
+		c := &Client{APITimeout: 2 * time.Minute}
 		tries := 0
 		begin := time.Now()
 		err := c.Do(t.Context(), "create x", func(ctx context.Context) error {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/klog/v2"
+
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
@@ -215,15 +217,32 @@ func TestConnectErrors(t *testing.T) {
 	}
 }
 
-// TestInPod asks for the pod's service account where there is none: the files of one are at a fixed place.
+// TestInPod asks for the pod's service account, whose files are at a fixed place: only a test that runs in a pod itself finds them.
 func TestInPod(t *testing.T) {
-	if _, err := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token"); err == nil {
-		t.Skip("this runs in a pod")
-	}
+	_, missing := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
 	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
 	_, _, err := Connect(Options{LookupEnv: func(string) (string, bool) { return "", false }})
-	if err == nil || !strings.Contains(err.Error(), "the pod's service account cannot be used") {
+	if (err == nil) != (missing == nil) || err != nil && !strings.Contains(err.Error(), "the pod's service account cannot be used") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestQuiet: what client-go logs, errors too, does not reach the user's terminal.
+func TestQuiet(t *testing.T) {
+	quiet()
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	terminal := os.Stderr
+	os.Stderr = file
+	klog.ErrorS(errors.New("odd"), "an error")
+	klog.Background().WithName("client").Error(errors.New("odd"), "an error")
+	klog.Flush()
+	os.Stderr = terminal
+	if text, err := os.ReadFile(file.Name()); err != nil || len(text) > 0 {
+		t.Errorf("%q is shown (%v)", text, err)
 	}
 }

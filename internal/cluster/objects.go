@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 // NonceAnnotation holds a random text that tells our own Job from another one of the same name.
@@ -42,7 +43,8 @@ func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job,
 				answer, err = there, nil
 			}
 		}
-		unanswered = unanswered || outage(err) && !unconnected(err) && !apierrors.IsTooManyRequests(err)
+		kind := outage.KindOf(err)
+		unanswered = unanswered || kind == outage.Broken || kind == outage.Busy && !apierrors.IsTooManyRequests(err)
 		created = answer
 		return err
 	})
@@ -87,11 +89,11 @@ func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created
 			if apierrors.IsForbidden(lookErr) {
 				// Who may create the Job is answered 404 where there is no namespace, whatever is answered elsewhere.
 				_, lookErr = c.BatchV1().Jobs(name).Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
-				if answered(lookErr) && !apierrors.IsNotFound(lookErr) && !denied.MatchString(lookErr.Error()) {
+				if outage.KindOf(lookErr).Answered() && lookErr != nil && !apierrors.IsNotFound(lookErr) && !denied.MatchString(lookErr.Error()) {
 					return nil
 				}
 			}
-			if lookErr == nil || outage(lookErr) {
+			if lookErr == nil || outage.KindOf(lookErr).Away() {
 				return lookErr
 			}
 		}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,51 +21,27 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/planton/kubernetes-job-action/internal/apitest"
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// exchange is one request that the API server of a test expects, and its answer. A nil object cuts the connection.
-type exchange struct {
-	want string // method and path with query
-	code int
-	body any
-}
+// exchange is an apitest.Exchange whose fields need no names.
+type exchange apitest.Exchange
 
-// scripted is an API server that plays exchanges in order, and the client of it. What is left at the end is an error.
+// scripted is the client of an API server that plays exchanges in order.
 func scripted(t *testing.T, exchanges ...exchange) *Client {
 	t.Helper()
-	var mu sync.Mutex
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		defer mu.Unlock()
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			t.Error(err)
-		}
-		got := r.Method + " " + r.URL.RequestURI()
-		if len(exchanges) == 0 || exchanges[0].want != got {
-			t.Errorf("unexpected request %s; left are %v", got, exchanges)
-			w.WriteHeader(http.StatusTeapot)
-			return
-		}
-		e := exchanges[0]
-		exchanges = exchanges[1:]
-		if s, ok := e.body.(metav1.Status); ok {
-			s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
-			e.body = s
-		}
-		if e.body == nil {
-			panic(http.ErrAbortHandler)
-		}
-		answer(w, e.code, e.body)
-	}))
-	t.Cleanup(func() {
-		server.Close()
-		for _, e := range exchanges {
-			t.Errorf("never asked: %s", e.want)
-		}
-	})
-	c := dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"})
-	c.apiTimeout = 2 * time.Second
+	server := apitest.New(t)
+	var script []apitest.Exchange
+	for _, e := range exchanges {
+		script = append(script, apitest.Exchange(e))
+	}
+	server.Expect(script...)
+	kubeconfig := clusterOf(t, map[string]any{"server": "https://api.example"}, map[string]any{"token": "s3cr3t"})
+	c, _, err := connect(t, Options{Kubeconfig: kubeconfig, Dir: t.TempDir(), APITimeout: 2 * time.Second, Wrap: func(http.RoundTripper) http.RoundTripper { return server }}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
@@ -96,8 +70,8 @@ func TestCreateJob(t *testing.T) {
 		is        func(error) bool // nil: it is created
 	}{
 		{"created", "n", []exchange{{create, 201, jobWith("n", "ours")}}, nil},
-		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, nil}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
-		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, nil}, {create, 201, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, io.EOF}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, io.EOF}, {create, 201, jobWith("n", "ours")}}, nil},
 		{"the look is refused for a while", "n", []exchange{{create, 504, busy}, {create, 409, exists}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"another Job has the name", "n", []exchange{{create, 409, exists}, {get, 200, jobWith("other", "")}}, apierrors.IsAlreadyExists},
 		{"another Job had the name", "n", []exchange{{create, 409, exists}, {get, 404, missing}}, apierrors.IsAlreadyExists},
@@ -360,13 +334,13 @@ func TestCauseOfAnswers(t *testing.T) {
 		{"forbidden in the cluster", `{"message":"namespaces is forbidden: User \"me\" cannot create resource \"namespaces\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}`,
 			event.Forbidden, "cannot run: me may not create namespaces", "kind: ClusterRole"},
 		{"the quota is used up", `{"message":"jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=1, limited: count/jobs.batch=1","reason":"Forbidden","code":403}`,
-			event.Forbidden, "the namespace's quota is used up: ", "kubectl describe resourcequota"},
+			event.Forbidden, `ResourceQuota "q" allows count/jobs.batch=1, count/jobs.batch=1 is used and it asks for count/jobs.batch=1`, "Run again when others have freed the quota, or raise it: kubectl describe resourcequota q"},
 		{"pod security", `{"message":"pods \"x\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false","reason":"Forbidden","code":403}`,
-			event.Forbidden, "the namespace's pod security level does not allow it: ", "securityContext"},
+			event.Forbidden, `the namespace enforces Pod Security "restricted:latest": allowPrivilegeEscalation != false`, "securityContext"},
 		{"an admission policy", `{"message":"jobs.batch \"x\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no","reason":"Invalid","code":422}`,
-			event.Forbidden, "a policy of the cluster refuses it: ", "Change the manifest"},
+			event.Forbidden, `ValidatingAdmissionPolicy "p" denies it: no`, "Change it to what the policy allows: kubectl get validatingadmissionpolicy p -o yaml"},
 		{"a webhook's refusal", `{"message":"admission webhook \"w.example\" denied the request: no","code":400}`,
-			event.Forbidden, "a policy of the cluster refuses it: ", "Change the manifest"},
+			event.Forbidden, `admission webhook "w.example" denies it: no`, "Change it to what the webhook allows"},
 		{"the namespace ends", `{"message":"jobs.batch \"x\" is forbidden: unable to create new content in namespace ns because it is being terminated","reason":"Forbidden","code":403}`,
 			event.Forbidden, "the namespace is being deleted: ", "Wait"},
 		{"no namespace", `{"message":"namespaces \"nowhere\" not found","reason":"NotFound","details":{"name":"nowhere","kind":"namespaces"},"code":404}`,
@@ -384,7 +358,7 @@ func TestCauseOfAnswers(t *testing.T) {
 		{"not decodable", `{"message":"Job in version \"v1\" cannot be handled as a Job: strict decoding error: unknown field \"spec.x\"","reason":"BadRequest","code":400}`,
 			event.InvalidManifest, `unknown field "spec.x"`, ""},
 		{"a webhook out of reach", `{"message":"Internal error occurred: failed calling webhook \"w.example\": dial tcp: connection refused","reason":"InternalError","code":500}`,
-			event.Forbidden, "an admission webhook of the cluster cannot be reached", "webhookconfigurations"},
+			event.Forbidden, `admission webhook "w.example" cannot be called: dial tcp: connection refused`, "webhookconfigurations"},
 		{"too many requests", `{"message":"slow down","reason":"TooManyRequests","code":429}`, event.APIUnreachable, "429", ""},
 		{"not allowed at all", `{"message":"the server does not allow this method on the requested resource","reason":"MethodNotAllowed","code":405}`, event.APIUnreachable, "does not understand the request (405)", ""},
 	}

@@ -48,6 +48,84 @@ const (
 	ReasonCancelled          Reason = "Cancelled"
 )
 
+// Class is what kind of end a reason stands for. It is the exit code of the program.
+type Class int
+
+// The classes. Fine is the end without a reason.
+const (
+	Fine        Class = 0
+	JobFailed   Class = 1
+	InputWrong  Class = 2
+	ClusterSays Class = 3
+	OurTimeout  Class = 4
+	JobGone     Class = 5
+	Interrupted Class = 130 // as a shell reports SIGINT
+)
+
+// ClassMeaning is a class in words.
+type ClassMeaning struct {
+	Class   Class
+	Meaning string
+}
+
+// Classes are all classes; the README's table of exit codes is made from them.
+var Classes = []ClassMeaning{
+	{Fine, "succeeded (or created, rendered, valid)"},
+	{JobFailed, "the Job failed"},
+	{InputWrong, "an option or the manifest is wrong; nothing was created"},
+	{ClusterSays, "the cluster cannot be reached or refuses"},
+	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`)"},
+	{JobGone, "the Job was deleted or replaced by someone else"},
+	{Interrupted, "cancelled"},
+}
+
+// ReasonMeaning is a reason with its class and one sentence.
+type ReasonMeaning struct {
+	Reason  Reason
+	Class   Class
+	Meaning string
+}
+
+// Reasons are all reasons; docs/reasons.md is made from them.
+var Reasons = []ReasonMeaning{
+	{BackoffLimitExceeded, JobFailed, "More pods failed than backoffLimit allows, each for a reason of its container's."},
+	{DeadlineExceeded, JobFailed, "The Job, or a pod by its template, was active for longer than its activeDeadlineSeconds."},
+	{PodFailurePolicy, JobFailed, "A rule of the Job's podFailurePolicy ended it."},
+	{FailedIndexes, JobFailed, "Some indexes of an Indexed Job failed, each as often as backoffLimitPerIndex allows."},
+	{MaxFailedIndexesExceeded, JobFailed, "More indexes of an Indexed Job failed than maxFailedIndexes allows."},
+	{ImagePull, JobFailed, "An image cannot be pulled: it does not exist, or credentials are missing."},
+	{InvalidImageName, JobFailed, "An image's name is not a valid one."},
+	{CreateContainerConfig, JobFailed, "A container cannot be created: a Secret, a ConfigMap or a key is missing, or its settings do not go together."},
+	{FailedMount, JobFailed, "A volume cannot be mounted."},
+	{PodCreateRejected, JobFailed, "The API server refuses the Job's pods: quota, admission, a missing service account."},
+	{Unschedulable, JobFailed, "No node takes a pod."},
+	{OOMKilled, JobFailed, "A container used more memory than its limit."},
+	{ContainerExit, JobFailed, "A container exited with a code other than 0, or could not be started."},
+	{Evicted, JobFailed, "A pod was evicted from its node."},
+	{Preempted, JobFailed, "A pod had to make room for one of higher priority."},
+	{NodeLost, JobFailed, "The node of a pod was lost or shut down."},
+	{InvalidManifest, InputWrong, "The manifest is wrong."},
+	{InvalidInput, InputWrong, "An option is wrong, or the name of the Job is taken."},
+	{Forbidden, ClusterSays, "The cluster does not allow what the run needs: permissions, quota or admission."},
+	{Unauthorized, ClusterSays, "The cluster does not accept the credentials."},
+	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer for api-timeout."},
+	{StartTimeout, OurTimeout, "No container started within start-timeout."},
+	{Timeout, OurTimeout, "The Job did not end within timeout."},
+	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
+	{JobReplaced, JobGone, "The Job was deleted, and another one has its name."},
+	{ReasonCancelled, Interrupted, "The run was cancelled."},
+}
+
+// Class is JobFailed for what is no reason of ours: a Job's own controller may have other words.
+func (r Reason) Class() Class {
+	for _, known := range Reasons {
+		if known.Reason == r {
+			return known.Class
+		}
+	}
+	return JobFailed
+}
+
 // Cause says why something failed: a stable reason, the object that it concerns, one sentence, and what to do next.
 // A *Cause is an error, so that what fails before a Job exists travels the ordinary way.
 type Cause struct {

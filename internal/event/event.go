@@ -2,9 +2,8 @@
 // code. It stands at the bottom of the house: it holds data and the words for it, does no I/O, and imports Kubernetes' types
 // but no client.
 //
-// Two families travel here. Facts (JobSeen, PodSeen, EventSeen, Connection, Lines, Gap, Drained) come from the cluster's
-// side into the loop of internal/run over one channel. News (Started, Object, Attempt, Progress, Notice, Finding, Lines,
-// Gap, Finished) go from the loop to the sink, one at a time, in the order in which they happened.
+// Two families travel here. A Fact comes from the cluster's side into the loop of internal/run. An Event is a piece of news that goes
+// from the loop to the sink, one at a time, in the order in which they happened. Lines, Gap, Notice and Object are both.
 package event
 
 import (
@@ -16,8 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Event is one thing that happened. The set is closed: only this package declares events.
+// Fact is one thing that happened to the run, its Job or the API server. The set is closed: only this package declares facts.
+type Fact interface{ isFact() }
+
+// Event is one piece of news for the user. The set is closed.
 type Event interface{ isEvent() }
+
+// All events and facts, so that a test can show that something knows each of them.
+var (
+	Events = []Event{Started{}, Object{}, Attempt{}, Progress{}, Notice{}, Finding{}, Lines{}, Gap{}, Finished{}}
+	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Lines{}, Gap{}}
+)
 
 // Ref names one object of the cluster. Namespace is empty for what has none.
 type Ref struct {
@@ -260,17 +268,22 @@ type PodResult struct {
 	EndedAt   *time.Time `json:"endedAt,omitempty"`
 }
 
-func (JobSeen) isEvent()    {}
-func (PodSeen) isEvent()    {}
-func (EventSeen) isEvent()  {}
-func (Connection) isEvent() {}
-func (Lines) isEvent()      {}
-func (Gap) isEvent()        {}
-func (Drained) isEvent()    {}
-func (Started) isEvent()    {}
-func (Object) isEvent()     {}
-func (Attempt) isEvent()    {}
-func (Progress) isEvent()   {}
-func (Notice) isEvent()     {}
-func (Finding) isEvent()    {}
-func (Finished) isEvent()   {}
+func (JobSeen) isFact()    {}
+func (PodSeen) isFact()    {}
+func (EventSeen) isFact()  {}
+func (Connection) isFact() {}
+func (Drained) isFact()    {}
+func (Object) isFact()     {}
+func (Notice) isFact()     {}
+func (Lines) isFact()      {}
+func (Gap) isFact()        {}
+
+func (Started) isEvent()  {}
+func (Object) isEvent()   {}
+func (Attempt) isEvent()  {}
+func (Progress) isEvent() {}
+func (Notice) isEvent()   {}
+func (Finding) isEvent()  {}
+func (Lines) isEvent()    {}
+func (Gap) isEvent()      {}
+func (Finished) isEvent() {}

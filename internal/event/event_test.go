@@ -2,6 +2,10 @@ package event
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
@@ -40,5 +44,33 @@ func TestCauseUnwraps(t *testing.T) {
 func TestHasErrors(t *testing.T) {
 	if HasErrors([]Finding{{Level: Warning}, {Level: Info}}) || !HasErrors([]Finding{{Level: Warning}, {Level: Error}}) {
 		t.Error("only findings of level error are errors")
+	}
+}
+
+// TestAll: the two lists hold every type of their family.
+func TestAll(t *testing.T) {
+	text, err := os.ReadFile("event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings, err := os.ReadFile("finding.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string][]string{}
+	for _, e := range Events {
+		listed["isEvent"] = append(listed["isEvent"], fmt.Sprintf("%T", e))
+	}
+	for _, f := range Facts {
+		listed["isFact"] = append(listed["isFact"], fmt.Sprintf("%T", f))
+	}
+	declared := regexp.MustCompile(`(?m)^func \((\w+)\) (isEvent|isFact)\(\)`).FindAllStringSubmatch(string(text)+string(findings), -1)
+	for _, m := range declared {
+		if !slices.Contains(listed[m[2]], "event."+m[1]) {
+			t.Errorf("%s is in no list, but has %s", m[1], m[2])
+		}
+	}
+	if len(declared) != len(Events)+len(Facts) {
+		t.Errorf("%d types are declared, %d are listed", len(declared), len(Events)+len(Facts))
 	}
 }

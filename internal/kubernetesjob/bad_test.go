@@ -2,9 +2,9 @@ package kubernetesjob
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,28 +12,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
-
-var update = flag.Bool("update", false, "write the golden files and the schema anew")
-
-// golden compares got with the file, or writes it.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v (go test -update makes it)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", file, diff)
-	}
-}
 
 // check does what validate does with the layers below render.
 func check(source manifest.Source) []event.Finding {
@@ -81,7 +62,29 @@ func TestBadManifests(t *testing.T) {
 			for _, f := range findings {
 				got.WriteString(string(f.Level) + ": " + f.String() + "\n")
 			}
-			golden(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
+			golden.Compare(t, strings.TrimSuffix(file, ".yaml")+".golden", got.String())
 		})
+	}
+}
+
+// TestAllAtOnce: what cannot be read hides what follows from it, and nothing whose name merely begins alike.
+func TestAllAtOnce(t *testing.T) {
+	const head = "apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nmetadata: {name: a}\nspec:\n  namespace: b\n"
+	for spec, want := range map[string][]string{
+		`  image: {repo: c, tag: "d e", tagg: x}`: {"spec.image.tagg", "spec.image.tag"},
+		`  image: {repo: c, tag: "d e", zagg: x}`: {"spec.image.tag", "spec.image.zagg"},
+		`  image: {repo: c, tag: [d]}`:            {"spec.image.tag"},
+		`  image: [c]`:                            {"spec.image"},
+		"  image: {repo: c, tag: d}\n  env: {variables: {PORT: [x], PORT=X: {value: x}}}\n": {"spec.env.variables.PORT", "spec.env.variables.PORT=X"},
+	} {
+		var got []string
+		for _, f := range check(manifest.Source{Content: head + spec}) {
+			got = append(got, f.Path)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", spec, diff)
+		}
 	}
 }

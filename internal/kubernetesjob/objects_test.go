@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
@@ -53,7 +53,7 @@ func TestTwins(t *testing.T) {
 				}
 				if first == nil {
 					first = o
-					golden(t, filepath.Join(manifests, name+".golden"), document(t, o))
+					golden.Compare(t, filepath.Join(manifests, name+".golden"), document(t, o))
 				} else if diff := cmp.Diff(first, o); diff != "" {
 					t.Errorf("%s makes other objects:\n%s", dialect, diff)
 				}
@@ -65,7 +65,7 @@ func TestTwins(t *testing.T) {
 // TestMounts shows every reading of a mounted key.
 func TestMounts(t *testing.T) {
 	o := parse(t, manifest.Source{Paths: []string{"planton-dev/mounts.yaml"}, Dir: manifests}).Objects("mounts")
-	golden(t, filepath.Join(manifests, "mounts.golden"), document(t, o))
+	golden.Compare(t, filepath.Join(manifests, "mounts.golden"), document(t, o))
 }
 
 func document(t *testing.T, o *Objects) string {
@@ -231,42 +231,4 @@ func TestReferenceFiles(t *testing.T) {
 	if len(findings) != 1 || !strings.Contains(findings[0].Message, "HOST") || !strings.Contains(findings[0].Message, `Db "main"`) || !strings.Contains(findings[0].Message, "job.yaml") {
 		t.Errorf("findings %v", findings)
 	}
-}
-
-// TestSamples reads the published manifests where they are at hand: all are accepted, but for those with references that
-// nothing resolves, which name them.
-func TestSamples(t *testing.T) {
-	files := samples(t)
-	if len(files) == 0 {
-		t.Skip("there are no samples beside the checkout")
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			references := strings.Count(string(text), "valueFrom:")
-			var unresolved int
-			for _, f := range check(manifest.Source{Paths: []string{file}}) {
-				if f.Level == event.Error && strings.Contains(f.Message, "refers to KubernetesPostgres") {
-					unresolved++
-				} else {
-					t.Errorf("finding %s", f)
-				}
-			}
-			if unresolved != references {
-				t.Errorf("%d unresolved references are named, of %d", unresolved, references)
-			}
-		})
-	}
-}
-
-func samples(t *testing.T) []string {
-	t.Helper()
-	files, err := filepath.Glob("../../../shared/samples/*/*.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }

@@ -37,7 +37,7 @@ func Parse(doc *manifest.Document, set *manifest.Set) (*KubernetesJob, []event.F
 	// What could not be read is not missing, or empty, as well.
 	c.findings = slices.DeleteFunc(c.findings, func(f event.Finding) bool {
 		return slices.ContainsFunc(wrong, func(w event.Finding) bool {
-			return strings.HasPrefix(w.Path, f.Path) || strings.HasPrefix(f.Path, w.Path)
+			return within(w.Path, f.Path) || within(f.Path, w.Path)
 		})
 	})
 	c.findings = append(wrong, c.findings...)
@@ -48,6 +48,12 @@ func Parse(doc *manifest.Document, set *manifest.Set) (*KubernetesJob, []event.F
 		return nil, c.findings
 	}
 	return k, c.findings
+}
+
+// within tells whether a path is that of the parent or of something in it.
+func within(path, parent string) bool {
+	rest, ok := strings.CutPrefix(path, parent)
+	return ok && (rest == "" || parent == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // ownWay says how a KubernetesJob writes what a container writes below valueFrom.

@@ -38,11 +38,11 @@ type Opener func(ctx context.Context, namespace, pod string, o *corev1.PodLogOpt
 // Options are what a Follower needs.
 type Options struct {
 	Open       Opener
-	Out        chan<- event.Event // receives Lines, Gap, Notice and Drained; whoever reads it slowly slows the reading of logs
-	Streams    int                // containers that are read at once; 0 means 64
-	Containers []string           // names of the containers to follow; empty means all
-	MinBackoff time.Duration      // first pause before a log is opened again; 0 means 100 ms
-	Outage     func() bool        // tells whether the API server is out of reach, and waited for; nil: never
+	Out        chan<- event.Fact // receives Lines, Gap, Notice and Drained; whoever reads it slowly slows the reading of logs
+	Streams    int               // containers that are read at once; 0 means 64
+	Containers []string          // names of the containers to follow; empty means all
+	MinBackoff time.Duration     // first pause before a log is opened again; 0 means 100 ms
+	Outage     func() bool       // tells whether the API server is out of reach, and waited for; nil: never
 }
 
 // Follower follows the containers of the pods that it is shown.
@@ -334,7 +334,7 @@ func (f *Follower) Close() {
 }
 
 // send tells whether e was received.
-func (f *Follower) send(ctx context.Context, e event.Event) bool {
+func (f *Follower) send(ctx context.Context, e event.Fact) bool {
 	select {
 	case f.Out <- e:
 		return true

@@ -52,13 +52,13 @@ func dead(id string, code int32) corev1.ContainerState {
 
 // sink collects what a Follower sends.
 type sink struct {
-	out    chan event.Event
-	events []event.Event
+	out    chan event.Fact
+	events []event.Fact
 	done   chan struct{} // closed after Drained
 }
 
 func newSink() *sink {
-	s := &sink{out: make(chan event.Event), done: make(chan struct{})}
+	s := &sink{out: make(chan event.Fact), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		for e := range s.out {
@@ -97,7 +97,7 @@ func name(s *event.Stream) string {
 
 // check compares what came of one container run with what was written: every line once and in order, or a gap that covers
 // exactly what is missing. It gives the number of lines that are missing.
-func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps int) {
+func check(t *testing.T, log *containerLog, events []event.Fact) (missing, gaps int) {
 	t.Helper()
 	next := 0
 	var gap *event.Gap
@@ -254,7 +254,7 @@ func TestStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, log := newKubelet(), newContainerLog()
 		k.serve("p/main", log, nil)
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		f := New(t.Context(), Options{Open: k.Open, Out: out})
 		defer f.Close()
 		for range 20000 {
@@ -273,7 +273,7 @@ func TestStall(t *testing.T) {
 			}
 			close(stop)
 		}()
-		var events []event.Event
+		var events []event.Fact
 		for seen < 23000 {
 			e := <-out
 			events = append(events, e)
@@ -417,7 +417,7 @@ func TestLossBehindASilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, log := newKubelet(), newContainerLog()
 		k.serve("p/main", log, nil)
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		f := New(t.Context(), Options{Open: k.Open, Out: out})
 		defer f.Close()
 		write := func(n int) {
@@ -450,7 +450,7 @@ func TestLossBehindASilence(t *testing.T) {
 			log.rotate()
 			write(100)
 		}()
-		var events []event.Event
+		var events []event.Fact
 		for seen := 0; seen < 20100; {
 			e := <-out
 			events = append(events, e)

@@ -594,7 +594,7 @@ func TestSlowConsumer(t *testing.T) {
 			log.write(time.Now().Add(time.Duration(i)), text)
 		}
 		k.serve("p/main", log, nil)
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		f := New(t.Context(), Options{Open: k.Open, Out: out})
 		defer f.Close()
 		var before, after runtime.MemStats
@@ -648,7 +648,7 @@ func TestFinishedRunsHoldNothing(t *testing.T) {
 func TestCloseEndsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKubelet()
-		out := make(chan event.Event) // nobody receives
+		out := make(chan event.Fact) // nobody receives
 		f := New(t.Context(), Options{Open: k.Open, Out: out, Streams: 2})
 		for i := range 5 {
 			n := fmt.Sprintf("p%d", i)
@@ -733,7 +733,7 @@ func BenchmarkFollow(b *testing.B) {
 	b.SetBytes(int64(len(answer)))
 	b.ReportAllocs()
 	for b.Loop() {
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		f := New(b.Context(), Options{Out: out, Open: func(ctx context.Context, _, _ string, _ *corev1.PodLogOptions) (io.ReadCloser, error) {
 			return io.NopCloser(io.MultiReader(bytes.NewReader(answer), ctxReader{ctx})), nil
 		}})

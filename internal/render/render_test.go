@@ -3,9 +3,7 @@ package render
 import (
 	"bytes"
 	"encoding/base64"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,30 +17,11 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
-var update = flag.Bool("update", false, "write the golden files")
-
 const testdata = "../../testdata"
-
-// golden compares with the golden file of that name in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join(testdata, name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got; -update writes it):\n%s", name, diff)
-	}
-}
 
 // text writes findings one to a line.
 func text(findings []event.Finding) string {
@@ -216,7 +195,7 @@ spec:
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "render/"+test.golden+".golden", string(out))
+			golden.Compare(t, filepath.Join(testdata, "render", test.golden+".golden"), string(out))
 			for _, secret := range p.Secrets {
 				if bytes.Contains(out, []byte(secret)) || bytes.Contains(out, []byte(base64.StdEncoding.EncodeToString([]byte(secret)))) {
 					t.Errorf("%q is in the output", secret)
@@ -239,7 +218,7 @@ func TestBadManifests(t *testing.T) {
 			if advice := name == "advice.yaml"; advice != (p != nil) {
 				t.Errorf("plan: %v", p != nil)
 			}
-			golden(t, "bad-batch/"+strings.TrimSuffix(name, ".yaml")+".golden", text(append(findings, more...)))
+			golden.Compare(t, filepath.Join(testdata, "bad-batch", strings.TrimSuffix(name, ".yaml")+".golden"), text(append(findings, more...)))
 		})
 	}
 }

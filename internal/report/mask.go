@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -190,7 +191,7 @@ func (m *mask) event(e event.Event) event.Event {
 		}
 		return e
 	}
-	return e
+	panic(fmt.Sprintf("nothing masks a %T", e))
 }
 
 func (m *mask) cause(c event.Cause) event.Cause {

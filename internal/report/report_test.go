@@ -166,8 +166,7 @@ func TestMaskCoversEveryText(t *testing.T) {
 	identities := []string{"Job.Kind", "Job.Namespace", "Job.Name", "Object.Kind", "Object.Namespace", "Object.Name", "UID",
 		"Stream.", "Action", "Pod", "Level", "Key", "File", "Outcome", "FailedIndexes", "Container", "Name", "Node", "Phase"}
 	const secret = "hunter2!"
-	for _, e := range []event.Event{event.Started{}, event.Object{}, event.Attempt{}, event.Progress{}, event.Notice{}, event.Finding{},
-		event.Lines{}, event.Gap{}, event.Finished{}} {
+	for _, e := range event.Events {
 		v := reflect.New(reflect.TypeOf(e)).Elem()
 		fill(v, secret)
 		given := v.Interface().(event.Event)
@@ -413,5 +412,20 @@ func BenchmarkMask(b *testing.B) {
 				m.text(line)
 			}
 		})
+	}
+}
+
+// TestEveryEventHasWords: but for output and the end, which each report writes in its own way.
+func TestEveryEventHasWords(t *testing.T) {
+	for _, e := range event.Events {
+		_, lines := e.(event.Lines)
+		_, end := e.(event.Finished)
+		if g, ok := e.(event.Gap); ok {
+			g.Stream = &event.Stream{}
+			e = g
+		}
+		if _, said := Say(e); said == (lines || end) {
+			t.Errorf("%T: said %t", e, said)
+		}
 	}
 }

@@ -18,7 +18,7 @@ type Message struct {
 	Hint  string // what to do; may be empty
 }
 
-// Say puts an event into words; false for what has none of its own: Lines, Finished, and the facts of the cluster.
+// Say puts an event into words; false for what has none of its own: Lines and Finished.
 func Say(e event.Event) (Message, bool) {
 	switch e := e.(type) {
 	case event.Started:
@@ -47,8 +47,10 @@ func Say(e event.Event) (Message, bool) {
 		return Message{Level: e.Level, Text: e.String()}, true
 	case event.Gap:
 		return Message{Level: event.Warning, Text: gap(e)}, true
+	case event.Lines, event.Finished:
+		return Message{}, false
 	}
-	return Message{}, false
+	panic(fmt.Sprintf("there are no words for a %T", e))
 }
 
 func started(e event.Started) string {

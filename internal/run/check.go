@@ -9,13 +9,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Check has the API server check every object, admission included, and creates nothing.
-func Check(ctx context.Context, client *cluster.Client, objects Objects, sink Sink) error {
-	namespace := objects.Job.Namespace
+// check is what Check does, beside the loop.
+func (r *runner) check(ctx context.Context) error {
+	client, objects, namespace := r.client, r.objects, r.objects.Job.Namespace
 	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	err := client.Do(ctx, "look at namespace "+namespace, func(ctx context.Context) error {
 		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
@@ -23,9 +22,10 @@ func Check(ctx context.Context, client *cluster.Client, objects Objects, sink Si
 	})
 	if apierrors.IsNotFound(err) && objects.CreateNamespace {
 		// The API server checks namespaced objects only in a namespace that exists.
-		return sink.Event(event.Notice{Level: event.Warning,
+		r.post(event.Notice{Level: event.Warning,
 			Message: fmt.Sprintf("namespace %s does not exist yet, so what goes into it could not be checked by the API server", namespace),
 			Hint:    fmt.Sprintf("kubectl create namespace %s, then check again.", namespace)})
+		return nil
 	}
 	if err != nil && !apierrors.IsForbidden(err) { // who may not look at namespaces may still work in one
 		return err
@@ -62,7 +62,8 @@ func Check(ctx context.Context, client *cluster.Client, objects Objects, sink Si
 		}); err != nil {
 			return err
 		}
-		return sink.Event(event.Notice{Level: event.Warning, Message: fmt.Sprintf("Job %s/%s exists already (%s); if-exists decides what a run does with it", namespace, job.Name, state(old))})
+		r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("Job %s/%s exists already (%s); if-exists decides what a run does with it", namespace, job.Name, state(old))})
+		return nil
 	}
 	return err
 }

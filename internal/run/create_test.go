@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -109,10 +113,10 @@ func TestMakeRoom(t *testing.T) {
 				r.options.IfExists = "replace-finished"
 				r.options.Verdict.StartTimeout = 1700 * time.Millisecond
 				begin := time.Now()
-				got, err := r.create(t.Context())
+				err := r.createJob(t.Context())
 				switch {
-				case test.want == "" && (err != nil || got.UID != "ours"):
-					t.Errorf("got %v, %v", got, err)
+				case test.want == "" && (err != nil || r.created.UID != "ours"):
+					t.Errorf("got %v, %v", r.created, err)
 				case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 					t.Errorf("got %v, want %q", err, test.want)
 				}
@@ -192,22 +196,22 @@ func TestCancelledCreation(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var told []string
-				for _, e := range r.sink.(*sink).events {
+				var said []string
+				for _, e := range told(r) {
 					switch e := e.(type) {
 					case event.Notice:
-						told = append(told, e.Message)
+						said = append(said, e.Message)
 					case event.Object:
-						told = append(told, e.Object.String()+" "+e.Action)
+						said = append(said, e.Object.String()+" "+e.Action)
 						if created := e.Action == "created"; created && e.UID != "ours" || !created && e.UID != "" {
-							t.Errorf("%s has the UID %q", told[len(told)-1], e.UID)
+							t.Errorf("%s has the UID %q", said[len(said)-1], e.UID)
 						}
 					}
 				}
 				if want := strings.Contains(test.want, "could not be deleted"); f.Undeleted != want {
 					t.Errorf("Undeleted is %v, want %v", f.Undeleted, want)
 				}
-				if got := strings.Join(append(told, f.Cause.Message), "; "); got != test.want || f.Outcome != event.Cancelled {
+				if got := strings.Join(append(said, f.Cause.Message), "; "); got != test.want || f.Outcome != event.Cancelled {
 					t.Errorf("%s, told\n%s, want\n%s", f.Outcome, got, test.want)
 				}
 				if took := time.Since(begin) - time.Second; took != test.took {
@@ -218,41 +222,6 @@ func TestCancelledCreation(t *testing.T) {
 	}
 }
 
-// stuck is a terminal that takes no output from the creation of the Job on, until it is released.
-type stuck struct {
-	sink
-	released chan struct{}
-}
-
-func (s *stuck) Event(e event.Event) error {
-	if o, ok := e.(event.Object); ok && o.Action == "created" {
-		<-s.released
-	}
-	return s.sink.Event(e)
-}
-
-// TestCancelledUntold is cancelled while the terminal does not even take the news of the creation.
-func TestCancelledUntold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, p := play(t, exchange{"POST " + jobsURL + "?fieldManager=kubernetes-job-action", 201, there("ours")}, exchange{"DELETE " + jobURL, 200, there("ours")})
-		terminal := &stuck{released: make(chan struct{})}
-		r.sink, r.options.OnCancel = terminal, "delete"
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan event.Finished)
-		go func() { ended <- r.run(ctx) }()
-		synctest.Wait()
-		cancel()
-		synctest.Wait()
-		if len(p.left) > 0 {
-			t.Errorf("the Job is not deleted yet: %v is left", p.left)
-		}
-		close(terminal.released)
-		if f := <-ended; f.Outcome != event.Cancelled {
-			t.Errorf("got %+v", f)
-		}
-	})
-}
-
 // TestDeletionIsPatient: an outage costs a run that is not cancelled nothing but time when it deletes its Job.
 func TestDeletionIsPatient(t *testing.T) {
 	const create, remove = "POST " + jobsURL + "?fieldManager=kubernetes-job-action", "DELETE " + jobURL
@@ -260,26 +229,26 @@ func TestDeletionIsPatient(t *testing.T) {
 	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "note", errors.New("no")).Status()
 	missing := apierrors.NewNotFound(jobsResource, "j").Status()
 	note := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "note"}}
-	timeout := func(ctx context.Context, r *runner) {
-		r.job = there("ours")
+	timeout := func(ctx context.Context, r *loop) {
+		r.created = there("ours")
 		r.finishJob(ctx, verdict.State{}, verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true})
 	}
 	for _, test := range []struct {
 		name      string
 		exchanges []exchange
-		end       func(context.Context, *runner)
+		end       func(context.Context, *loop)
 		cancel    time.Duration
 		took      time.Duration
 		deleted   bool
 	}{
 		{"after a timeout", []exchange{busy, {remove, 200, there("ours")}}, timeout, time.Hour, 7 * time.Second, true},
-		{"after success", []exchange{busy, {remove, 200, there("ours")}}, func(ctx context.Context, r *runner) {
-			r.job = there("ours")
+		{"after success", []exchange{busy, {remove, 200, there("ours")}}, func(ctx context.Context, r *loop) {
+			r.created = there("ours")
 			r.finishJob(ctx, verdict.State{}, verdict.Verdict{Decided: true, Outcome: event.Succeeded})
 		}, time.Hour, 7 * time.Second, true},
 		{"after a refusal", []exchange{{"GET " + jobURL, 404, missing}, {"GET /api/v1/namespaces/ns/configmaps/note", 404, missing}, {create, 201, there("ours")},
 			{"POST /api/v1/namespaces/ns/configmaps", 403, denied}, busy, {remove, 200, there("ours")}},
-			func(ctx context.Context, r *runner) {
+			func(ctx context.Context, r *loop) {
 				r.objects.Owned = []runtime.Object{note}
 				r.run(ctx)
 			}, time.Hour, 7 * time.Second, true},
@@ -297,12 +266,96 @@ func TestDeletionIsPatient(t *testing.T) {
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("took %s, want %s", took, test.took)
 				}
-				deleted := slices.ContainsFunc(r.sink.(*sink).events, func(e event.Event) bool {
+				deleted := slices.ContainsFunc(told(r), func(e event.Event) bool {
 					o, ok := e.(event.Object)
 					return ok && o.Action == "deleted"
 				})
 				if deleted != test.deleted {
-					t.Errorf("told %v", r.sink.(*sink).events)
+					t.Errorf("told %v", told(r))
+				}
+			})
+		})
+	}
+}
+
+// TestCreation makes everything that a run may make, and what is in the way of it.
+func TestCreation(t *testing.T) {
+	rules := &authorizationv1.SelfSubjectRulesReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectRulesReview", APIVersion: "authorization.k8s.io/v1"},
+		Status: authorizationv1.SubjectRulesReviewStatus{ResourceRules: []authorizationv1.ResourceRule{{Verbs: []string{"*"}, APIGroups: []string{"*"}, Resources: []string{"*"}}}}}
+	few := rules.DeepCopy()
+	few.Status.ResourceRules[0].Resources = []string{"jobs", "pods", "pods/log", "secrets", "configmaps", "serviceaccounts", "namespaces"}
+	none := rules.DeepCopy()
+	none.Status.ResourceRules = nil
+	named := schema.GroupResource{Resource: "namespaces"}
+	missing, denied := apierrors.NewNotFound(named, "ns").Status(), apierrors.NewForbidden(named, "ns", errors.New("no")).Status()
+	const review, who = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"
+	me := &authenticationv1.SelfSubjectReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectReview", APIVersion: "authentication.k8s.io/v1"}}
+	me.Status.UserInfo.Username = "ci"
+	namespace := exchange{"GET /api/v1/namespaces/ns", 404, missing}
+	made := exchange{createURL, 201, there("ours")}
+	body := func(kind string, o runtime.Object) runtime.Object {
+		o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: kind})
+		return o
+	}
+	room := []exchange{{"GET " + jobURL, 404, missing}, {"GET " + jobURL, 404, missing}, {"GET /api/v1/namespaces/ns/secrets/s", 404, missing}}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		change    func(*loop)
+		want      []string
+	}{
+		{"everything", slices.Concat(discovery, []exchange{namespace, {review, 201, few}, {who, 201, me}}, room[:1],
+			[]exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
+				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
+			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
+			func(l *loop) {
+				l.objects.CreateNamespace, l.objects.Apply = true, []*unstructured.Unstructured{account()}
+			},
+			[]string{"info: ci may not list, watch events in namespace ns; the run does without", "Namespace ns created (it stays)", "ServiceAccount ns/a applied (it stays)", "Job ns/j created",
+				"Secret ns/s created (it goes with the Job)", "started Job ns/j: 1 pods of 0 containers"}},
+		{"nothing is allowed", []exchange{{review, 201, none}, {who, 201, me}}, nil, []string{"info: ci may not list, watch events in namespace ns; the run does without", "failed: Forbidden"}},
+		{"the cluster does not tell what it takes", []exchange{{"GET /api", 403, denied}}, func(l *loop) { l.objects.Apply = []*unstructured.Unstructured{account()} }, []string{"failed: Forbidden"}},
+		{"the Job of the name may not be looked at", []exchange{{"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}, {"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}},
+			func(l *loop) { l.options.Preflight, l.objects.Apply = false, []*unstructured.Unstructured{account()} }, []string{"failed: Unauthorized"}},
+		{"the namespace is refused", []exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Namespace"}, "ns", nil).Status()}},
+			func(l *loop) { l.options.Preflight, l.objects.CreateNamespace = false, true }, []string{"failed: InvalidManifest"}},
+		{"an earlier Job's Secret cannot be looked at", []exchange{room[0], {"GET /api/v1/namespaces/ns/secrets/s", 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
+		{"an earlier Job cannot be looked at", []exchange{{"GET " + jobURL, 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
+		{"the Secret is refused, and a signal comes", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 403, func() any { return denied }}, {"DELETE " + jobURL, 200, there("ours")}},
+			func(l *loop) { l.options.Preflight = false }, []string{"Job ns/j created", "Job ns/j deleted (the run was cancelled)", "cancelled: Cancelled"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				for i, e := range test.exchanges { // the signal comes with the answer
+					if answer, ok := e.Body.(func() any); ok {
+						test.exchanges[i].Body = func() any { cancel(); return answer() }
+					}
+				}
+				l, _ := play(t, test.exchanges...)
+				l.options = Options{Preflight: true, Wait: true, Logs: "stream", OnCancel: "delete", IfExists: "replace-finished"}
+				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, StringData: map[string]string{"a": "b"}}}
+				if test.change != nil {
+					test.change(l)
+				}
+				said := &transcript{begin: time.Now()}
+				l.sink = said
+				l.watch = func(ctx context.Context, _ *batchv1.Job, _ chan<- event.Fact) error {
+					cancel()
+					<-ctx.Done()
+					return nil
+				}
+				l.plays(t, &output{})
+				if test.name == "everything" {
+					l.options.OnCancel = "leave"
+				}
+				f := l.run(ctx)
+				if test.name != "everything" {
+					said.lines = append(said.lines, fmt.Sprintf("%s: %s", f.Outcome, f.Cause.Reason))
+				}
+				if diff := cmp.Diff(test.want, said.lines); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
 				}
 			})
 		})

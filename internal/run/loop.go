@@ -1,10 +1,13 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -12,23 +15,43 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/logs"
 	"github.com/planton/kubernetes-job-action/internal/verdict"
 	"github.com/planton/kubernetes-job-action/internal/watch"
 )
 
-// loop is what is known about the followed Job. One goroutine owns it; everything that happens reaches it over one channel.
+// reader reads the output of the pods that it is shown: a logs.Follower.
+type reader interface {
+	Observe(pod *corev1.Pod, gone bool)
+	Drain(limit time.Duration)
+	Close()
+}
+
+// loop is what is known about the run and its Job. One goroutine owns it, and only that one speaks to the sink: whatever happens
+// reaches it over the inbox, and over the channel of facts while the Job is followed.
 type loop struct {
 	*runner
+	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
+	read  func(ctx context.Context, o logs.Options) reader
+
+	sink      Sink
+	abort     context.CancelFunc
+	broken    error           // the sink's first error
+	said      map[string]bool // keys of the notices that were sent
+	lastSaid  time.Time
+	away      time.Time // since when the API server has not answered; zero when it does
+	undeleted bool      // the Job may still run, and could not be deleted
+
 	job       *batchv1.Job
 	gone      bool
 	replaced  types.UID
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
-	events    map[types.UID]*corev1.Event
+	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
 	since     time.Time
-	follower  *logs.Follower
+	reader    reader // nil when no logs are wanted
 	spool     *spool // output that is shown only after a failure; nil when it is shown live
 	tails     tails
 	judge     bool // something changed since the last judgement
@@ -37,27 +60,123 @@ type loop struct {
 	counts    [2]int // succeeded and failed, as last said
 }
 
-func newLoop(r *runner) *loop {
-	return &loop{runner: r, job: r.job, gonePods: map[types.UID]bool{}, events: map[types.UID]*corev1.Event{},
-		since: time.Now(), tails: tails{}, judge: true, judgeNow: true}
+func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
+	return &loop{
+		runner: r, sink: sink, abort: abort, said: map[string]bool{},
+		watch: func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error {
+			return watch.Follow(ctx, r.client, r.client.Health, job, out)
+		},
+		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
+		gonePods: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
+	}
+}
+
+// run creates the Job, follows it to its end, and cleans up.
+func (l *loop) run(ctx context.Context) event.Finished {
+	var err error
+	l.beside(func() { err = l.create(ctx) })
+	switch {
+	case l.created == nil && ctx.Err() != nil:
+		return l.cancelled()
+	case l.created == nil:
+		return l.failed(err)
+	case err != nil:
+		if !l.disarm() {
+			return l.cancelled()
+		}
+		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
+		return l.failed(err)
+	}
+	l.emit(l.started())
+	if !l.options.Wait {
+		if !l.disarm() {
+			return l.cancelled()
+		}
+		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
+	}
+	state, decision := l.follow(ctx)
+	result := verdict.Result(state, decision)
+	result.Tail = l.tail(decision)
+	switch cancelled := !l.disarm(); {
+	case cancelled && !decision.Decided:
+		end := l.cancelled()
+		result.Outcome, result.Cause = end.Outcome, end.Cause
+	case cancelled:
+		l.beside(func() { <-l.deleted })
+	default:
+		l.finishJob(ctx, state, decision)
+	}
+	return result
+}
+
+// emit hands one event to the sink.
+func (l *loop) emit(e event.Event) {
+	if n, ok := e.(event.Notice); ok && n.Key != "" {
+		if l.said[n.Key] {
+			return
+		}
+		l.said[n.Key] = true
+	}
+	l.lastSaid = time.Now()
+	if err := l.sink.Event(e); err != nil && l.broken == nil {
+		l.broken = err
+		l.abort()
+	}
+}
+
+// beside does a step that takes requests, and meanwhile tells what is left in the inbox.
+func (l *loop) beside(step func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		step()
+	}()
+	for {
+		select {
+		case <-l.more:
+			l.hear()
+		case <-done:
+			l.hear()
+			return
+		}
+	}
+}
+
+// hear takes what was left in the inbox.
+func (l *loop) hear() {
+	for _, e := range l.all() {
+		l.take(e)
+	}
+}
+
+// connection tells of an outage and of its end; it comes once each, whoever met it.
+func (l *loop) connection(c event.Connection) {
+	if c.Err != nil {
+		l.away = c.Since
+		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), l.client.APITimeout)})
+		return
+	}
+	l.emit(event.Notice{Level: event.Info, Message: "the API server answers again after " + event.Seconds(time.Since(l.away))})
+	l.away = time.Time{}
 }
 
 // follow follows the Job until it is decided, or ctx is done, and reads its logs to their end.
 func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
+	l.job, l.since, l.judge, l.judgeNow = l.created, time.Now(), true, true
 	// What follows the Job outlives the cancellation by the time that the last lines take.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
-	facts := make(chan event.Event, 16) // a batch of lines may hold 75 KB
+	facts := make(chan event.Fact, 16) // a batch of lines may hold 75 KB
 	watched := make(chan error, 1)
-	go func() {
-		watched <- watch.Follow(following, l.client, l.runner.job, facts)
-	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
+	defer watching.Wait()
 	if l.options.Logs != "none" {
-		l.follower = logs.New(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
+		l.reader = l.read(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
 			Outage: func() bool {
-				since := l.silentSince()
-				return !since.IsZero() && time.Since(since) < l.options.APITimeout && ctx.Err() == nil
+				since := l.client.Health.Since()
+				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil
 			}})
-		defer l.follower.Close()
+		defer l.reader.Close()
 	}
 	defer stop()
 	if l.options.Logs == "on-failure" {
@@ -70,10 +189,10 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		v = l.explain(ctx, facts, v)
 	}
 	limit := drainLimit
-	if !v.Decided {
+	if ctx.Err() != nil {
 		limit = drainCancelLimit
 	}
-	if l.follower != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
+	if l.reader != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
 		l.drain(ctx, facts, limit)
 	}
 	if v.Outcome == event.Vanished && l.replaced == "" {
@@ -101,7 +220,7 @@ func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.Pod
 }
 
 // untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
-func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watched <-chan error) verdict.Verdict {
+func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watched <-chan error) verdict.Verdict {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last verdict.Verdict
@@ -110,15 +229,17 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 		select {
 		case e := <-facts:
 			l.take(e)
+		case <-l.more:
+			l.hear()
 		case err := <-watched:
 			if err == nil {
 				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
 			}
-			f := l.refused(ctx, err)
+			f := l.failed(err)
 			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
 		case <-timer.C:
 			now := time.Now()
-			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.saidLast()) >= heartbeat
+			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
 		case <-ctx.Done():
 			return verdict.Verdict{}
 		}
@@ -142,15 +263,15 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Event, watch
 				return last
 			}
 		}
-		if since := l.silentSince(); !since.IsZero() && now.Sub(since) >= l.options.APITimeout {
-			return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(since))}
+		if !l.away.IsZero() && now.Sub(l.away) >= l.client.APITimeout {
+			return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(l.away))}
 		}
 		timer.Reset(l.untilNext(now, judged, last))
 	}
 }
 
 // explain waits for the state of the pod that explains the Job's end. When it does not come in time, what is known must do.
-func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.Verdict) verdict.Verdict {
+func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.Verdict) verdict.Verdict {
 	late := time.After(explainLimit)
 	for v.Incomplete {
 		select {
@@ -159,6 +280,8 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.
 			if _, ok := e.(event.PodSeen); ok {
 				v = verdict.Decide(l.state())
 			}
+		case <-l.more:
+			l.hear()
 		case <-late:
 			return v
 		case <-ctx.Done():
@@ -170,9 +293,9 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Event, v verdict.
 
 // untilNext is how long the loop may sleep when no fact arrives.
 func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Duration {
-	next, outage := l.saidLast().Add(heartbeat), l.silentSince()
-	if !outage.IsZero() {
-		next = earlier(next, outage.Add(l.options.APITimeout))
+	next := l.lastSaid.Add(heartbeat)
+	if !l.away.IsZero() {
+		next = earlier(next, l.away.Add(l.client.APITimeout))
 	}
 	if l.judge {
 		next = earlier(next, judged.Add(settle))
@@ -191,39 +314,38 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // take takes one fact into account.
-func (l *loop) take(e event.Event) {
-	switch e := e.(type) {
+func (l *loop) take(f event.Fact) {
+	switch f := f.(type) {
 	case event.JobSeen:
 		switch {
-		case e.Job.UID != l.job.UID:
-			l.replaced = e.Job.UID
-		case e.Gone:
-			l.gone, l.job = true, e.Job
+		case f.Job.UID != l.job.UID:
+			l.replaced = f.Job.UID
+		case f.Gone:
+			l.gone, l.job = true, f.Job
 		default:
-			l.job = e.Job
+			l.job = f.Job
 		}
 		l.judge, l.judgeNow = true, true
 	case event.PodSeen:
-		l.takePod(e.Pod, e.Gone)
+		l.takePod(f.Pod, f.Gone)
 		l.judge = true
 	case event.EventSeen:
-		// The verdict reads the others from the pods themselves.
-		if !slices.Contains([]string{"Scheduled", "Pulled", "Created", "Started", "SuccessfulCreate"}, e.Event.Reason) {
-			l.events[e.Event.UID] = e.Event
-			l.judge = true
-		}
+		l.takeEvent(f.Event)
 	case event.Connection:
-		l.connection(e)
+		l.connection(f)
 	case event.Lines:
-		l.tails.add(e)
+		l.tails.add(f)
 		if l.spool == nil {
-			l.emit(e)
-		} else if err := l.spool.add(e); err != nil {
+			l.emit(f)
+		} else if err := l.spool.add(f); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
-			l.emit(e)
+			l.emit(f)
 		}
-	default: // gaps and notices
-		l.emit(e)
+	case event.Drained: // for drain alone
+	case event.Event: // gaps, notices, what was done to an object: news as they are
+		l.emit(f)
+	default:
+		panic(fmt.Sprintf("nothing takes a %T", f))
 	}
 }
 
@@ -242,8 +364,11 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	if gone {
 		l.gonePods[pod.UID] = true
 	}
-	if l.follower != nil {
-		l.follower.Observe(pod, gone)
+	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		l.events[pod.UID] = nil
+	}
+	if l.reader != nil {
+		l.reader.Observe(pod, gone)
 	}
 	for _, e := range news(before, pod, gone, len(l.pods) > fewPods) {
 		l.emit(e)
@@ -253,13 +378,32 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	}
 }
 
+// takeEvent keeps an event that the verdict reads, unless it comes late: those about pods that have ended explain nothing.
+func (l *loop) takeEvent(e *corev1.Event) {
+	if !verdict.Wants(e) {
+		return
+	}
+	about, known := l.events[e.InvolvedObject.UID]
+	switch {
+	case known && about == nil:
+		return
+	case !known:
+		about = map[types.UID]*corev1.Event{}
+		l.events[e.InvolvedObject.UID] = about
+	}
+	about[e.UID] = e
+	l.judge = true
+}
+
 // state is what the verdict is computed from.
 func (l *loop) state() verdict.State {
-	events := make([]*corev1.Event, 0, len(l.events))
-	for _, e := range l.events {
-		events = append(events, e)
+	var events []*corev1.Event
+	for _, about := range l.events {
+		events = slices.AppendSeq(events, maps.Values(about))
 	}
-	slices.SortFunc(events, func(a, b *corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
+	slices.SortFunc(events, func(a, b *corev1.Event) int {
+		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
+	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
 		Events: events, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
 }
@@ -277,7 +421,7 @@ func (l *loop) tell(v verdict.Verdict) {
 	case p.Wanted > 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
-	case now.Sub(l.saidLast()) >= heartbeat:
+	case now.Sub(l.lastSaid) >= heartbeat:
 		p.Heartbeat = true
 		l.emit(p)
 	}
@@ -294,11 +438,11 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 }
 
 // drain reads the logs of every container to their end.
-func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.Duration) {
+func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Duration) {
 	if ctx.Err() == nil {
 		l.refreshPods(ctx)
 	}
-	l.follower.Drain(limit)
+	l.reader.Drain(limit)
 	done := ctx.Done()
 	if ctx.Err() != nil {
 		done = nil // the limit of a cancelled run is short already
@@ -310,6 +454,8 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.D
 				return
 			}
 			l.take(e)
+		case <-l.more:
+			l.hear()
 		case <-done:
 			return
 		}
@@ -321,7 +467,11 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Event, limit time.D
 func (l *loop) findSuccessor(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	found, err := l.client.BatchV1().Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
+	var found *batchv1.Job
+	var err error
+	l.beside(func() {
+		found, err = l.client.BatchV1().Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
+	})
 	if err == nil && found.UID != l.job.UID {
 		l.replaced = found.UID
 	}
@@ -336,13 +486,16 @@ func (l *loop) refreshPods(ctx context.Context) {
 			ended++
 		}
 	}
-	if l.gone || ended >= int(l.job.Status.Succeeded+l.job.Status.Failed) {
+	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
 		return
 	}
 	var pods *corev1.PodList
-	err := l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-		pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
-		return err
+	var err error
+	l.beside(func() {
+		err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
+			pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
+			return err
+		})
 	})
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})

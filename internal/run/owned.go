@@ -65,7 +65,7 @@ func (r *runner) createOwned(ctx context.Context) error {
 	errs := r.withOwned(func(h helper) error { return h.own(ctx) })
 	for i, o := range r.objects.Owned {
 		if errs[i] == nil {
-			r.emit(event.Object{Object: refOf(o), Action: "created", Detail: "it goes with the Job"})
+			r.post(event.Object{Object: refOf(o), Action: "created", Detail: "it goes with the Job"})
 		}
 	}
 	return errors.Join(errs...)
@@ -136,7 +136,7 @@ func (s shared[T]) renew(ctx context.Context) error {
 // own creates one that belongs to the Job. It may be there already: from a create whose answer was lost, or from other Jobs. It is
 // shared then.
 func (s shared[T]) own(ctx context.Context) error {
-	owner := *metav1.NewControllerRef(s.job, batchv1.SchemeGroupVersion.WithKind("Job"))
+	owner := *metav1.NewControllerRef(s.created, batchv1.SchemeGroupVersion.WithKind("Job"))
 	// Several Jobs may share one object, so that none of them controls it; nor does its deletion hold up theirs.
 	owner.Controller, owner.BlockOwnerDeletion = nil, nil
 	s.want.SetOwnerReferences([]metav1.OwnerReference{owner})

@@ -1,7 +1,6 @@
 package run
 
 import (
-	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -71,8 +70,8 @@ func TestOwnTogether(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, server := play(t, test.exchanges...)
-				r.job = job()
-				r.job.UID = "ours"
+				r.created = job()
+				r.created.UID = "ours"
 				r.objects.Owned = []runtime.Object{note("", "hello")}
 				write := r.createOwned
 				if strings.HasPrefix(test.name, "renewed: ") {
@@ -83,8 +82,8 @@ func TestOwnTogether(t *testing.T) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}
 				last := &corev1.ConfigMap{}
-				if body := server.sent[len(server.sent)-1]; len(body) > 0 {
-					if err := json.Unmarshal(body, last); err != nil {
+				if body := server.Sent(); len(body) > 0 {
+					if err := decode(body, last); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -67,10 +66,10 @@ func TestRemove(t *testing.T) {
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("took %s, want %s", took, test.took)
 				}
-				if last := test.exchanges[len(test.exchanges)-1]; strings.HasPrefix(last.want, http.MethodDelete) {
+				if last := test.exchanges[len(test.exchanges)-1]; strings.HasPrefix(last.Want, http.MethodDelete) {
 					var o metav1.DeleteOptions
-					if err := json.Unmarshal(p.sent[len(p.sent)-1], &o); err != nil || o.Preconditions == nil || *o.Preconditions.UID != "ours" || *o.PropagationPolicy != metav1.DeletePropagationBackground {
-						t.Errorf("deleted with %s", p.sent[len(p.sent)-1])
+					if err := decode(p.Sent(), &o); err != nil || o.Preconditions == nil || *o.Preconditions.UID != "ours" || *o.PropagationPolicy != metav1.DeletePropagationBackground {
+						t.Errorf("deleted with %s", p.Sent())
 					}
 				}
 			})

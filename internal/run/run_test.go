@@ -64,14 +64,13 @@ func TestSpoolReplays(t *testing.T) {
 // TestSpoolWithoutADisk: output that cannot be kept for a failure is shown at once, and why is told once.
 func TestSpoolWithoutADisk(t *testing.T) {
 	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "nowhere"))
-	r, _ := play(t)
-	l := newLoop(r)
+	l, _ := play(t)
 	l.spool = &spool{}
 	want := []event.Event{lines("a", "main", "one"), lines("a", "main", "two")}
 	for _, e := range want {
-		l.take(e)
+		l.take(e.(event.Fact))
 	}
-	told := r.sink.(*sink).events
+	told := told(l)
 	if n, ok := told[0].(event.Notice); !ok || n.Level != event.Warning || !strings.HasPrefix(n.Message, "output cannot be kept for a failure, so it is shown now: ") {
 		t.Errorf("told first: %v", told[0])
 	}

@@ -29,8 +29,10 @@ func (w *view) jobFailure(c *batchv1.JobCondition) *event.Cause {
 		return w.policyFailure(c)
 	case batchv1.JobReasonDeadlineExceeded:
 		return w.deadlineFailure()
-	case batchv1.JobReasonFailedIndexes, batchv1.JobReasonMaxFailedIndexesExceeded:
-		return w.indexFailure(event.Reason(c.Reason))
+	case batchv1.JobReasonFailedIndexes:
+		return w.indexFailure(event.FailedIndexes)
+	case batchv1.JobReasonMaxFailedIndexesExceeded:
+		return w.indexFailure(event.MaxFailedIndexesExceeded)
 	case batchv1.JobReasonBackoffLimitExceeded:
 		return w.backoffFailure()
 	}

@@ -12,6 +12,26 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
+// The events that are read, by their reasons: what shows that the volumes and the sandbox of a pod are done, what keeps them from
+// being done, and the answers of the cluster autoscaler. The kubelet's reasons are in pkg/kubelet/events/event.go.
+var (
+	setUp    = []string{"Pulling", "Pulled", "Created", "Started"}
+	troubles = []string{"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPrepareDynamicResources"}
+	scaling  = []string{"TriggeredScaleUp", "NotTriggerScaleUp"}
+)
+
+// Wants tells whether Decide reads an event. It looks at no other, so that those need not be kept.
+func Wants(e *corev1.Event) bool {
+	switch e.Reason {
+	case "FailedCreate": // of a pod by the Job
+		return true
+	case "Failed": // to pull an image or to create a container
+		return true
+	default:
+		return slices.Contains(setUp, e.Reason) || slices.Contains(troubles, e.Reason) || slices.Contains(scaling, e.Reason)
+	}
+}
+
 // problem is what a pod whose main containers do not run waits for, or what keeps pods from being created. Without a message
 // there is nothing wrong with the waiting.
 type problem struct {
@@ -171,7 +191,7 @@ var missingClaim = regexp.MustCompile(`persistentvolumeclaim "([^"]+)" not found
 func (w *view) autoscaler(p *corev1.Pod) (reason string) {
 	var newest time.Time
 	for _, e := range w.podEvents[p.UID] {
-		if e.Reason == "TriggeredScaleUp" || e.Reason == "NotTriggerScaleUp" {
+		if slices.Contains(scaling, e.Reason) {
 			if _, last, _ := seen(e); !last.Before(newest) {
 				reason, newest = e.Reason, last
 			}
@@ -244,14 +264,10 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	var pulling *corev1.Event
 	var past time.Time // the newest sign that volumes and sandbox are done
 	for _, e := range w.podEvents[p.UID] {
-		_, last, _ := seen(e)
-		switch e.Reason {
-		case "Pulling", "Pulled", "Created", "Started":
-			if !last.Before(past) {
-				past, pulling = last, nil
-				if e.Reason == "Pulling" {
-					pulling = e
-				}
+		if _, last, _ := seen(e); slices.Contains(setUp, e.Reason) && !last.Before(past) {
+			past, pulling = last, nil
+			if e.Reason == "Pulling" {
+				pulling = e
 			}
 		}
 	}
@@ -262,20 +278,17 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 		events = nil // volumes and sandbox came before
 	}
 	for _, e := range events {
-		switch e.Reason {
-		case "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPrepareDynamicResources":
-			_, last, _ := seen(e)
-			if !past.IsZero() && !last.After(past) {
-				continue
-			}
-			// "timed out waiting" every other minute says less than the mount error that it waits for.
-			better := trouble == nil || last.After(newest)
-			if trouble != nil && (volumeTimeout.MatchString(e.Message) || volumeTimeout.MatchString(trouble.Message)) {
-				better = volumeTimeout.MatchString(trouble.Message)
-			}
-			if better {
-				trouble, newest = e, last
-			}
+		_, last, _ := seen(e)
+		if !slices.Contains(troubles, e.Reason) || !past.IsZero() && !last.After(past) {
+			continue
+		}
+		// "timed out waiting" every other minute says less than the mount error that it waits for.
+		better := trouble == nil || last.After(newest)
+		if trouble != nil && (volumeTimeout.MatchString(e.Message) || volumeTimeout.MatchString(trouble.Message)) {
+			better = volumeTimeout.MatchString(trouble.Message)
+		}
+		if better {
+			trouble, newest = e, last
 		}
 	}
 	switch {

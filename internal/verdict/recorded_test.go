@@ -1,7 +1,6 @@
 package verdict
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,15 +8,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write testdata/verdicts.golden anew")
 
 // recorded reads what a real cluster (v1.37.2, containerd) said about one Job: a List of the Job, its pods and their events.
 func recorded(t testing.TB, file string) State {
@@ -75,19 +72,7 @@ func TestRecorded(t *testing.T) {
 		fmt.Fprintf(&b, "== %s\n", strings.TrimSuffix(filepath.Base(file), ".yaml"))
 		describe(&b, s, v)
 	}
-	const golden = "testdata/verdicts.golden"
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("run with -update when this is meant (-want +got):\n%s", diff)
-	}
+	golden.Compare(t, "testdata/verdicts.golden", b.String())
 }
 
 func describe(b *strings.Builder, s State, v Verdict) {

@@ -2,6 +2,8 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -732,5 +734,80 @@ func TestResult(t *testing.T) {
 
 	if f := Result(State{}, Verdict{Outcome: event.Vanished}); f.Duration != 0 || f.Attempts != 0 || f.Pods != nil {
 		t.Errorf("nothing was seen: %+v", f)
+	}
+}
+
+// TestHealedMount: a mount that failed for a while, on a node that has the image, and a container that is long in the making. Only
+// the events that Wants keeps are there, as in a run.
+func TestHealedMount(t *testing.T) {
+	trouble := happened("FailedMount", `MountVolume.SetUp failed for volume "v" : configmap "note" not found`, 1, 2, 2)
+	for _, c := range []struct {
+		after  string // what the kubelet told last
+		ends   bool
+		waits  string
+		change func(*State)
+	}{
+		{"nothing", true, "waiting for volumes", func(*State) {}},
+		{"Pulling", false, "pulling image", happened("Pulling", "Pulling image", 1, 14, 14)},
+		{"Pulled", false, "creating container", happened("Pulled", "Container image already present on machine", 1, 14, 14)},
+		{"Created", false, "creating container", happened("Created", "Container created", 1, 14, 14)},
+		{"Started", false, "creating container", happened("Started", "Container started", 1, 14, 14)},
+	} {
+		s := state(18, pod("p"), trouble, c.change)
+		s.Events = slices.DeleteFunc(s.Events, func(e *corev1.Event) bool { return !Wants(e) })
+		v := Decide(s)
+		if v.Decided != c.ends || v.Progress.Waiting[0].For != c.waits {
+			t.Errorf("%s: decided %t (%v), %s", c.after, v.Decided, v.Cause, v.Progress)
+		}
+	}
+}
+
+// TestWants: what is said a thousand times and explains nothing is not kept.
+func TestWants(t *testing.T) {
+	for reason, want := range map[string]bool{"Pulled": true, "FailedMount": true, "FailedCreate": true, "Failed": true, "NotTriggerScaleUp": true,
+		"SuccessfulCreate": false, "Scheduled": false, "Killing": false, "BackOff": false, "": false} {
+		if Wants(&corev1.Event{Reason: reason}) != want {
+			t.Errorf("%s: want %t", reason, want)
+		}
+	}
+}
+
+// TestSeen reads the times of the three shapes that events come in.
+func TestSeen(t *testing.T) {
+	series := &corev1.Event{EventTime: metav1.NewMicroTime(at(1).Time), Series: &corev1.EventSeries{Count: 4, LastObservedTime: metav1.NewMicroTime(at(7).Time)}}
+	for _, c := range []struct {
+		name        string
+		event       *corev1.Event
+		first, last int
+		count       int
+	}{
+		{"counted", &corev1.Event{FirstTimestamp: at(1), LastTimestamp: at(5), Count: 3}, 1, 5, 3},
+		{"in a series", series, 1, 7, 4},
+		{"with nothing but its creation", &corev1.Event{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: at(2)}}, 2, 2, 1},
+	} {
+		first, last, count := seen(c.event)
+		if !first.Equal(at(c.first).Time) || !last.Equal(at(c.last).Time) || count != c.count {
+			t.Errorf("%s: %s to %s, %d times", c.name, first, last, count)
+		}
+	}
+}
+
+// TestTimeoutHint: what holds the Job up says what to do, not the timeout.
+func TestTimeoutHint(t *testing.T) {
+	s := state(3600, pod("migrate-x2k9", unscheduled(`0/1 nodes are available: 1 Insufficient cpu.`)))
+	s.Options = Options{Timeout: time.Hour}
+	v := Decide(s)
+	if v.Outcome != event.TimedOut || v.Cause.Reason != event.Timeout || v.Cause.Hint != "Lower the request for cpu or add room to the cluster." {
+		t.Errorf("%s: %+v", v.Outcome, v.Cause)
+	}
+}
+
+// TestNodeThatNobodyNames: a pod that was lost with its node, whose name is not known.
+func TestNodeThatNobodyNames(t *testing.T) {
+	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", func(p *corev1.Pod) {
+		p.Spec.NodeName, p.Status.Phase, p.Status.Reason = "", corev1.PodFailed, "NodeLost"
+	})))
+	if v.Cause.Reason != event.NodeLost || !strings.Contains(v.Cause.Message, "node, on which pod migrate-x2k9 ran, was lost") || strings.Contains(v.Cause.Hint, "kubectl describe node") {
+		t.Errorf("%+v", v.Cause)
 	}
 }

@@ -44,6 +44,7 @@ func look(s State) *view {
 		w.external = *m
 	}
 	w.Pods = slices.DeleteFunc(slices.Clone(s.Pods), func(p *corev1.Pod) bool { return p == nil })
+	w.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e *corev1.Event) bool { return e == nil || !Wants(e) })
 
 	w.patientSince = s.FollowedSince
 	for _, c := range w.job.Status.Conditions {
@@ -67,10 +68,7 @@ func look(s State) *view {
 			w.podEvents[p.UID] = nil
 		}
 	}
-	for _, e := range s.Events {
-		if e == nil || len(w.podEvents) == 0 {
-			continue
-		}
+	for _, e := range w.Events {
 		if of, ok := w.podEvents[e.InvolvedObject.UID]; ok {
 			w.podEvents[e.InvolvedObject.UID] = append(of, e)
 		}
@@ -145,11 +143,14 @@ func (w *view) parallel() int {
 	return n
 }
 
-// counts are the Job's own counters, with the pods that the controller has noted but not yet added
-// (JobStatus.UncountedTerminatedPods).
-func (w *view) counts() (succeeded, failed int) {
-	succeeded, failed = int(w.job.Status.Succeeded), int(w.job.Status.Failed)
-	if u := w.job.Status.UncountedTerminatedPods; u != nil {
+// counts are the Job's own, see Counts.
+func (w *view) counts() (succeeded, failed int) { return Counts(w.job) }
+
+// Counts are the pods of a Job that have ended: its own counters, with the pods that the controller has noted but not yet added
+// (JobStatus.UncountedTerminatedPods). The condition that ends the Job may come with its last pods among these.
+func Counts(job *batchv1.Job) (succeeded, failed int) {
+	succeeded, failed = int(job.Status.Succeeded), int(job.Status.Failed)
+	if u := job.Status.UncountedTerminatedPods; u != nil {
 		succeeded += len(u.Succeeded)
 		failed += len(u.Failed)
 	}

@@ -11,12 +11,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -29,6 +26,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 const (
@@ -38,8 +36,6 @@ const (
 	lifetime = 7 * 24 * time.Hour
 	// steady is how long a watch that brings nothing must last to count as one that works.
 	steady = time.Second
-	// unmentioned is how long an outage may last before it is told.
-	unmentioned = 2 * time.Second
 	// grace is how long a watch that worked before may be refused: an API server that has just started refuses everybody until
 	// its authorizer has read the cluster's roles and accounts.
 	grace = 10 * time.Second
@@ -61,16 +57,16 @@ const (
 //     managedFields.
 //   - JobSeen with another UID: a Job of the same name that is not ours; the Gone of ours comes before it.
 //   - EventSeen: events about the Job or a pod that was told before, again whenever their count grows.
-//   - Connection: the watches on the Job or the pods cannot be established for more than 2 s; and when all of them are again.
-//     A watch that was closed or cut off and comes back at once is not mentioned.
 //   - Notice: events may not be read; everything else goes on.
 //
 // The watches are not ordered among each other: the Job's end may be told before its last pod's.
-func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, out chan<- event.Event) error {
+//
+// health learns what the requests say about the API server: every answer, and the failures of the watches on the Job and the pods,
+// which are tried again for ever. A watch that was closed or cut off and comes back at once is no failure.
+func Follow(ctx context.Context, client kubernetes.Interface, health *outage.Health, job *batchv1.Job, out chan<- event.Fact) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &follower{out: out, job: job, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
-	health := &health{tell: f.send, failing: map[*kind]time.Time{}}
 	podsListed := make(chan struct{})
 	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}.String()
 
@@ -87,7 +83,7 @@ func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, 
 		known:   map[types.UID]runtime.Object{job.UID: job},
 		version: job.ResourceVersion,
 		began:   true,
-		health:  health,
+		needed:  true,
 	}, {
 		what:    "the pods of " + ref,
 		options: metav1.ListOptions{LabelSelector: PodSelector(job)},
@@ -96,7 +92,7 @@ func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, 
 		tell:    f.pod,
 		known:   map[types.UID]runtime.Object{},
 		listed:  sync.OnceFunc(func() { close(podsListed) }),
-		health:  health,
+		needed:  true,
 	}, {
 		what:    "the events about " + ref,
 		options: metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(job.UID)},
@@ -114,11 +110,12 @@ func Follow(ctx context.Context, client kubernetes.Interface, job *batchv1.Job, 
 	}}
 	var all sync.WaitGroup
 	for _, k := range kinds {
+		k.health = health
 		all.Go(func() {
 			err := k.follow(ctx)
 			switch {
 			case err == nil:
-			case k.health == nil:
+			case !k.needed:
 				f.send(ctx, event.Notice{Level: event.Info, Key: "access:events",
 					Message: fmt.Sprintf("events cannot be read (%v), so failures may be explained less well", err)})
 			default:
@@ -145,7 +142,7 @@ func PodSelector(job *batchv1.Job) string {
 
 // follower puts together what the watches bring.
 type follower struct {
-	out chan<- event.Event
+	out chan<- event.Fact
 	job *batchv1.Job
 
 	mu    sync.Mutex           // orders events after the pods that they are about
@@ -154,7 +151,7 @@ type follower struct {
 	told  map[types.UID]string // resource versions of the events that were told
 }
 
-func (f *follower) send(ctx context.Context, e event.Event) {
+func (f *follower) send(ctx context.Context, e event.Fact) {
 	select {
 	case f.out <- e:
 	case <-ctx.Done():
@@ -219,9 +216,10 @@ type kind struct {
 	version string                       // where the watch goes on; "" when it takes a list
 	after   <-chan struct{}              // what has to happen first
 	listed  func()                       // told when a list was complete
-	health  *health                      // nil for what only explains
-	began   bool                         // it has a version already: a list must not be older
-	worked  bool                         // a watch was established once
+	needed  bool                         // the others only explain, and the run does without
+	health  *outage.Health
+	began   bool // it has a version already: a list must not be older
+	worked  bool // a watch was established once
 }
 
 // refusal is the error of a watch that the API server does not allow.
@@ -242,8 +240,7 @@ func (k *kind) follow(ctx context.Context) error {
 			return nil
 		}
 	}
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(10*time.Second), backoff.WithMaxElapsedTime(0))
+	pause := outage.Backoff()
 	var refused time.Time // since when every try was refused
 	renewed := false      // the credentials were, after the last success
 	for ctx.Err() == nil {
@@ -255,15 +252,21 @@ func (k *kind) follow(ctx context.Context) error {
 		} else {
 			wait = pause.NextBackOff()
 		}
+		kind := outage.KindOf(err)
+		if err != nil && kind.Answered() {
+			k.health.Answered()
+		}
 		switch {
 		case err == nil:
 			refused, renewed = time.Time{}, false
 		case ctx.Err() != nil:
 		case apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 			k.version, refused = "", time.Time{}
-		case !refuses(err):
+		case kind != outage.Refusal:
 			refused = time.Time{}
-			k.health.failed(ctx, k, start, err)
+			if k.needed {
+				k.health.Failed(start, err)
+			}
 			if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 				wait = max(wait, time.Duration(seconds)*time.Second)
 			}
@@ -285,16 +288,6 @@ func (k *kind) follow(ctx context.Context) error {
 	return nil
 }
 
-// refuses tells whether the API server understood and said no.
-func refuses(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return false
-	}
-	code := status.Status().Code
-	return code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout
-}
-
 // once makes a list when it takes one, and watches until the watch ends. worked tells whether the watch lasted a while or
 // brought something. The error is that of a request; a watch that ended is none.
 func (k *kind) once(ctx context.Context) (worked bool, err error) {
@@ -312,7 +305,7 @@ func (k *kind) once(ctx context.Context) (worked bool, err error) {
 	}
 	defer w.Stop()
 	k.worked = true
-	k.health.well(ctx, k)
+	k.health.Answered()
 	start := time.Now()
 	for {
 		select {
@@ -326,6 +319,7 @@ func (k *kind) once(ctx context.Context) (worked bool, err error) {
 				return worked || time.Since(start) >= steady, nil
 			}
 			worked = true
+			k.health.Answered()
 			if m, err := meta.Accessor(e.Object); err == nil {
 				k.version = m.GetResourceVersion()
 			}
@@ -413,53 +407,4 @@ func (k *kind) seen(ctx context.Context, object runtime.Object, gone bool) {
 		}
 	}
 	k.tell(ctx, object, gone)
-}
-
-// health tells of an outage once, however many watches it breaks.
-type health struct {
-	tell func(context.Context, event.Event)
-
-	mu      sync.Mutex
-	failing map[*kind]time.Time // since when
-	told    bool
-}
-
-// failed notes that a watch cannot be established since then.
-func (h *health) failed(ctx context.Context, k *kind, since time.Time, err error) {
-	if h == nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, ok := h.failing[k]; !ok {
-		h.failing[k] = since
-	}
-	for _, s := range h.failing {
-		if s.Before(since) {
-			since = s
-		}
-	}
-	if h.told || time.Since(since) < unmentioned {
-		return
-	}
-	h.told = true
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err // the address is known, and the query says nothing to users
-	}
-	h.tell(ctx, event.Connection{Err: err, Since: since})
-}
-
-// well notes that a watch is established.
-func (h *health) well(ctx context.Context, k *kind) {
-	if h == nil {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.failing, k)
-	if h.told && len(h.failing) == 0 {
-		h.told = false
-		h.tell(ctx, event.Connection{})
-	}
 }

@@ -3,12 +3,10 @@ package watch
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +20,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/planton/kubernetes-job-action/internal/apitest"
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 // step is one request that the API server of a test expects, and how it answers.
@@ -30,46 +30,10 @@ type step struct {
 	want   string // "list 0", "watch 7": the verb and the resource version
 	answer func(http.ResponseWriter, *http.Request)
 	often  bool // once or more
-	used   bool
 }
 
 // script is what the API server of a test expects for each kind of object, in order.
 type script map[string][]step
-
-// apiServer plays a script, over connections that exist in memory only, so that the clock of a synctest bubble moves on
-// while everybody waits for it.
-type apiServer struct {
-	t           *testing.T
-	connections chan net.Conn
-	closed      chan struct{}
-
-	mu     sync.Mutex
-	script script
-	down   bool // connections are refused
-}
-
-func (s *apiServer) Accept() (net.Conn, error) {
-	select {
-	case c := <-s.connections:
-		return c, nil
-	case <-s.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (s *apiServer) Close() error   { return nil }
-func (s *apiServer) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (s *apiServer) dial(context.Context, string, string) (net.Conn, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.down {
-		return nil, errors.New("connection refused")
-	}
-	client, server := net.Pipe()
-	s.connections <- server
-	return client, nil
-}
 
 // kindOf tells which of the watches a request belongs to, and checks its selector.
 func kindOf(r *http.Request) string {
@@ -87,39 +51,34 @@ func kindOf(r *http.Request) string {
 	return "unexpected " + r.URL.String()
 }
 
-func (s *apiServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	got := "list " + q.Get("resourceVersion")
-	if q.Get("watch") != "" {
-		got = "watch " + q.Get("resourceVersion")
-		if q.Get("allowWatchBookmarks") != "true" || q.Get("timeoutSeconds") != "604800" {
-			s.t.Errorf("watch without bookmarks or with a short life: %s", r.URL)
+// server plays a script.
+func (s script) server(t *testing.T) *apitest.Server {
+	exchanges := map[string][]apitest.Exchange{}
+	for kind, steps := range s {
+		for _, step := range steps {
+			e := apitest.Exchange{Want: step.want, Body: http.HandlerFunc(step.answer)}
+			if step.often {
+				e.Want += " +"
+			}
+			exchanges[kind] = append(exchanges[kind], e)
 		}
-	} else if q.Get("limit") != "500" {
-		s.t.Errorf("list without a limit: %s", r.URL)
 	}
-	if c := q.Get("continue"); c != "" {
-		got += " continue " + c
-	}
-	kind := kindOf(r)
-	s.mu.Lock()
-	steps := s.script[kind]
-	if len(steps) == 0 {
-		s.mu.Unlock()
-		s.t.Errorf("%s: unexpected request: %s", kind, got)
-		w.WriteHeader(http.StatusTeapot)
-		return
-	}
-	steps[0].used = true
-	if !steps[0].often {
-		s.script[kind] = steps[1:]
-	}
-	s.mu.Unlock()
-	if got != steps[0].want {
-		s.t.Errorf("%s: got request %q, want %q", kind, got, steps[0].want)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	steps[0].answer(w, r)
+	return apitest.NewLanes(t, func(r *http.Request) (string, string) {
+		q := r.URL.Query()
+		got := "list " + q.Get("resourceVersion")
+		if q.Get("watch") != "" {
+			got = "watch " + q.Get("resourceVersion")
+			if q.Get("allowWatchBookmarks") != "true" || q.Get("timeoutSeconds") != "604800" {
+				t.Errorf("watch without bookmarks or with a short life: %s", r.URL)
+			}
+		} else if q.Get("limit") != "500" {
+			t.Errorf("list without a limit: %s", r.URL)
+		}
+		if c := q.Get("continue"); c != "" {
+			got += " continue " + c
+		}
+		return kindOf(r), got
+	}, exchanges)
 }
 
 // The answers.
@@ -234,7 +193,7 @@ func newEvent(name, version, about string) *corev1.Event {
 }
 
 // text writes what was told in one line.
-func text(e event.Event) string {
+func text(e event.Fact) string {
 	gone := map[bool]string{true: " gone"}
 	switch e := e.(type) {
 	case event.JobSeen:
@@ -248,6 +207,9 @@ func text(e event.Event) string {
 		return fmt.Sprintf("event %s@%s", e.Event.Name, e.Event.ResourceVersion)
 	case event.Connection:
 		if e.Err != nil {
+			if request, ok := e.Err.(*url.Error); ok {
+				return "lost: " + request.Err.Error()
+			}
 			return "lost: " + e.Err.Error()
 		}
 		return "found"
@@ -272,25 +234,22 @@ func quietly(s script) script {
 
 // play follows a Job against a script. during runs when everything is still; it may be nil. The answer is all that was told,
 // with the time since the beginning where it is not zero, and Follow's error.
-func play(t *testing.T, s script, during func(*apiServer)) (told []string, lasted time.Duration, failed error) {
+func play(t *testing.T, s script, during func(*apitest.Server)) (told []string, lasted time.Duration, failed error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		server := &apiServer{t: t, connections: make(chan net.Conn), closed: make(chan struct{}), script: quietly(s)}
-		httpServer := &http.Server{Handler: server}
-		served := make(chan error, 1)
-		go func() { served <- httpServer.Serve(server) }()
-		transport := &http.Transport{DialContext: server.dial, DisableKeepAlives: true}
-		client, err := kubernetes.NewForConfigAndClient(&rest.Config{Host: "http://api", QPS: -1}, &http.Client{Transport: transport})
+		server := quietly(s).server(t)
+		client, err := kubernetes.NewForConfigAndClient(&rest.Config{Host: "http://api", QPS: -1}, &http.Client{Transport: server})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		out := make(chan event.Event)
+		out := make(chan event.Fact)
 		done := make(chan error, 1)
 		go func() {
 			defer close(out)
 			begin := time.Now()
-			err := Follow(ctx, client, newJob("uid-1", "5"), out)
+			health := &outage.Health{Tell: func(c event.Connection) { out <- c }}
+			err := Follow(ctx, client, health, newJob("uid-1", "5"), out)
 			lasted = time.Since(begin)
 			done <- err
 		}()
@@ -316,19 +275,6 @@ func play(t *testing.T, s script, during func(*apiServer)) (told []string, laste
 		cancel()
 		failed = <-done
 		<-collected
-		close(server.closed)
-		_ = httpServer.Close()
-		<-served
-		server.mu.Lock()
-		defer server.mu.Unlock()
-		for kind, steps := range server.script {
-			for _, left := range steps {
-				if left.used {
-					continue
-				}
-				t.Errorf("%s: %q was never asked", kind, left.want)
-			}
-		}
 	})
 	return told, lasted, failed
 }
@@ -466,14 +412,10 @@ func TestFollowOutage(t *testing.T) {
 		"job events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
 		"pod events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
 	}
-	got, _, err := play(t, s, func(server *apiServer) {
-		server.mu.Lock()
-		server.down = true
-		server.mu.Unlock()
+	got, _, err := play(t, s, func(server *apitest.Server) {
+		server.Down(true)
 		time.Sleep(20 * time.Second)
-		server.mu.Lock()
-		server.down = false
-		server.mu.Unlock()
+		server.Down(false)
 	})
 	if err != nil {
 		t.Errorf("Follow: %v", err)
@@ -483,7 +425,7 @@ func TestFollowOutage(t *testing.T) {
 		line, _, _ = strings.Cut(line, " after ")
 		what = append(what, line)
 	}
-	if diff := cmp.Diff([]string{"lost: connection refused", "found"}, withoutPrefix(what, "job ")); diff != "" {
+	if diff := cmp.Diff([]string{"lost: dial tcp: connect: connection refused", "found"}, withoutPrefix(what, "job ")); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	if len(got) != 3 {
@@ -556,8 +498,9 @@ func TestFollowRefusedBeforeAndAfterAnOutage(t *testing.T) {
 			status(http.StatusGone, metav1.StatusReasonExpired)(w, r)
 		}}, {want: "list ", answer: forbidden}, {want: "list ", answer: list("8")}, {want: "watch 8", answer: open()}},
 	}, nil)
-	if err != nil || len(got) != 3 {
-		t.Errorf("Follow told %q and returned %v, want an outage, its end and one state, and no error", got, err)
+	// Whether the outage is told depends on which of the two is answered first.
+	if states := withoutPrefix(withoutPrefix(got, "lost"), "found"); err != nil || len(states) != 1 {
+		t.Errorf("Follow told %q and returned %v, want one state and no error", got, err)
 	}
 }
 
@@ -566,5 +509,30 @@ func slowly(answer func(http.ResponseWriter, *http.Request)) func(http.ResponseW
 	return func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(time.Second) // of a synctest bubble's clock
 		answer(w, r)
+	}
+}
+
+// TestFollowRetryAfter: a server that says when to come again is not asked before.
+func TestFollowRetryAfter(t *testing.T) {
+	busy := func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+		s := failure(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)
+		s.Details = &metav1.StatusDetails{RetryAfterSeconds: 7}
+		write(w, s)
+	}
+	got, _, err := play(t, script{"job": {{want: "watch 5", answer: busy}, {want: "watch 5", answer: open(modified(newJob("uid-1", "7")))}}}, nil)
+	if err != nil || cmp.Diff([]string{"job uid-1@7 after 7s"}, got) != "" {
+		t.Errorf("told %q, %v", got, err)
+	}
+}
+
+// TestHeldEvents: of the events about pods of others, which fill the namespace, only the newest are kept.
+func TestHeldEvents(t *testing.T) {
+	f := &follower{about: map[types.UID]bool{}, told: map[types.UID]string{}}
+	for i := range mostHeld + 2 {
+		f.place(t.Context(), newEvent(fmt.Sprint(i), "1", "other"))
+	}
+	if len(f.held) != mostHeld || f.held[0].Name != "2" {
+		t.Errorf("%d are held, the oldest is %s", len(f.held), f.held[0].Name)
 	}
 }

@@ -3,7 +3,6 @@ package github
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -17,10 +16,9 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	job    = event.Ref{Kind: "Job", Namespace: "batch-jobs", Name: "data-migration"}
@@ -143,27 +141,10 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			golden(t, c.name+".log", strings.ReplaceAll(s.log.String(), "\x1b", "ESC"))
-			golden(t, c.name+".output", s.file(t, "GITHUB_OUTPUT"))
-			golden(t, c.name+".md", s.file(t, "GITHUB_STEP_SUMMARY"))
+			golden.Compare(t, "testdata/"+c.name+".log", strings.ReplaceAll(s.log.String(), "\x1b", "ESC"))
+			golden.Compare(t, "testdata/"+c.name+".output", s.file(t, "GITHUB_OUTPUT"))
+			golden.Compare(t, "testdata/"+c.name+".md", s.file(t, "GITHUB_STEP_SUMMARY"))
 		})
-	}
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
 }
 

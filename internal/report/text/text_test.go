@@ -3,20 +3,15 @@ package text
 import (
 	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 var (
 	job  = event.Ref{Kind: "Job", Namespace: "batch-jobs", Name: "data-migration"}
@@ -111,7 +106,7 @@ func TestGolden(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			golden(t, c.name, both.String())
+			golden.Compare(t, "testdata/"+c.name+".golden", both.String())
 		})
 	}
 }
@@ -127,23 +122,6 @@ func (m margin) Write(p []byte) (int, error) {
 		fmt.Fprintf(m.w, "%s| %s", m.name, strings.NewReplacer("\x1b", "ESC", "\r", "CR").Replace(line))
 	}
 	return len(p), nil
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := "testdata/" + name + ".golden"
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
 }
 
 // counter counts system calls, and fails when told to.

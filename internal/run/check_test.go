@@ -1,0 +1,99 @@
+package run
+
+import (
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/planton/kubernetes-job-action/internal/apitest"
+)
+
+// The discovery of a cluster that knows ConfigMaps and ServiceAccounts.
+var (
+	discovery = []exchange{
+		{"GET /api", 200, &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions", APIVersion: "v1"}, Versions: []string{"v1"}}},
+		{"GET /apis", 200, &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}},
+		{"GET /api/v1", 200, &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1",
+			APIResources: []metav1.APIResource{{Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true, Verbs: metav1.Verbs{"patch"}}}}},
+	}
+)
+
+// account is an object of the user's own.
+func account() *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"namespace": "ns", "name": "a"}}}
+}
+
+const accountURL = "PATCH /api/v1/namespaces/ns/serviceaccounts/a?"
+
+// TestCheck: everything is asked for and nothing is created; what the API server warns of is told, and an outage too.
+func TestCheck(t *testing.T) {
+	namespace := &corev1.Namespace{TypeMeta: metav1.TypeMeta{Kind: "Namespace", APIVersion: "v1"}}
+	named := schema.GroupResource{Resource: "namespaces"}
+	missing, denied := apierrors.NewNotFound(named, "ns").Status(), apierrors.NewForbidden(named, "ns", errors.New("no")).Status()
+	exists := apierrors.NewAlreadyExists(jobsResource, "j").Status()
+	const look, secret, note, job = "GET /api/v1/namespaces/ns", "POST /api/v1/namespaces/ns/secrets?dryRun=All", "POST /api/v1/namespaces/ns/configmaps?dryRun=All", "POST " + jobsURL + "?dryRun=All"
+	owned := []exchange{{secret, 201, &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}}, {note, 409, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "configmaps"}, "n").Status()}}
+	apply := append(append([]exchange{{look, 200, namespace}}, discovery...), exchange{accountURL + "dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, account()})
+	busy := exchange{look, 503, apierrors.NewServiceUnavailable("starting").Status()}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		change    func(*Objects)
+		want      []string
+		err       string
+	}{
+		{"it is accepted, with a warning", append(append(apply, owned...), exchange{job, 201, apitest.Warned{Text: "would violate PodSecurity", Body: there("x")}}),
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{account()} }, []string{"warning: the API server warns: would violate PodSecurity"}, ""},
+		{"who may not look at the namespace may work in it", append(append([]exchange{{look, 403, denied}}, owned...), exchange{job, 201, there("x")}), nil, nil, ""},
+		{"the namespace comes with the Job", []exchange{{look, 404, missing}}, func(o *Objects) { o.CreateNamespace = true },
+			[]string{"warning: namespace ns does not exist yet, so what goes into it could not be checked by the API server"}, ""},
+		{"the namespace is missing", []exchange{{look, 404, missing}}, nil, nil, `cannot look at namespace ns: the namespace "ns" does not exist. Create it (kubectl create namespace ns), or set createNamespace: true in a KubernetesJob manifest.`},
+		{"an object of the user's is refused", []exchange{{look, 200, namespace}}, func(o *Objects) { o.Apply = []*unstructured.Unstructured{{Object: map[string]any{"kind": "Secret"}}} }, nil,
+			"cannot apply a Secret without a name. Set metadata.name; generateName cannot be applied."},
+		{"a helper is refused", []exchange{{look, 200, namespace}, {secret, 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "s", nil).Status()}}, nil, nil, `cannot check Secret ns/s: Secret "s" is invalid`},
+		{"there is one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 200, there("old")}), nil,
+			[]string{"warning: Job ns/j exists already (running); if-exists decides what a run does with it"}, ""},
+		{"there was one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}), nil,
+			nil, `cannot look at the Job: jobs.batch "j" is forbidden: no`},
+		{"the API server is starting", append(append([]exchange{busy, busy, busy, busy, busy, busy, busy, busy, {look, 200, namespace}}, owned...), exchange{job, 201, there("x")}), nil,
+			[]string{"info: the API server does not answer (the API server answers 503: starting); trying again for up to 1m0s", "info: the API server answers again after "}, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, test.exchanges...)
+				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}}, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "n"}}}
+				if test.change != nil {
+					test.change(&l.objects)
+				}
+				said := &transcript{}
+				err := Check(t.Context(), l.client, l.objects, said)
+				if test.err == "" && err != nil || test.err != "" && (err == nil || err.Error() != test.err) {
+					t.Errorf("got %v, want %q", err, test.err)
+				}
+				if diff := cmp.Diff(test.want, said.lines, cmp.Comparer(begins)); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestCheckWithoutTerminal: the sink's error is that of the check.
+func TestCheckWithoutTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{"GET /api/v1/namespaces/ns", 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()})
+		l.objects.CreateNamespace = true
+		if err := Check(t.Context(), l.client, l.objects, &transcript{fail: io.ErrClosedPipe}); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("got %v", err)
+		}
+	})
+}

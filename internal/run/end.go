@@ -1,0 +1,115 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/planton/kubernetes-job-action/internal/cluster"
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
+)
+
+// failed is the end of a run whose Job was not created, or was deleted again because it could not be completed.
+func (r *runner) failed(err error) event.Finished {
+	f := event.Finished{Outcome: event.Failed, Job: r.ref()}
+	if !errors.As(err, &f.Cause) {
+		f.Cause = cluster.Cause(err, "run "+r.ref().String())
+	}
+	return f
+}
+
+// cancelled is the end of a run that was told to stop, once the deletion of its Job is over.
+func (l *loop) cancelled() event.Finished {
+	f := event.Finished{Outcome: event.Cancelled, Job: l.ref(), Cause: &event.Cause{
+		Reason: event.ReasonCancelled, Object: l.ref(), Message: "the run was cancelled"}}
+	switch {
+	case l.unknown:
+		f.Cause.Message += "; whether " + l.ref().String() + " was created is not known"
+		f.Cause.Hint = fmt.Sprintf("kubectl -n %s get job %s", l.ref().Namespace, l.ref().Name)
+	case l.created == nil:
+		f.Cause.Message += " before the Job was created"
+	case l.options.OnCancel == "leave":
+		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
+	default:
+		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+	}
+	if l.created != nil {
+		f.UID = string(l.created.UID)
+	}
+	return f
+}
+
+// finishJob does with the Job what the options say for its end.
+func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict) {
+	if s.Gone || s.ReplacedBy != "" || v.Outcome == event.Vanished {
+		return
+	}
+	deletion := func() error { return l.delete(ctx) }
+	if v.DeleteJob {
+		if l.options.OnTimeout == "delete" {
+			l.cleanUp(deletion, "this run ended before it did")
+		} else {
+			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
+		}
+		return
+	}
+	succeeded := v.Outcome == event.Succeeded
+	if v.Outcome != event.Succeeded && v.Outcome != event.Failed || v.Cause != nil && v.Cause.Reason == event.APIUnreachable {
+		return
+	}
+	switch o := l.options; {
+	case o.Cleanup == "always", succeeded && o.Cleanup == "on-success", succeeded && o.Cleanup == "auto" && !o.ManifestTTL:
+		l.cleanUp(deletion, "")
+	default:
+		detail := "it stays"
+		if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
+			detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
+		}
+		l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
+	}
+}
+
+// deleteOnCancel does with the Job what the options say for a run that was told to stop.
+func (r *runner) deleteOnCancel(ctx context.Context) error {
+	if r.options.OnCancel == "leave" {
+		return nil
+	}
+	return r.delete(ctx)
+}
+
+// delete deletes the Job, and with it all that it owns. It does not wait for the pods to end. An outage of the API server is
+// waited for, but no longer than deleteLimit once ctx is done.
+func (r *runner) delete(ctx context.Context) error {
+	deleting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	defer context.AfterFunc(ctx, func() {
+		time.AfterFunc(deleteLimit, func() {
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
+		})
+	})()
+	err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
+	// Another UID under the name is somebody else's Job: ours is gone.
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// cleanUp waits for a deletion of the Job, and tells how it went. Without a reason why, the Job has ended, and does no harm.
+func (l *loop) cleanUp(deletion func() error, why string) {
+	var err error
+	l.beside(func() { err = deletion() })
+	if err == nil {
+		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: why})
+		return
+	}
+	l.undeleted = why != ""
+	l.emit(event.Notice{Level: event.Warning,
+		Message: fmt.Sprintf("%s could not be deleted: %v", l.ref(), err),
+		Hint:    fmt.Sprintf("kubectl -n %s delete job %s", l.created.Namespace, l.created.Name)})
+}

@@ -1,0 +1,524 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/logs"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
+)
+
+// TestUncountedPods: SuccessCriteriaMet comes with the pod among the uncounted (job_controller.go, trackJobStatusAndRemoveFinalizers), so
+// succeeded is still 0. The pods must be listed once more, or the log of a pod that was never seen is lost.
+func TestUncountedPods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, server := play(t)
+		r.created = there("ours")
+		r.created.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
+		r.job = r.created
+		j := there("ours", batchv1.JobSuccessCriteriaMet)
+		j.Spec.Selector = r.created.Spec.Selector
+		j.Status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{Succeeded: []types.UID{"p"}}
+		r.take(event.JobSeen{Job: j})
+		if v := verdict.Decide(r.state()); v.Outcome != event.Succeeded {
+			t.Fatal(v)
+		}
+		server.Expect(script([]exchange{{"GET /api/v1/namespaces/ns/pods?labelSelector=a%3Db", 200, &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}}})...)
+		r.refreshPods(t.Context()) // what is left is an error
+	})
+}
+
+// TestEventsAreKept: what the verdict reads reaches it, and nothing else is kept.
+func TestEventsAreKept(t *testing.T) {
+	r, _ := play(t)
+	r.created = there("ours")
+	for _, reason := range []string{"Scheduled", "Pulling", "Pulled", "Created", "Started", "FailedMount", "SuccessfulCreate"} {
+		e := &corev1.Event{ObjectMeta: metav1.ObjectMeta{UID: types.UID(reason)}, Reason: reason}
+		r.take(event.EventSeen{Event: e})
+		if kept := r.events[""][e.UID] != nil; kept != verdict.Wants(e) {
+			t.Errorf("%s is kept: %t", reason, kept)
+		}
+	}
+}
+
+// beat is a fact that the watch brings some time after the Job is followed. An error, or nil, is the end of the watch.
+type beat struct {
+	at   time.Duration
+	fact any
+}
+
+// script plays what the Job's watch brings; it lasts until nobody follows any more.
+func (l *loop) script(beats ...beat) {
+	l.watch = func(ctx context.Context, _ *batchv1.Job, out chan<- event.Fact) error {
+		begin := time.Now()
+		for _, b := range beats {
+			select {
+			case <-time.After(time.Until(begin.Add(b.at))):
+			case <-ctx.Done():
+				return nil
+			}
+			switch fact := b.fact.(type) {
+			case nil:
+				return nil
+			case error:
+				return fact
+			case func():
+				fact()
+			case event.Fact:
+				select {
+				case out <- fact:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}
+		<-ctx.Done()
+		return nil
+	}
+}
+
+// output is a reader of logs that plays the lines of containers: each pod's when it is shown to run, and the last ones when it drains.
+type output struct {
+	t       *testing.T
+	ctx     context.Context
+	options logs.Options
+	last    []event.Fact // while draining
+	never   bool         // draining does not end by itself
+	shown   map[string]bool
+	limit   time.Duration // of Drain; zero while it was not asked for
+	outage  bool          // whether the reader was told of an outage when it drained
+	closed  bool
+	all     sync.WaitGroup
+}
+
+// read makes a loop read the output, and checks that what was begun was ended.
+func (l *loop) plays(t *testing.T, o *output) *output {
+	o.t, o.shown = t, map[string]bool{}
+	l.read = func(ctx context.Context, options logs.Options) reader {
+		o.ctx, o.options = ctx, options
+		return o
+	}
+	t.Cleanup(func() {
+		if o.ctx != nil && !o.closed {
+			t.Error("the reader of logs was not closed")
+		}
+	})
+	return o
+}
+
+func (o *output) send(e event.Fact) {
+	select {
+	case o.options.Out <- e:
+	case <-o.ctx.Done():
+	}
+}
+
+func (o *output) Observe(pod *corev1.Pod, gone bool) {
+	if pod.Status.Phase != corev1.PodRunning || o.shown[pod.Name] {
+		return
+	}
+	o.shown[pod.Name] = true
+	o.all.Go(func() { o.send(lines(string(pod.UID), "main", pod.Name+" works")) })
+}
+
+func (o *output) Drain(limit time.Duration) {
+	o.limit, o.outage = limit, o.options.Outage()
+	o.all.Go(func() {
+		for _, e := range o.last {
+			o.send(e)
+		}
+		if o.never {
+			<-o.ctx.Done()
+			return
+		}
+		o.send(event.Drained{})
+	})
+}
+
+func (o *output) Close() {
+	o.closed = true
+	o.all.Wait()
+}
+
+// said writes what a loop told, one to a line, with the time where it is not zero.
+type transcript struct {
+	begin time.Time
+	lines []string
+	fail  error
+	after int // events until fail
+}
+
+func (s *transcript) Event(e event.Event) error {
+	text := fmt.Sprintf("%T", e)
+	switch e := e.(type) {
+	case event.Started:
+		text = fmt.Sprintf("started %s: %d pods of %d containers", e.Job, e.Pods, e.Containers)
+	case event.Object:
+		text = strings.TrimSuffix(fmt.Sprintf("%s %s (%s)", e.Object, e.Action, e.Detail), " ()")
+	case event.Attempt:
+		text = e.Pod + " " + e.Message
+	case event.Progress:
+		text = "progress " + e.String()
+	case event.Notice:
+		text = fmt.Sprintf("%s: %s", e.Level, e.Message)
+	case event.Lines:
+		var texts []string
+		for _, l := range e.Lines {
+			texts = append(texts, l.Text)
+		}
+		text = "| " + strings.Join(texts, " | ")
+	case event.Finished:
+		text = "finished " + string(e.Outcome)
+		if e.Cause != nil {
+			text += ": " + string(e.Cause.Reason)
+		}
+		if len(e.Tail) > 0 {
+			text += fmt.Sprintf(" %q", e.Tail)
+		}
+	}
+	if d := time.Since(s.begin); d > 0 && !s.begin.IsZero() {
+		text = d.String() + " " + text
+	}
+	s.lines = append(s.lines, text)
+	if s.fail != nil && len(s.lines) > s.after {
+		return s.fail
+	}
+	return nil
+}
+
+// begins tells whether one of two texts begins with the other: what ends in a figure that a jitter makes is compared up to that.
+func begins(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+
+func counted(j *batchv1.Job, succeeded, failed int32) *batchv1.Job {
+	j.Status.Succeeded, j.Status.Failed = succeeded, failed
+	return j
+}
+
+func wants(j *batchv1.Job, completions int32) *batchv1.Job {
+	j.Spec.Completions = &completions
+	return j
+}
+
+// ours makes a pod one that the Job controls.
+func ours(p *corev1.Pod) {
+	p.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(there("ours"), batchv1.SchemeGroupVersion.WithKind("Job"))}
+}
+
+// a is a pod of the Job, made in the given second.
+func a(name string, phase corev1.PodPhase, change ...func(*corev1.Pod)) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), CreationTimestamp: metav1.Now()},
+		Spec:   corev1.PodSpec{NodeName: "n1", Containers: []corev1.Container{{Name: "main"}}},
+		Status: corev1.PodStatus{Phase: phase}}
+	state := corev1.ContainerState{}
+	switch phase {
+	case corev1.PodRunning:
+		state.Running = &corev1.ContainerStateRunning{}
+	case corev1.PodSucceeded:
+		state.Terminated = &corev1.ContainerStateTerminated{Reason: "Completed"}
+	case corev1.PodFailed:
+		state.Terminated = &corev1.ContainerStateTerminated{ExitCode: 3, Reason: "Error"}
+	}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "main", State: state}}
+	for _, c := range change {
+		c(p)
+	}
+	return p
+}
+
+// TestOutage: the run lives through an outage, tells it once, and gives up the Job after APITimeout.
+func TestOutage(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		ends time.Duration // zero: never
+		want []string
+	}{
+		{"it ends", 20 * time.Second, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "21s info: the API server answers again after 20 s",
+			"51s progress 0/1 done", "1m21s progress 0/1 done", "1m30s Job ns/j deleted", "1m30s finished succeeded"}},
+		{"it does not end", 0, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "34s progress 0/1 done", "1m1s finished failed: ApiUnreachable"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := []exchange{{createURL, 201, there("ours")}}
+				if test.ends > 0 {
+					exchanges = append(exchanges, exchange{removeURL, 200, there("ours")})
+				}
+				l, _ := play(t, exchanges...)
+				l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", IfExists: "fail"}
+				out := l.plays(t, &output{})
+				var begin time.Time
+				fail := func() { l.client.Health.Failed(begin, io.EOF) }
+				beats := []beat{{time.Second, func() { begin = time.Now(); fail() }}, {4 * time.Second, fail}, {5 * time.Second, fail}}
+				if test.ends > 0 {
+					beats = append(beats, beat{test.ends + time.Second, l.client.Health.Answered}, beat{90 * time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
+				}
+				l.script(beats...)
+				said := &transcript{begin: time.Now()}
+				l.sink = said
+				l.emit(l.run(t.Context()))
+				if diff := cmp.Diff(append([]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers"}, test.want...), said.lines); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				if drained := out.limit > 0; drained != (test.ends > 0) {
+					t.Errorf("drained: %t", drained)
+				}
+			})
+		})
+	}
+}
+
+// TestOutageAtTheEnd: the reader of logs is told that the API server is out of reach, as long as it is waited for.
+func TestOutageAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
+		l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", IfExists: "fail"}
+		out := l.plays(t, &output{})
+		l.script(beat{time.Second, func() { l.client.Health.Failed(time.Now(), io.EOF) }}, beat{time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
+		if f := l.run(t.Context()); f.Outcome != event.Succeeded || !out.outage {
+			t.Errorf("%s, told of the outage: %t", f.Outcome, out.outage)
+		}
+	})
+}
+
+// TestSurvivedOutage: an outage that a step of the creation met and did without is over when the next one is answered. A run
+// was given up at its first look, long after.
+func TestSurvivedOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		incomplete := &authorizationv1.SelfSubjectRulesReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectRulesReview", APIVersion: "authorization.k8s.io/v1"},
+			Status: authorizationv1.SubjectRulesReviewStatus{Incomplete: true}}
+		const asks = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews +"
+		l, _ := play(t, exchange{"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201, incomplete},
+			exchange{asks, 500, apierrors.NewInternalError(errors.New("authorization webhook timed out")).Status()},
+			exchange{createURL, 201, there("ours")})
+		l.options = Options{Preflight: true, Wait: true, Logs: "none", Cleanup: "never", IfExists: "fail"}
+		l.script(beat{time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
+		said := &transcript{begin: time.Now()}
+		l.sink = said
+		if f := l.run(t.Context()); f.Outcome != event.Succeeded {
+			t.Errorf("%s: %v, told %q", f.Outcome, f.Cause, said.lines)
+		}
+		if told := strings.Join(said.lines, "\n"); strings.Count(told, "does not answer") != 1 || strings.Count(told, "answers again") != 1 {
+			t.Errorf("told\n%s", told)
+		}
+	})
+}
+
+// stuck is a terminal that takes no output.
+type stuck struct{ entered, open chan struct{} }
+
+func (s *stuck) Event(event.Event) error {
+	select {
+	case s.entered <- struct{}{}:
+	default:
+	}
+	<-s.open
+	return nil
+}
+
+// TestStuckTerminal: a signal deletes the Job although the terminal takes nothing, the API server is busy, and has things to tell.
+func TestStuckTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := exchange{removeURL, 429, apierrors.NewTooManyRequests("busy", 2).Status()}
+		deleted := make(chan struct{})
+		l, _ := play(t, exchange{createURL, 201, there("ours")}, busy, busy, exchange{removeURL, 200, func() any {
+			l := there("ours")
+			close(deleted)
+			return l
+		}})
+		l.options = Options{Wait: true, Logs: "none", OnCancel: "delete", IfExists: "fail"}
+		l.script()
+		terminal := &stuck{entered: make(chan struct{}, 1), open: make(chan struct{})}
+		l.sink = terminal
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan event.Finished)
+		go func() { ended <- l.run(ctx) }()
+		<-terminal.entered
+		cancel()
+		begin := time.Now()
+		<-deleted
+		if took := time.Since(begin); took != 4*time.Second {
+			t.Errorf("deleted after %s", took)
+		}
+		close(terminal.open)
+		if f := <-ended; f.Outcome != event.Cancelled {
+			t.Errorf("got %+v", f)
+		}
+	})
+}
+
+// TestClosedTerminal: when nobody can be told anything any more, the Job is deleted, and the error is the sink's first one.
+func TestClosedTerminal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
+		o := Options{Wait: true, Logs: "none", OnCancel: "delete", IfExists: "fail"}
+		f, err := Run(t.Context(), l.client, l.objects, o, &transcript{begin: time.Now(), fail: errors.New("broken pipe")})
+		if err == nil || err.Error() != "broken pipe" || f.Outcome != event.Cancelled {
+			t.Errorf("%s, %v", f.Outcome, err)
+		}
+	})
+}
+
+const (
+	createURL = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
+	removeURL = "DELETE " + jobURL
+)
+
+// TestLoop plays whole runs: what the API server answers, what the watch brings and what is told, with the times.
+func TestLoop(t *testing.T) {
+	const s = time.Second
+	made, removed := exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")}
+	forbidden := apierrors.NewForbidden(jobsResource, "j", errors.New("no"))
+	job := func(conditions ...batchv1.JobConditionType) event.JobSeen {
+		return event.JobSeen{Job: there("ours", conditions...)}
+	}
+	pod := func(phase corev1.PodPhase) event.PodSeen { return event.PodSeen{Pod: a("p", phase)} }
+	failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
+	failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
+	other := there("other")
+	listed := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{*a("p", "Failed", ours), *a("other", "Failed")}}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		options   func(*loop)
+		beats     []beat
+		output    *output
+		cancel    time.Duration // a signal, zero without one
+		limit     time.Duration // that Drain must be given; zero when it must not be asked for
+		want      []string
+	}{
+		{"it succeeds", []exchange{made, removed}, nil,
+			[]beat{{s, pod("Pending")}, {2 * s, pod("Running")}, {9 * s, pod("Succeeded")}, {9 * s, event.JobSeen{Job: counted(there("ours", batchv1.JobComplete), 1, 0)}}},
+			&output{last: []event.Fact{lines("uid-p", "main", "the end")}}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "2s p container main runs", "2s | p works",
+				"9s p container main exited with code 0", "9s | the end", "9s Job ns/j deleted", "9s finished succeeded"}},
+		{"it fails, and its output is shown then", []exchange{made}, func(l *loop) { l.options.Logs = "on-failure" },
+			[]beat{{s, pod("Running")}, {2 * s, pod("Failed")}, {2 * s, failed}},
+			&output{last: []event.Fact{lines("uid-p", "main", "boom")}}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
+				"2s p container main exited with code 3", "2s | p works", "2s | boom", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["p works" "boom"]`}},
+		{"it succeeds, and its output is wanted after a failure only", []exchange{made, removed}, func(l *loop) { l.options.Logs = "on-failure" },
+			[]beat{{s, pod("Running")}, {2 * s, pod("Succeeded")}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
+				"2s p container main exited with code 0", "2s Job ns/j deleted", "2s finished succeeded"}},
+		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "finished created"}},
+		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
+			l.options.Logs, l.options.Cleanup = "none", "never"
+			ttl := int32(60)
+			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
+		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min 0 s)", "1s finished succeeded"}},
+		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
+			[]beat{{s, pod("Running")}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
+				"31s progress 0/1 done, 1 running", "40s Job ns/j deleted (this run ended before it did)", "40s finished timed-out: Timeout"}},
+		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, "leave" }, nil, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "20s Job ns/j kept (it goes on, as on-timeout says)", "20s finished timed-out: Timeout"}},
+		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
+				"5s | ending", "5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
+		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = "leave" }, nil, &output{}, 5 * s, drainCancelLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished cancelled: Cancelled"}},
+		{"a signal while the logs are read to their end", []exchange{made, removed}, nil, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished succeeded"}},
+		{"the Job is refused", []exchange{{createURL, 403, forbidden.Status()}}, nil, nil, &output{}, 0, 0, []string{"finished failed: Forbidden"}},
+		{"the watch is refused", []exchange{made, removed}, nil, []beat{{s, forbidden}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
+		{"the watch ends", []exchange{made, removed}, nil, []beat{{s, nil}}, &output{}, 0, 0,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: ApiUnreachable"}},
+		{"it is replaced", []exchange{made}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}, {s, event.JobSeen{Job: other}}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
+		{"it is deleted, and another has its name", []exchange{made, {"GET " + jobURL, 200, other}}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
+		{"it is deleted", []exchange{made, {"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}}, nil,
+			[]beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobDeleted"}},
+		{"the Job's end comes before its pod's", []exchange{made}, nil, []beat{{s, pod("Running")}, {2 * s, failed}, {2*s + 300*time.Millisecond, pod("Failed")}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
+				"2s info: the Job's verdict is in; 1 pod is still ending and not waited for",
+				"2.3s p container main exited with code 3", "2.3s Job ns/j kept (it stays)", `2.3s finished failed: ContainerExit ["p works"]`}},
+		{"the Job's end comes without its pod's", []exchange{made, {"GET /api/v1/namespaces/ns/pods", 200, listed}}, nil, []beat{{2 * s, failed}, {2*s + 100*time.Millisecond, lines("uid-p", "main", "late")}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.1s | late", "3s p scheduled on n1", "3s p container main exited with code 3", "3s Job ns/j kept (it stays)", "3s finished failed: BackoffLimitExceeded"}},
+		{"a signal while the pod's end is waited for", []exchange{made, removed}, nil, []beat{{2 * s, failed}}, &output{}, 2*s + 500*time.Millisecond, drainCancelLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.5s finished failed: BackoffLimitExceeded"}},
+		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = "none" }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},
+			{6 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 1, 0)}}, {7 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 0)}}, {12 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 1)}},
+			{50 * s, event.JobSeen{Job: wants(there("ours", batchv1.JobComplete), 3)}}}, &output{}, 0, 0,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "6s progress 1/3 done", "12s progress 2/3 done, 1 failed", "42s progress 2/3 done, 1 failed", "50s Job ns/j deleted", "50s finished succeeded"}},
+		{"a keyed notice is told once", []exchange{{createURL, 201, nil}}, nil, []beat{{s, event.Notice{Level: event.Info, Key: "k", Message: "hear"}},
+			{2 * s, event.Notice{Level: event.Info, Key: "k", Message: "hear"}}, {3 * s, event.Notice{Level: event.Info, Message: "and"}}, {4 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
+			[]string{"warning: the API server warns: odd", "Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s info: hear", "3s info: and", "4s Job ns/j deleted", "4s finished succeeded"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, server := play(t, test.exchanges...)
+				l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", OnTimeout: "delete", IfExists: "fail"}
+				if test.options != nil {
+					test.options(l)
+				}
+				if test.exchanges[0].Body == nil { // the API server warns while it creates the Job, twice
+					server.Expect(script([]exchange{{createURL, 201, func() any {
+						l.client.OnWarning("odd")
+						l.client.OnWarning("odd")
+						return there("ours")
+					}}, removed})...)
+				}
+				out := l.plays(t, test.output)
+				l.script(test.beats...)
+				said := &transcript{begin: time.Now()}
+				l.sink = said
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				l.abort = cancel
+				if test.cancel > 0 {
+					time.AfterFunc(test.cancel, cancel)
+				}
+				l.emit(l.run(ctx))
+				if diff := cmp.Diff(test.want, said.lines); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				if out.limit != test.limit {
+					t.Errorf("Drain was given %s, want %s", out.limit, test.limit)
+				}
+			})
+		})
+	}
+}
+
+// TestEveryFactIsTaken: none is dropped in silence, and what is news too is told.
+func TestEveryFactIsTaken(t *testing.T) {
+	for _, f := range event.Facts {
+		l, _ := play(t)
+		l.job, l.created = there("ours"), there("ours")
+		switch f.(type) {
+		case event.JobSeen:
+			f = event.JobSeen{Job: there("ours")}
+		case event.PodSeen:
+			f = event.PodSeen{Pod: a("p", corev1.PodPending, func(p *corev1.Pod) { p.Spec.NodeName = "" })}
+		case event.EventSeen:
+			f = event.EventSeen{Event: &corev1.Event{}}
+		case event.Lines:
+			f = lines("p", "main", "x")
+		}
+		l.take(f)
+		_, news := f.(event.Event)
+		if _, connection := f.(event.Connection); len(told(l)) != 1 && (news || connection) || len(told(l)) != 0 && !news && !connection {
+			t.Errorf("%T: told %v", f, told(l))
+		}
+	}
+}
