@@ -164,7 +164,7 @@ func Declare(o *Options) []Option {
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
 		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "gitlab", "text"}, value: (*text)(&o.Format),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` tells which."},
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` goes by the environment."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
