@@ -104,7 +104,7 @@ func Declare(o *Options) []Option {
 		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Name),
 			Help: "The Job's name, instead of the manifest's."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.NameSuffix),
-			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run; the jobs of a matrix share both and need names of their own, made with `strategy.job-index`."},
+			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, and need names of their own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or `container=reference` lines."},
 		{Name: "container-command", Group: workload, value: (*lines)(&o.ContainerCommand),
