@@ -139,7 +139,7 @@ func (p Process) reporters(o config.Options, command string) (*report.Fanout, []
 	return report.New(sinks...), findings
 }
 
-// format is that of the CI system that the environment tells of.
+// format is that of the CI system whose variables are set.
 func (p Process) format() string {
 	switch {
 	case p.getenv("GITHUB_ACTIONS") == "true":

@@ -104,7 +104,7 @@ func Declare(o *Options) []Option {
 		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Name),
 			Help: "The Job's name, instead of the manifest's."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.NameSuffix),
-			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run; the jobs of a matrix share both and need names of their own, made with `strategy.job-index`."},
+			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, and need names of their own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or `container=reference` lines."},
 		{Name: "container-command", Group: workload, value: (*lines)(&o.ContainerCommand),
@@ -164,7 +164,7 @@ func Declare(o *Options) []Option {
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
 		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "gitlab", "text"}, value: (*text)(&o.Format),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` tells which."},
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` goes by the environment."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
