@@ -89,10 +89,8 @@ func Main(p Process) int {
 	var found []event.Finding
 	a.reporter, found = p.reporters(options, command)
 	findings = append(findings, found...)
-	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	// A closed standard output is an error of the sink, which deletes the Job, and not the silent end of the process.
 	signal.Ignore(syscall.SIGPIPE)
 
@@ -102,6 +100,35 @@ func Main(p Process) int {
 		code = max(code, exitJobFailed)
 	}
 	return code
+}
+
+// untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
+// hangs. The end of the terminal counts too, unless nohup says otherwise.
+func untilSignal() (ctx context.Context, stop func()) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	arrived, stopped := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(arrived, signals...)
+	ctx, cancel := context.WithCancel(context.Background())
+	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
+	exit := func() { os.Exit(exitInterrupted) }
+	go func() {
+		for _, do := range []func(){cancel, exit} {
+			select {
+			case <-arrived:
+				do()
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(arrived)
+		close(stopped)
+		cancel()
+	}
 }
 
 // app is one invocation.
