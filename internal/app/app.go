@@ -113,7 +113,7 @@ func untilSignal() (ctx context.Context, stop func()) {
 	signal.Notify(arrived, signals...)
 	ctx, cancel := context.WithCancel(context.Background())
 	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
-	exit := func() { os.Exit(exitInterrupted) }
+	exit := func() { os.Exit(int(event.Interrupted)) }
 	go func() {
 		for _, do := range []func(){cancel, exit} {
 			select {
