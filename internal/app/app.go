@@ -220,6 +220,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	findings = append(findings, found...)
 	if plan != nil {
 		a.reporter.AddSecrets(plan.Secrets...)
+		findings = append(findings, a.unknownContainers(plan)...)
 	}
 	if event.HasErrors(findings) {
 		return a.invalid(findings)
@@ -289,6 +290,26 @@ func (a *app) overrides(command string) (render.Options, []event.Finding) {
 		Stamp: a.stamp(command), Timeout: o.Timeout, Cleanup: o.Cleanup,
 	}
 	return out, finding
+}
+
+// unknownContainers are the log-containers that the Job does not have. It is a warning, because an admission webhook may add them.
+func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
+	var names []string
+	for _, c := range slices.Concat(plan.Job.Spec.Template.Spec.InitContainers, plan.Job.Spec.Template.Spec.Containers) {
+		names = append(names, c.Name)
+	}
+	for _, name := range a.options.LogContainers {
+		if slices.Contains(names, name) {
+			continue
+		}
+		f := event.Finding{Level: event.Warning, Path: "log-containers",
+			Message: fmt.Sprintf("the Job has no container %q, so none of its output is shown, unless the cluster adds one; it has: %s", name, strings.Join(names, ", "))}
+		if near := manifest.Closest(name, names); near != "" {
+			f.Suggestion = fmt.Sprintf("did you mean %q?", near)
+		}
+		findings = append(findings, f)
+	}
+	return findings
 }
 
 func (a *app) connect(clusterName string) (*cluster.Client, error) {

@@ -92,6 +92,8 @@ func TestMainWithoutCluster(t *testing.T) {
 		"value without =":      {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`"false" is not understood: it needs an equals sign before it, as in --wait=false`}},
 		"validate stdin":       {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a glob":      {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
+		"a container's typo":   {args: "validate -f job.yaml --log-containers=mian", stderr: []string{`^! log-containers: the Job has no container "mian", so none of its output is shown, unless the cluster adds one; it has: main \(did you mean "main"\?\)\n·`}},
+		"its container":        {args: "validate -f job.yaml --log-containers=main", stderr: []string{`^· the manifest is valid`}},
 		"validate a folder":    {args: "validate -f k8s", stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate bad":         {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\)\n`, `2 problems must be mended first; nothing was created`, `InvalidManifest`}},
 		"validate two":         {args: "validate -f two.yaml", code: 2, stderr: []string{`more than one workload: Job migrate \(two.yaml:2\), Job migrate \(two.yaml:12\)`}},
