@@ -84,6 +84,11 @@ func TestHouse(t *testing.T) {
 		if p.Doc == "" {
 			t.Errorf("%s has no package comment", room)
 		}
+		for _, d := range p.Deps {
+			if d == "k8s.io/client-go/kubernetes/scheme" || d == "k8s.io/client-go/discovery" {
+				t.Errorf("%s depends on %s, which links all of Kubernetes' API", room, d)
+			}
+		}
 		if strings.HasPrefix(room, "internal/event") || room == "internal/verdict" || room == "internal/render" || room == "internal/kubernetesjob" {
 			for _, d := range p.Deps {
 				if d == "k8s.io/client-go/rest" {

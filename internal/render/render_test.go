@@ -509,6 +509,23 @@ func TestInNamespace(t *testing.T) {
 	}
 }
 
+// TestHelperFields meets a misspelt field in a helper of each group whose kinds are known here, and in one that only the API server knows.
+func TestHelperFields(t *testing.T) {
+	for object, want := range map[string]string{
+		"{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {selektor: {}}}":                            "spec.selektor",
+		"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: x}, spec: {podSelektor: {}}}": "spec.podSelektor",
+		"{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: x}, rules: [{verb: [get]}]}":   "rules[0].verb",
+		"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: x}, valeu: 1}":                "valeu",
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replika: 1}}":                      "",
+	} {
+		_, findings := Render(loadText(t, plainJob+"\n---\n"+object), Options{})
+		got := text(findings)
+		if want == "" && got != "" || want != "" && !strings.Contains(got, ": "+want+": is no known field here") {
+			t.Errorf("%s: %s", object, got)
+		}
+	}
+}
+
 // TestPlatformResources expects that what a valueFrom refers to is not sent to the cluster.
 func TestPlatformResources(t *testing.T) {
 	set := loadText(t, kubernetesJob+`

@@ -17,7 +17,7 @@ func (r *runner) check(ctx context.Context) error {
 	client, objects, namespace := r.client, r.objects, r.objects.Job.Namespace
 	dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 	err := client.Do(ctx, "look at namespace "+namespace, func(ctx context.Context) error {
-		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		_, err := client.Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		return err
 	})
 	if apierrors.IsNotFound(err) && objects.CreateNamespace {
@@ -39,9 +39,9 @@ func (r *runner) check(ctx context.Context) error {
 		err := client.Do(ctx, "check "+refOf(o).String(), func(ctx context.Context) (err error) {
 			switch o := o.(type) {
 			case *corev1.Secret:
-				_, err = client.CoreV1().Secrets(namespace).Create(ctx, o, dryRun)
+				_, err = client.Secrets(namespace).Create(ctx, o, dryRun)
 			case *corev1.ConfigMap:
-				_, err = client.CoreV1().ConfigMaps(namespace).Create(ctx, o, dryRun)
+				_, err = client.ConfigMaps(namespace).Create(ctx, o, dryRun)
 			}
 			return err
 		})
@@ -51,13 +51,13 @@ func (r *runner) check(ctx context.Context) error {
 	}
 	job := objects.Job
 	err = client.Do(ctx, "check Job "+namespace+"/"+job.Name, func(ctx context.Context) error {
-		_, err := client.BatchV1().Jobs(namespace).Create(ctx, job, dryRun)
+		_, err := client.Jobs(namespace).Create(ctx, job, dryRun)
 		return err
 	})
 	if apierrors.IsAlreadyExists(err) {
 		var old *batchv1.Job
 		if err := client.Do(ctx, "look at the Job", func(ctx context.Context) (err error) {
-			old, err = client.BatchV1().Jobs(namespace).Get(ctx, job.Name, metav1.GetOptions{})
+			old, err = client.Jobs(namespace).Get(ctx, job.Name, metav1.GetOptions{})
 			return err
 		}); err != nil {
 			return err

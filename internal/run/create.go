@@ -154,7 +154,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	}
 	if name := r.objects.Job.Namespace; r.objects.CreateNamespace {
 		err := r.client.Do(ctx, "look at Namespace "+name, func(ctx context.Context) error {
-			_, err := r.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+			_, err := r.client.Namespaces().Get(ctx, name, metav1.GetOptions{})
 			return err
 		})
 		switch {
@@ -202,7 +202,7 @@ func (r *runner) findUnanswered() {
 	defer cancel()
 	want := r.objects.Job
 	for {
-		found, err := r.client.BatchV1().Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil {
 			if found.Annotations[cluster.NonceAnnotation] == want.Annotations[cluster.NonceAnnotation] {
 				r.created = found
@@ -267,7 +267,7 @@ const lookAgain = 500 * time.Millisecond
 func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 	var changes <-chan watch.Event
 	var pause <-chan time.Time
-	w, err := r.client.BatchV1().Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
+	w, err := r.client.Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
 		FieldSelector: "metadata.name=" + old.Name, ResourceVersion: old.ResourceVersion})
 	if err == nil {
 		defer w.Stop()

@@ -304,7 +304,7 @@ func TestCreation(t *testing.T) {
 		change    func(*loop)
 		want      []string
 	}{
-		{"everything", slices.Concat(discovery, []exchange{namespace, {review, 201, few}, {who, 201, me}}, room[:1],
+		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
 			[]exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
@@ -314,7 +314,7 @@ func TestCreation(t *testing.T) {
 			[]string{"info: ci may not list, watch events in namespace ns; the run does without", "Namespace ns created (it stays)", "ServiceAccount ns/a applied (it stays)", "Job ns/j created",
 				"Secret ns/s created (it goes with the Job)", "started Job ns/j: 1 pods of 0 containers"}},
 		{"nothing is allowed", []exchange{{review, 201, none}, {who, 201, me}}, nil, []string{"info: ci may not list, watch events in namespace ns; the run does without", "failed: Forbidden"}},
-		{"the cluster does not tell what it takes", []exchange{{"GET /api", 403, denied}}, func(l *loop) { l.objects.Apply = []*unstructured.Unstructured{account()} }, []string{"failed: Forbidden"}},
+		{"the cluster does not tell what it takes", []exchange{{"GET /api/v1", 403, denied}}, func(l *loop) { l.objects.Apply = []*unstructured.Unstructured{account()} }, []string{"failed: Forbidden"}},
 		{"the Job of the name may not be looked at", []exchange{{"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}, {"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}},
 			func(l *loop) { l.options.Preflight, l.objects.Apply = false, []*unstructured.Unstructured{account()} }, []string{"failed: Unauthorized"}},
 		{"the namespace is refused", []exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Namespace"}, "ns", nil).Status()}},

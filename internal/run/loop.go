@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -171,7 +170,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	defer watching.Wait()
 	if l.options.Logs != "none" {
-		l.reader = l.read(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
+		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers,
 			Outage: func() bool {
 				since := l.client.Health.Since()
 				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil
@@ -212,11 +211,6 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		}
 	}
 	return state, v
-}
-
-// openLog opens the output of a container.
-func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-	return l.client.CoreV1().Pods(namespace).GetLogs(pod, o).Stream(ctx)
 }
 
 // untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
@@ -470,7 +464,7 @@ func (l *loop) findSuccessor(ctx context.Context) {
 	var found *batchv1.Job
 	var err error
 	l.beside(func() {
-		found, err = l.client.BatchV1().Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
+		found, err = l.client.Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
 	})
 	if err == nil && found.UID != l.job.UID {
 		l.replaced = found.UID
@@ -493,7 +487,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 	var err error
 	l.beside(func() {
 		err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-			pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
+			pods, err = l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
 			return err
 		})
 	})
