@@ -96,8 +96,8 @@ func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 		return exitOK, say(event.Info, "this step has no record of a Job, so there is nothing to clean up")
 	}
 	var r record
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return exitInvalid, say(event.Error, "the record of the Job, STATE_%s, cannot be read: %v", stateName, err)
+	if err := json.Unmarshal([]byte(text), &r); err != nil || r.Namespace == "" || r.Name == "" || r.UID == "" {
+		return exitInvalid, say(event.Error, "the record of the Job, STATE_%s, cannot be read: it is not what the main step wrote", stateName)
 	}
 	job := event.Ref{Kind: "Job", Namespace: r.Namespace, Name: r.Name}
 	why := "the main step was killed"

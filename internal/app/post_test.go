@@ -101,7 +101,8 @@ func TestPost(t *testing.T) {
 		"a wrong option": {main: []event.Event{created}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}, code: 2,
 			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is wrong%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option, and the end is known": {main: []event.Event{created, event.Finished{}}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}},
-		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: unexpected end of JSON input\n"},
+		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
+		"an empty record":                      {inputs: map[string]string{"STATE_job": "{}"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := filepath.Join(t.TempDir(), "state")
