@@ -106,7 +106,7 @@ func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 		return exitOK, say(event.Debug, "the main step has ended by itself, so %s is left alone", job)
 	case r.End == undeleted:
 		why = "the main step could not delete it"
-	case a.options.OnCancel == "leave":
+	case a.options.Run.OnCancel == run.UnfinishedLeave:
 		return exitOK, say(event.Info, "the main step was killed; %s is left alone, as on-cancel says", job)
 	}
 	told, err := a.remove(ctx, r, job, why, findings)
@@ -130,8 +130,8 @@ func (a *app) remove(ctx context.Context, r record, job event.Ref, why string, f
 	if event.HasErrors(findings) {
 		return "", &event.Cause{Reason: event.InvalidInput, Message: "an option is wrong"}
 	}
-	a.options.Context = cmp.Or(r.Context, a.options.Context)
-	a.options.APITimeout = min(a.options.APITimeout, postLimit)
+	o := &a.options.Cluster
+	o.Context, o.APITimeout = cmp.Or(r.Context, o.Context), min(o.APITimeout, postLimit)
 	client, err := a.connect("")
 	if err != nil {
 		return "", err

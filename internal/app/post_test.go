@@ -129,7 +129,7 @@ func TestPost(t *testing.T) {
 			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STATE": state}
 			getenv := func(name string) string { return env[name] }
 			var log bytes.Buffer
-			main := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv, context: "other"}
+			main := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv, context: "other"}
 			for _, e := range c.main {
 				if err := main.Event(e); err != nil {
 					t.Fatal(err)
@@ -162,7 +162,7 @@ func TestRecordCannotBeWritten(t *testing.T) {
 	env := map[string]string{"GITHUB_STATE": filepath.Join(t.TempDir(), "no", "such", "folder")}
 	getenv := func(name string) string { return env[name] }
 	var log bytes.Buffer
-	r := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv}
+	r := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv}
 	for _, e := range []event.Event{event.Object{Object: event.Ref{Kind: "Job", Name: "j"}, Action: "created", UID: "ours"}, event.Finished{Outcome: event.Succeeded}} {
 		if err := r.Event(e); err != nil {
 			t.Fatal(err)

@@ -47,8 +47,8 @@ func (a *app) stamp(command string) map[string]string {
 
 // nameSuffix is the option of that name, with "run" resolved.
 func (a *app) nameSuffix() (string, []event.Finding) {
-	if a.options.NameSuffix != "run" {
-		return a.options.NameSuffix, nil
+	if suffix := a.options.Render.NameSuffix; suffix != "run" {
+		return suffix, nil
 	}
 	r := a.ciRun()
 	if r.id == "" {

@@ -102,7 +102,7 @@ func (r *renderer) advice(w *workload) []problem {
 		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs for ever").suggestion = "set activeDeadlineSeconds or timeout"
 	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
-	case ttl == nil && r.options.Cleanup == "never":
+	case ttl == nil && r.options.Cleanup == CleanupNever:
 		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays for ever").suggestion = "set ttlSecondsAfterFinished"
 	case ttl != nil && *ttl >= 0 && *ttl < shortTTL:
 		c.add(event.Warning, at.Child("ttlSecondsAfterFinished"), "after %d s the Job is deleted with its pods, perhaps before their last lines were read", *ttl).suggestion =

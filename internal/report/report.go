@@ -10,6 +10,25 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
+// Options are the choices of the user about what is reported, and where.
+type Options struct {
+	Format     Format
+	Timestamps bool   // each line of a container begins with the kubelet's time stamp, in UTC
+	Summary    bool   // write the step summary, where there is one
+	DotenvFile string // also write the outputs to this file; "" for none
+}
+
+// Format is the protocol of the log.
+type Format string
+
+// The formats.
+const (
+	FormatAuto   Format = "auto" // the one that the environment tells of
+	FormatGitHub Format = "github"
+	FormatGitLab Format = "gitlab"
+	FormatText   Format = "text"
+)
+
 // Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that what it was
 // told did not reach its reader.
 type Sink interface {

@@ -170,7 +170,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	defer watching.Wait()
-	if l.options.Logs != "none" {
+	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
 			Outage: func() bool {
 				since := l.client.Health.Since()
@@ -179,7 +179,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		defer l.reader.Close()
 	}
 	defer stop()
-	if l.options.Logs == "on-failure" {
+	if l.options.Logs == LogsOnFailure {
 		l.spool = &spool{}
 		defer l.spool.close()
 	}

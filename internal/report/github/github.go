@@ -31,17 +31,11 @@ const (
 	maxTitle       = 200
 )
 
-// Options are the choices of the user.
-type Options struct {
-	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
-	Summary    bool // write the step summary
-}
-
 // Reporter is a report.Sink. It belongs to one goroutine.
 type Reporter struct {
 	stdout   io.Writer
 	getenv   func(string) string
-	options  Options
+	options  report.Options
 	started  event.Started
 	streamed bool              // a line of a container was shown
 	grouped  bool              // a group is open; groups cannot be nested
@@ -58,7 +52,7 @@ const keptBuffer = 1 << 20
 
 // New makes a Reporter. All of the log goes to stdout; getenv tells where the command files are. On a machine that is no
 // runner (GITHUB_ACTIONS is not true), secrets are not announced, because there they would be printed.
-func New(stdout io.Writer, getenv func(string) string, o Options) *Reporter {
+func New(stdout io.Writer, getenv func(string) string, o report.Options) *Reporter {
 	return &Reporter{
 		stdout: stdout, getenv: getenv, options: o,
 		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,

@@ -1,6 +1,10 @@
 package text
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
 
 // GitLab reads the sections out of the log itself (gitlab-org/gitlab, Gitlab::Regex.logs_section_prefix_regex and
 // Ansi2json::Converter): section_start:TIME:NAME[OPTIONS], or section_end:TIME:NAME, anywhere in a line, directly before a
@@ -9,7 +13,7 @@ import "fmt"
 
 // startSection begins a section that is shown folded.
 func (r *Reporter) startSection(name, header string) {
-	if !r.options.Sections {
+	if r.options.Format != report.FormatGitLab {
 		return
 	}
 	now := r.now()
