@@ -55,9 +55,9 @@ func Main(p Process) int {
 		if near := manifest.Closest(command, commands); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		} else if strings.ContainsAny(command, "./") {
-			hint = "a manifest is given with --manifest " + command
+			hint = "if it is the manifest, use --manifest=" + command
 		}
-		fmt.Fprintf(p.Stderr, "error: there is no command %q; %s\n", command, hint)
+		fmt.Fprintf(p.Stderr, "error: unknown command %q; %s\n", command, hint)
 		return exitInvalid
 	}
 	options, findings := config.Parse(args, p.LookupEnv)
@@ -83,7 +83,7 @@ func Main(p Process) int {
 	}
 	a := &app{Process: p, options: options}
 	if command == "render" {
-		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
+		// Standard output holds the objects alone, without masks, so that it can be redirected. The runner reads both streams.
 		p.Stdout = p.Stderr
 	}
 	var found []event.Finding
@@ -93,7 +93,7 @@ func Main(p Process) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	// A closed standard output is an error of the sink, which deletes the Job, and not the silent end of the process.
+	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
 	signal.Ignore(syscall.SIGPIPE)
 
 	code, err := a.do(ctx, command, findings)
@@ -111,7 +111,7 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format, and of the files that were asked for. A finding is a file that cannot be written.
+// reporters makes the reporters of the format and of the files that were asked for. A file that cannot be written is a finding.
 func (p Process) reporters(o report.Options, command string) (*report.Fanout, []event.Finding) {
 	_, noColor := p.LookupEnv("NO_COLOR")
 	var log report.Sink
@@ -139,7 +139,7 @@ func (p Process) reporters(o report.Options, command string) (*report.Fanout, []
 	return report.New(sinks...), findings
 }
 
-// format is that of the CI system that the environment tells of.
+// format is that of the CI system in whose environment this runs.
 func (p Process) format() report.Format {
 	switch {
 	case p.getenv("GITHUB_ACTIONS") == "true":
@@ -161,7 +161,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		return a.post(ctx, findings)
 	}
 	if command == "run" && a.options.Report.Format == report.FormatGitHub {
-		// Later steps depend on the outputs, so nothing may happen that they would never hear of.
+		// Later steps depend on the outputs, so nothing may be started whose result they cannot get.
 		if err := github.CheckOutputs(a.getenv); err != nil {
 			findings = append(findings, event.Finding{Level: event.Error, Path: "GITHUB_OUTPUT",
 				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
@@ -235,8 +235,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 func (a *app) source() manifest.Source {
 	s := a.options.Source
 	s.Stdin, s.Dir, s.LookupEnv = a.Stdin, a.Dir, a.LookupEnv
-	// The runner hands the repository's checkout to a container action under this name, and nothing outside of it is the
-	// workflow's business.
+	// This is where the runner mounts the repository's checkout for a container action. A workflow has no business outside it.
 	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
 		s.Dir, s.Confine = workspace, workspace
 	}
@@ -278,11 +277,11 @@ func (a *app) invalid(findings []event.Finding) (int, error) {
 			}
 		}
 	}
-	things := fmt.Sprintf("%d problems", errs)
+	things := fmt.Sprintf("these %d problems", errs)
 	if errs == 1 {
-		things = "one problem"
+		things = "this problem"
 	}
-	return a.refused(nil, &event.Cause{Reason: reason, Message: things + " must be mended first; nothing was created"})
+	return a.refused(nil, &event.Cause{Reason: reason, Message: "fix " + things + " first; nothing was created"})
 }
 
 // refused ends a run that could not begin.
@@ -301,7 +300,7 @@ func (a *app) refused(findings []event.Finding, err error) (int, error) {
 func ThisProcess() Process {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "." // every path that is opened then says what is wrong with it
+		dir = "." // whoever opens a file in it gets the reason
 	}
 	info, err := os.Stderr.Stat()
 	args := os.Args[1:]

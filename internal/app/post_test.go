@@ -103,7 +103,7 @@ func TestPost(t *testing.T) {
 		"no Job was created": {main: []event.Event{helper, event.Finished{Outcome: event.Failed, Job: ref}}, want: "· this step has no record of a Job, so there is nothing to clean up\n"},
 		"the end is known":   {main: []event.Event{created, helper, event.Finished{Outcome: event.Succeeded, Job: ref, UID: "ours"}}},
 		"the end, for debuggers": {main: []event.Event{created, event.Finished{Outcome: event.Created}}, inputs: map[string]string{"RUNNER_DEBUG": "1"},
-			want: "::debug::the main step has ended by itself, so Job ns/j is left alone\n"},
+			want: "::debug::the main step ended on its own, so Job ns/j is left alone\n"},
 		"killed": {main: []event.Event{created, helper}, api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}},
 			want: "· Job ns/j deleted (the main step was killed)\n"},
 		"killed, and the input context is empty": {main: []event.Event{created}, inputs: map[string]string{"INPUT_CONTEXT": "", "INPUT_DRY-RUN": "client"},
@@ -117,7 +117,7 @@ func TestPost(t *testing.T) {
 		"no kubeconfig": {main: []event.Event{created}, inputs: map[string]string{"INPUT_KUBECONFIG": "{clusters: []}"}, code: 2,
 			want: "::error::Job ns/j may still be running and could not be deleted: the kubeconfig has no contexts. A whole kubeconfig of one cluster is made by: kubectl config view --raw --flatten --minify%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option": {main: []event.Event{created}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}, code: 2,
-			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is wrong%0A→ kubectl -n ns delete job j\n"},
+			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is invalid%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option, and the end is known": {main: []event.Event{created, event.Finished{}}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}},
 		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: unexpected end of JSON input\n"},
 	} {

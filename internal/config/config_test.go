@@ -61,13 +61,13 @@ func TestParseRefuses(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{[]string{"--nope"}, nil, "--nope: there is no such flag; --help lists them"},
+		{[]string{"--nope"}, nil, "--nope: unknown flag; --help lists all"},
 		{[]string{"--timeout=soon"}, nil, `timeout: "soon" is not a duration such as 90s, 5m or 1h30m`},
 		{[]string{"--timeout=-5s"}, nil, `timeout: "-5s" is negative`},
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
-		{[]string{"job.yaml"}, nil, `"job.yaml" is not understood: a manifest is given with --manifest`},
-		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be more than 0"},
+		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
+		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
 	} {
 		_, findings := Parse(c.args, env(c.env...))
 		if len(findings) != 1 || findings[0].String() != c.want || findings[0].Level != event.Error {

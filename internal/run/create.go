@@ -234,7 +234,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, limit),
+			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, event.Seconds(limit)),
 			Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, ref.Name)})
 		defer cancel()
 	}

@@ -153,7 +153,7 @@ func (l *loop) hear() {
 func (l *loop) connection(c event.Connection) {
 	if c.Err != nil {
 		l.away = c.Since
-		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), l.client.APITimeout)})
+		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), event.Seconds(l.client.APITimeout))})
 		return
 	}
 	l.emit(event.Notice{Level: event.Info, Message: "the API server answers again after " + event.Seconds(time.Since(l.away))})

@@ -248,9 +248,9 @@ func TestOutage(t *testing.T) {
 		ends time.Duration // zero: never
 		want []string
 	}{
-		{"it ends", 20 * time.Second, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "21s info: the API server answers again after 20 s",
+		{"it ends", 20 * time.Second, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1 min", "21s info: the API server answers again after 20 s",
 			"51s progress 0/1 done", "1m21s progress 0/1 done", "1m30s Job ns/j deleted", "1m30s finished succeeded"}},
-		{"it does not end", 0, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "34s progress 0/1 done", "1m1s finished failed: ApiUnreachable"}},
+		{"it does not end", 0, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1 min", "34s progress 0/1 done", "1m1s finished failed: ApiUnreachable"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -422,7 +422,7 @@ func TestLoop(t *testing.T) {
 			ttl := int32(60)
 			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
 		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min 0 s)", "1s finished succeeded"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min)", "1s finished succeeded"}},
 		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
 			[]beat{{s, pod("Running")}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",

@@ -371,7 +371,7 @@ func TestAnnotations(t *testing.T) {
 	s.tell(t, event.Finding{Level: event.Warning, File: "../outside.yaml", Line: 1, Message: "w"},
 		event.Finding{Level: event.Warning, File: "/github/workspace/a,b.yaml", Line: 1, Message: "w"},
 		event.Finding{Level: event.Warning, File: "manifest-content", Line: 1, Message: strings.Repeat("é", 5000)},
-		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "15 problems must be mended first", Hint: "Mend them."}})
+		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "fix these 15 problems first", Hint: "Fix them."}})
 	r := s.play()
 	errs := r.All("error")
 	if len(errs) != maxAnnotations {
@@ -381,7 +381,7 @@ func TestAnnotations(t *testing.T) {
 	if diff := cmp.Diff(want, errs[0]); diff != "" {
 		t.Errorf("first error (-want +got):\n%s", diff)
 	}
-	want = actionsrunner.Command{Name: "error", Properties: map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, Data: "15 problems must be mended first\n→ Mend them."}
+	want = actionsrunner.Command{Name: "error", Properties: map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, Data: "fix these 15 problems first\n→ Fix them."}
 	if diff := cmp.Diff(want, errs[maxAnnotations-1]); diff != "" {
 		t.Errorf("last error (-want +got):\n%s", diff)
 	}

@@ -139,14 +139,14 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		r.message(bad, report.Verdict(f), hint)
 	}
-	// Lines that were streamed stand above already.
+	// Streamed lines stand above already.
 	if len(f.Tail) > 0 && !r.streamed {
 		r.block("  ", "", "its last lines:")
 		for _, line := range f.Tail {
 			r.block("  | ", "  | ", line)
 		}
 	}
-	if f.UID == "" { // there was no Job, so nothing came out of it
+	if f.UID == "" { // there was no Job, so there are no outputs but the reason
 		if f.Cause != nil {
 			r.buf = append(r.buf, '\n')
 			r.block("  ", "", report.OutputLines([]report.Output{{Name: "reason", Value: string(f.Cause.Reason)}})[0])
