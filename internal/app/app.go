@@ -89,10 +89,8 @@ func Main(p Process) int {
 	var found []event.Finding
 	a.reporter, found = p.reporters(options.Report, command)
 	findings = append(findings, found...)
-	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
 	signal.Ignore(syscall.SIGPIPE)
 
@@ -102,6 +100,35 @@ func Main(p Process) int {
 		code = max(code, exitJobFailed)
 	}
 	return code
+}
+
+// untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
+// hangs. The end of the terminal counts too, unless nohup says otherwise.
+func untilSignal() (ctx context.Context, stop func()) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	arrived, stopped := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(arrived, signals...)
+	ctx, cancel := context.WithCancel(context.Background())
+	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
+	exit := func() { os.Exit(int(event.Interrupted)) }
+	go func() {
+		for _, do := range []func(){cancel, exit} {
+			select {
+			case <-arrived:
+				do()
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(arrived)
+		close(stopped)
+		cancel()
+	}
 }
 
 // app is one invocation.
@@ -139,7 +166,7 @@ func (p Process) reporters(o report.Options, command string) (*report.Fanout, []
 	return report.New(sinks...), findings
 }
 
-// format is that of the CI system in whose environment this runs.
+// format is that of the CI system whose variables are set.
 func (p Process) format() report.Format {
 	switch {
 	case p.getenv("GITHUB_ACTIONS") == "true":

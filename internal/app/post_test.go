@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
@@ -65,24 +65,6 @@ func status(err *apierrors.StatusError) metav1.Status {
 	s := err.Status()
 	s.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
 	return s
-}
-
-// saved is the environment that the post step of a step with this GITHUB_STATE gets.
-func saved(t *testing.T, file string) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{}
-	for entry := range slices.Chunk(slices.Collect(strings.Lines(string(text))), 3) {
-		name, delimiter, ok := strings.Cut(entry[0], "<<")
-		if !ok || len(entry) != 3 || entry[2] != delimiter {
-			t.Fatalf("GITHUB_STATE holds %q", text)
-		}
-		env["STATE_"+name] = strings.TrimSuffix(entry[1], "\n")
-	}
-	return env
 }
 
 // TestPost plays the post step after what the main step has told before its end.
@@ -139,10 +121,18 @@ func TestPost(t *testing.T) {
 				if got := log.String(); !strings.Contains(got, "created") || strings.Contains(got, "::warning") {
 					t.Errorf("the main step told %q", got)
 				}
-				for name, value := range saved(t, state) {
-					env[name] = value
-					if name != "STATE_job" || !strings.HasPrefix(value, `{"namespace":"ns","name":"j","uid":"ours","context":"other"`) {
-						t.Errorf("the runner sets %s to %s", name, value)
+				text, err := os.ReadFile(state)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values, err := actionsrunner.Values(string(text))
+				if err != nil || len(values) > 1 {
+					t.Errorf("the runner reads %q, %v", values, err)
+				}
+				for name, value := range values {
+					env["STATE_"+name] = value
+					if name != "job" || !strings.HasPrefix(value, `{"namespace":"ns","name":"j","uid":"ours","context":"other"`) {
+						t.Errorf("the runner sets STATE_%s to %s", name, value)
 					}
 				}
 			}

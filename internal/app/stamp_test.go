@@ -9,7 +9,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/render"
 )
 
-// What a Job tells of the run that made it, and the suffix "run".
+// What a Job says of the run that made it, and the suffix "run".
 func TestStamp(t *testing.T) {
 	for name, c := range map[string]struct {
 		env    map[string]string

@@ -80,7 +80,7 @@ func declare(o *Options) []option {
 		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Render.Name),
 			Help: "The Job's name, instead of the manifest's."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.Render.NameSuffix),
-			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. The jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
+			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or one `container=reference` per line."},
 		{Name: "container-command", Group: workload, value: (*lines)(&o.Render.ContainerCommand),

@@ -3,12 +3,12 @@ package report
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// CheckFile returns an error when WriteFile could not write path. It changes nothing.
+// CheckFile returns an error when WriteFile could not write path. It leaves nothing behind.
 func CheckFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s cannot be written: it is not a regular file", path)
@@ -49,8 +49,8 @@ func temporary(path string) (*os.File, error) {
 
 // unwritable names path, and not the temporary file.
 func unwritable(path string, err error) error {
-	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-		err = inner.Err
+	if code := syscall.Errno(0); errors.As(err, &code) {
+		err = code
 	}
 	return fmt.Errorf("%s cannot be written: %w", path, err)
 }

@@ -24,7 +24,7 @@ type runner struct {
 	*inbox
 	created *batchv1.Job // the Job as its creation answered; nil before
 	unknown bool         // whether the Job was created
-	disarm  func() bool  // keeps a signal from deleting the Job; false when one has come
+	stop    func() bool  // keeps a signal from deleting the Job, see disarm
 	deleted chan error   // how the deletion that a signal began went
 }
 
@@ -48,12 +48,24 @@ func (r *runner) create(ctx context.Context) error {
 		return err
 	}
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
-	r.disarm = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
+	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
 	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
 	if err != nil {
 		return err
 	}
 	return r.createOwned(ctx)
+}
+
+// disarm keeps a signal from deleting the Job from now on. It is false when one has come: its deletion is on its way then.
+func (r *runner) disarm(ctx context.Context) bool {
+	if !r.stop() {
+		return false
+	}
+	if ctx.Err() != nil { // a context is done a moment before its functions run, and this one does not any more
+		go func() { r.deleted <- r.deleteOnCancel(ctx) }()
+		return false
+	}
+	return true
 }
 
 // prepare makes what pods cannot be made without.

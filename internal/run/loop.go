@@ -81,7 +81,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	case l.created == nil:
 		return l.failed(err)
 	case err != nil:
-		if !l.disarm() {
+		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
 		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
@@ -89,7 +89,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	}
 	l.emit(l.started())
 	if !l.options.Wait {
-		if !l.disarm() {
+		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
@@ -97,7 +97,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
-	switch cancelled := !l.disarm(); {
+	switch cancelled := !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause

@@ -365,7 +365,7 @@ func TestStuckTerminal(t *testing.T) {
 func TestClosedTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
-		o := Options{Wait: true, Logs: LogsNone, OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
+		o := Options{OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
 		f, err := Run(t.Context(), l.client, l.objects, o, &transcript{begin: time.Now(), fail: errors.New("broken pipe")})
 		if err == nil || err.Error() != "broken pipe" || f.Outcome != event.Cancelled {
 			t.Errorf("%s, %v", f.Outcome, err)
@@ -441,7 +441,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
 		{"the watch ends", []exchange{made, removed}, nil, []beat{{s, nil}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: ApiUnreachable"}},
-		{"it is replaced", []exchange{made}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}, {s, event.JobSeen{Job: other}}}, &output{}, 0, drainLimit,
+		{"it is replaced", []exchange{made}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{last: []event.Fact{event.JobSeen{Job: other}}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
 		{"it is deleted, and another has its name", []exchange{made, {"GET " + jobURL, 200, other}}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
@@ -521,4 +521,25 @@ func TestEveryFactIsTaken(t *testing.T) {
 			t.Errorf("%T: told %v", f, told(l))
 		}
 	}
+}
+
+// TestSignalAtTheEnd: a signal that comes just before the run lets go of its Job still deletes it.
+func TestSignalAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{removeURL, 200, there("ours")})
+		l.created = there("ours")
+		l.options.OnCancel = UnfinishedDelete
+		ctx, cancel := context.WithCancel(t.Context())
+		l.stop = func() bool { return true } // the function had not been started yet
+		if !l.disarm(ctx) {
+			t.Error("a signal has come from nowhere")
+		}
+		cancel()
+		if l.disarm(ctx) {
+			t.Error("the signal is lost")
+		}
+		if f := l.cancelled(); f.Outcome != event.Cancelled || l.undeleted {
+			t.Errorf("got %+v", f)
+		}
+	})
 }

@@ -44,7 +44,7 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 	return fmt.Sprintf("%s deleted (%s)", ref, why), nil
 }
 
-// ending tells whether the outcome is decided, and only the end of the last pods is awaited (batch/v1, JobConditionType).
+// ending reports whether the outcome is decided, and only the last pods have yet to end (batch/v1, JobConditionType).
 func ending(j *batchv1.Job) bool {
 	return slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
 		return (c.Type == batchv1.JobSuccessCriteriaMet || c.Type == batchv1.JobFailureTarget) && c.Status == corev1.ConditionTrue

@@ -50,7 +50,7 @@ func entry(name, value string, draw func() string) string {
 // appendTo appends text and a newline to a command file.
 func appendTo(getenv func(string) string, file, text string) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // how the library reports an error
+		if p := recover(); p != nil { // the library panics on an error
 			err = fmt.Errorf("%v", p)
 		}
 	}()
