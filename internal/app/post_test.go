@@ -85,7 +85,7 @@ func TestPost(t *testing.T) {
 		"no Job was created": {main: []event.Event{helper, event.Finished{Outcome: event.Failed, Job: ref}}, want: "· this step has no record of a Job, so there is nothing to clean up\n"},
 		"the end is known":   {main: []event.Event{created, helper, event.Finished{Outcome: event.Succeeded, Job: ref, UID: "ours"}}},
 		"the end, for debuggers": {main: []event.Event{created, event.Finished{Outcome: event.Created}}, inputs: map[string]string{"RUNNER_DEBUG": "1"},
-			want: "::debug::the main step has ended by itself, so Job ns/j is left alone\n"},
+			want: "::debug::the main step ended on its own, so Job ns/j is left alone\n"},
 		"killed": {main: []event.Event{created, helper}, api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}},
 			want: "· Job ns/j deleted (the main step was killed)\n"},
 		"killed, and the input context is empty": {main: []event.Event{created}, inputs: map[string]string{"INPUT_CONTEXT": "", "INPUT_DRY-RUN": "client"},
@@ -99,7 +99,7 @@ func TestPost(t *testing.T) {
 		"no kubeconfig": {main: []event.Event{created}, inputs: map[string]string{"INPUT_KUBECONFIG": "{clusters: []}"}, code: 2,
 			want: "::error::Job ns/j may still be running and could not be deleted: the kubeconfig has no contexts. A whole kubeconfig of one cluster is made by: kubectl config view --raw --flatten --minify%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option": {main: []event.Event{created}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}, code: 2,
-			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is wrong%0A→ kubectl -n ns delete job j\n"},
+			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is invalid%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option, and the end is known": {main: []event.Event{created, event.Finished{}}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}},
 		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
 		"an empty record":                      {inputs: map[string]string{"STATE_job": "{}"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
@@ -112,7 +112,7 @@ func TestPost(t *testing.T) {
 			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STATE": state}
 			getenv := func(name string) string { return env[name] }
 			var log bytes.Buffer
-			main := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv, context: "other"}
+			main := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv, context: "other"}
 			for _, e := range c.main {
 				if err := main.Event(e); err != nil {
 					t.Fatal(err)
@@ -153,7 +153,7 @@ func TestRecordCannotBeWritten(t *testing.T) {
 	env := map[string]string{"GITHUB_STATE": filepath.Join(t.TempDir(), "no", "such", "folder")}
 	getenv := func(name string) string { return env[name] }
 	var log bytes.Buffer
-	r := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv}
+	r := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv}
 	for _, e := range []event.Event{event.Object{Object: event.Ref{Kind: "Job", Name: "j"}, Action: "created", UID: "ours"}, event.Finished{Outcome: event.Succeeded}} {
 		if err := r.Event(e); err != nil {
 			t.Fatal(err)

@@ -178,7 +178,7 @@ spec:
 `,
 			RegistryCredentials: "server=ghcr.io username=bot password=p4ss=word server=docker.io username=hub password=hubpass",
 		}},
-		{"cronjob", "cronjob.yaml", Options{Stamp: stamp, Cleanup: "always"}},
+		{"cronjob", "cronjob.yaml", Options{Stamp: stamp, Cleanup: CleanupAlways}},
 		{"several-documents", "several-documents.yaml", Options{}},
 		{"several-documents-moved", "several-documents.yaml", Options{Namespace: "pr-12"}},
 		{"dialects", "dialect-project-planton.yaml", Options{NameSuffix: "7"}},
@@ -442,17 +442,18 @@ func TestDeadlineAndTTL(t *testing.T) {
 		manifest      string
 		options       Options
 		deadline, ttl string
-		ttlSet        bool
+		deleteAfter   string // the outcomes
 		warnings      int
 	}{
-		"manifest decides":         {with, Options{Timeout: time.Hour, Cleanup: "auto"}, "60", "100", false, 0},
-		"manifest decides, always": {with, Options{Cleanup: "always"}, "60", "100", false, 0},
-		"manifest decides, never":  {with, Options{Cleanup: "never"}, "60", "100", false, 0},
-		"timeout rounds up":        {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: "auto"}, "62", "86400", true, 0},
-		"zero value is auto":       {without, Options{}, "-", "86400", true, 1},
-		"always has a net":         {without, Options{Timeout: time.Minute, Cleanup: "always"}, "120", "86400", true, 0},
-		"on-success keeps":         {without, Options{Timeout: time.Minute, Cleanup: "on-success"}, "120", "-", false, 0},
-		"never":                    {without, Options{Cleanup: "never"}, "-", "-", false, 2},
+		"manifest decides":             {with, Options{Timeout: time.Hour, Cleanup: CleanupAuto}, "60", "100", "", 0},
+		"manifest decides, always":     {with, Options{Cleanup: CleanupAlways}, "60", "100", "succeeded failed", 0},
+		"manifest decides, never":      {with, Options{Cleanup: CleanupNever}, "60", "100", "", 0},
+		"manifest decides, on-success": {with, Options{Cleanup: CleanupOnSuccess}, "60", "100", "succeeded", 0},
+		"timeout rounds up":            {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: CleanupAuto}, "62", "86400", "succeeded", 0},
+		"zero value is auto":           {without, Options{}, "-", "86400", "succeeded", 1},
+		"always has a net":             {without, Options{Timeout: time.Minute, Cleanup: CleanupAlways}, "120", "86400", "succeeded failed", 0},
+		"on-success keeps":             {without, Options{Timeout: time.Minute, Cleanup: CleanupOnSuccess}, "120", "-", "succeeded", 0},
+		"never":                        {without, Options{Cleanup: CleanupNever}, "-", "-", "", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, findings := Render(loadText(t, test.manifest), test.options)
@@ -466,8 +467,9 @@ func TestDeadlineAndTTL(t *testing.T) {
 			if d := p.Job.Spec.TTLSecondsAfterFinished; d != nil {
 				ttl = fmt.Sprint(*d)
 			}
-			if deadline != test.deadline || ttl != test.ttl || p.TTLSet != test.ttlSet || len(findings) != test.warnings {
-				t.Errorf("deadline %s, ttl %s, ours %v, findings:\n%s", deadline, ttl, p.TTLSet, text(findings))
+			deleteAfter := strings.Trim(fmt.Sprint(p.DeleteAfter), "[]")
+			if deadline != test.deadline || ttl != test.ttl || deleteAfter != test.deleteAfter || len(findings) != test.warnings {
+				t.Errorf("deadline %s, ttl %s, deleted after %q, findings:\n%s", deadline, ttl, deleteAfter, text(findings))
 			}
 		})
 	}

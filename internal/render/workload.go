@@ -37,8 +37,8 @@ type workload struct {
 	namespace       string // as the document names it
 	createNamespace bool
 	cluster         string
-	ttlSet          bool
-	broken          bool // the document did not decode: what is missing in the Job may be there, misspelt
+	deleteAfter     []event.Outcome // see Plan
+	broken          bool            // the document did not decode: what is missing in the Job may be there, misspelt
 }
 
 // owned are the objects that live and die with the Job.

@@ -75,7 +75,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	}
 	before := entries(t, dir)
 	for name, want := range map[string]string{
-		"folder":          "folder cannot be written: it is no regular file",
+		"folder":          "folder cannot be written: it is not a regular file",
 		"nowhere/job.env": "nowhere/job.env cannot be written: no such file or directory",
 		"file/job.env":    "file/job.env cannot be written: not a directory",
 	} {

@@ -59,7 +59,7 @@ func TestCheck(t *testing.T) {
 		{"there was one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}), nil,
 			nil, `cannot look at the Job: jobs.batch "j" is forbidden: no`},
 		{"the API server is starting", append(append([]exchange{busy, busy, busy, busy, busy, busy, busy, busy, {look, 200, namespace}}, owned...), exchange{job, 201, there("x")}), nil,
-			[]string{"info: the API server does not answer (the API server answers 503: starting); trying again for up to 1m0s", "info: the API server answers again after "}, ""},
+			[]string{"info: the API server does not answer (the API server answers 503: starting); trying again for up to 1 min", "info: the API server answers again after "}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -120,14 +120,14 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		verbs = append(verbs, "list", "watch")
 	}
 	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs}}
-	if !r.options.Wait && r.options.IfExists != "fail" {
+	if !r.options.Wait && r.options.IfExists != IfExistsFail {
 		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Optional: true})
 	}
 	if r.options.Wait {
 		needs = append(needs,
 			cluster.Access{Resource: "pods", Verbs: []string{"list", "watch"}},
 			cluster.Access{Resource: "events", Verbs: []string{"list", "watch"}, Optional: true})
-		if r.options.Logs != "none" {
+		if r.options.Logs != LogsNone {
 			needs = append(needs, cluster.Access{Resource: "pods/log", Verbs: []string{"get"}})
 		}
 	}
@@ -246,7 +246,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, limit),
+			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, event.Seconds(limit)),
 			Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, ref.Name)})
 		defer cancel()
 	}
@@ -293,12 +293,12 @@ func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 }
 
 // allowed tells whether the old Job may be replaced.
-func allowed(ifExists string, ref event.Ref, old *batchv1.Job) error {
+func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
 	switch {
-	case ifExists == "replace":
+	case ifExists == IfExistsReplace:
 		return nil
-	case ifExists == "fail":
+	case ifExists == IfExistsFail:
 		cause.Message = fmt.Sprintf("%s exists already (%s)", ref, state(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case finished(old):

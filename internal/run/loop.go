@@ -152,7 +152,7 @@ func (l *loop) hear() {
 func (l *loop) connection(c event.Connection) {
 	if c.Err != nil {
 		l.away = c.Since
-		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), l.client.APITimeout)})
+		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), event.Seconds(l.client.APITimeout))})
 		return
 	}
 	l.emit(event.Notice{Level: event.Info, Message: "the API server answers again after " + event.Seconds(time.Since(l.away))})
@@ -169,7 +169,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	defer watching.Wait()
-	if l.options.Logs != "none" {
+	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers,
 			Outage: func() bool {
 				since := l.client.Health.Since()
@@ -178,7 +178,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		defer l.reader.Close()
 	}
 	defer stop()
-	if l.options.Logs == "on-failure" {
+	if l.options.Logs == LogsOnFailure {
 		l.spool = &spool{}
 		defer l.spool.close()
 	}
