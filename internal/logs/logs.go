@@ -20,6 +20,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,8 +53,8 @@ type Follower struct {
 	stop context.CancelFunc
 	work context.Context // ends with Close, and when the time for draining is over
 	halt context.CancelFunc
-	runs sync.WaitGroup // goroutines of container runs
-	all  sync.WaitGroup // those and the one that drains
+	runs sync.WaitGroup // goroutines that end with work
+	last sync.WaitGroup // the one that drains
 
 	opened atomic.Bool // a log was, once
 
@@ -68,6 +69,7 @@ type Follower struct {
 	draining  bool
 	closed    bool
 	forbidden bool
+	announced bool          // that containers wait for a place
 	drained   chan struct{} // closed when nothing is pending while draining
 }
 
@@ -232,18 +234,55 @@ func (f *Follower) admit() {
 		if follows {
 			f.following++
 		}
-		f.runs.Add(1)
-		f.all.Go(func() {
-			defer f.runs.Done()
+		f.runs.Go(func() {
 			r.read(f.work)
 			f.release(r, follows)
 		})
 		return true
 	})
+	if len(f.queue()) > 0 && !f.announced && !f.draining && !f.closed {
+		f.announced = true
+		f.runs.Go(f.announce)
+	}
 	if f.draining && f.pending == 0 && !f.closed {
 		f.closed = true
 		close(f.drained)
 	}
+}
+
+// queue are the running containers that wait for a place, by name.
+func (f *Follower) queue() (names []string) {
+	for _, r := range f.waiting {
+		if !r.now.over() && (r.before == nil || r.before.done) {
+			names = append(names, r.stream.Container+" of "+r.stream.Pod)
+		}
+	}
+	return names
+}
+
+// announce says once which containers wait for a place, after a moment in which the others of a burst of pods come.
+func (f *Follower) announce() {
+	select {
+	case <-time.After(notice):
+	case <-f.work.Done():
+		return
+	}
+	f.mu.Lock()
+	names, closed := f.queue(), f.closed || f.draining
+	f.announced = len(names) > 0
+	most := f.Streams - f.Streams/8
+	f.mu.Unlock()
+	if len(names) == 0 || closed {
+		return
+	}
+	if n := len(names) - 5; n > 0 {
+		names = append(names[:5], fmt.Sprintf("and %d more", n))
+	}
+	f.send(f.work, event.Notice{
+		Level: event.Warning, Key: "logs-waiting",
+		Message: fmt.Sprintf("%d containers are followed at once; the output of these comes when others have ended: %s", most, strings.Join(names, ", ")),
+		Hint:    "choose fewer containers with log-containers; what a node rotates away meanwhile is lost without a word",
+	})
 }
 
 func (f *Follower) release(r *run, followed bool) {
@@ -276,7 +315,7 @@ func (f *Follower) Drain(limit time.Duration) {
 		}
 	}
 	f.admit()
-	f.all.Go(func() {
+	f.last.Go(func() {
 		late := time.NewTimer(limit)
 		defer late.Stop()
 		for away, over := false, false; !over; {
@@ -315,7 +354,7 @@ func (f *Follower) abandon() []*run {
 	var open []*run
 	for _, runs := range f.known {
 		for _, r := range runs {
-			if !r.done && !f.forbidden {
+			if !r.done && !r.whole && !f.forbidden {
 				open = append(open, r)
 			}
 		}
@@ -330,7 +369,8 @@ func (f *Follower) Close() {
 	f.closed = true
 	f.mu.Unlock()
 	f.stop()
-	f.all.Wait()
+	f.runs.Wait()
+	f.last.Wait()
 }
 
 // send tells whether e was received.

@@ -101,6 +101,7 @@ type run struct {
 	past     history
 	doubted  uint64 // identity of a line that may have been the next run's
 	seams    seams
+	whole    bool  // the file was read to its end, and is looked at again only for what the runtime may still write
 	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
 	volume   int64 // bytes read
 	checked  int64 // volume at the last check for a lost file
@@ -316,7 +317,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	r.mind(ctx, s)
 	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
-		if now, _ := r.look(); now != s {
+		if now, _ := r.look(); now != s || ctx.Err() != nil {
 			return errMoved
 		}
 		// Reading on from the cursor brings all lines of its second again; the last line alone tells whether that is needed.
@@ -377,7 +378,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	}
 	if rd.n > 0 {
 		line, stamped := rd.rest()
-		if !stamped && !(rd.at.IsZero() && r.cur.n > 0) {
+		if !stamped && !(r.cur.n > 0 && r.cur.at.IsZero()) { // a log without time stamps has none here either
 			return refusal(rd)
 		}
 		// It may be half of a line of an answer that was cut, so it must come twice.
@@ -405,6 +406,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 	r.volume += rd.size
 	if asked.Before(r.settled(s)) || s.over() && delivered && rd.size > certain {
 		r.orderly = r.orderly || rd.size <= certain // a run that cannot be read again has been read
+		r.whole = r.orderly
 		return nil
 	}
 	r.finished()
@@ -466,7 +468,7 @@ func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
 	}
 	r.cur.add(lines)
 	r.past.add(lines)
-	r.refusals, r.tail, r.carry, r.absent = 0, "", "", 0
+	r.refusals, r.tail, r.carry, r.absent, r.whole = 0, "", "", 0, false
 	r.retry.Reset()
 	return true
 }
@@ -590,7 +592,8 @@ func (r *run) follow(ctx context.Context, s state) {
 			}
 		case <-quiet.C:
 			if ending {
-				r.orderly = src.anchored()
+				// A container that is stopped with its pod ends its stream: silence says that its node is lost.
+				r.orderly = src.anchored() && !s.gone
 				r.leave(src)
 				return
 			}
@@ -754,9 +757,6 @@ func (r *run) patience(src *source) time.Duration {
 // kubelet's follower would have seen the second time and would not be silent.
 func (r *run) probe(ctx context.Context, s state, src *source) *source {
 	quick := src.suspect >= src.threshold
-	if !quick {
-		r.idle *= 16
-	}
 	within, cancel := context.WithTimeout(ctx, 10*time.Second)
 	found, behind, err := r.locate(within, s, nil)
 	cancel()
@@ -764,7 +764,10 @@ func (r *run) probe(ctx context.Context, s state, src *source) *source {
 	case err != nil:
 		src.stall = min(2*src.stall, idle)
 		return nil
-	case found && !behind:
+	case !quick:
+		r.idle *= 16
+	}
+	if found && !behind {
 		src.suspect, src.threshold = 0, 4*src.threshold
 		return nil
 	}
