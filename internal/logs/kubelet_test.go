@@ -67,13 +67,6 @@ func (c *containerLog) rotate() {
 	c.change(func() { c.current = &logFile{number: c.current.number + 1} })
 }
 
-// pass writes to the file before the current one, which the follower has left.
-func (c *containerLog) pass(at time.Time, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = append(c.all, record{at.UTC(), text})
-}
-
 func (c *containerLog) end() { c.change(func() { c.running = false }) }
 
 // body is one answer.
@@ -235,9 +228,6 @@ func (k *kubelet) Open(ctx context.Context, _, pod string, o *corev1.PodLogOptio
 		if budget, cut, refuse = k.fault(); refuse != nil {
 			return nil, refuse
 		}
-	}
-	if o.LimitBytes != nil && (budget < 0 || budget > int(*o.LimitBytes)) {
-		budget, cut = int(*o.LimitBytes), io.EOF
 	}
 	log, ok := k.logs[pod+"/"+o.Container]
 	if o.Previous {

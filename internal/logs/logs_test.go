@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,21 +106,9 @@ func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps
 		}
 		return log.all[i].at
 	}
-	seams := map[seam]bool{} // said, in whatever order, to be where a file begins and lines may be missing
-	for _, e := range events {
-		if e, ok := e.(event.Gap); ok && e.Why == skipped {
-			seams[seam{e.After, e.Until}] = true
-			if !slices.ContainsFunc(log.all, func(r record) bool { return r.at.Equal(e.Until) }) {
-				t.Fatalf("a gap before a line that was never written: %+v", e)
-			}
-		}
-	}
 	for _, e := range events {
 		switch e := e.(type) {
 		case event.Gap:
-			if e.Why == skipped {
-				continue
-			}
 			if gap != nil {
 				t.Fatalf("two gaps in a row after line %d: %+v, %+v", next, gap, e)
 			}
@@ -139,11 +126,7 @@ func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps
 				if n < next {
 					t.Fatalf("line %d came after line %d", n, next-1)
 				}
-				seam := seam{at(next - 1), at(n)}
-				if seams[seam] && !log.firsts[n] {
-					t.Fatalf("a gap before line %d, where no file starts", n)
-				}
-				if n > next && gap == nil && !seams[seam] && !(next == 0 && log.firsts[n]) { // see cursor: what nobody can know
+				if n > next && gap == nil && !(next == 0 && log.firsts[n]) { // see cursor: what nobody can know
 					t.Fatalf("lines %d to %d are missing and nothing says so (file starts: %v)", next, n-1, log.firsts[n])
 				}
 				if gap != nil {
@@ -346,71 +329,6 @@ func TestSlowStreamOfARotatedFile(t *testing.T) {
 	})
 }
 
-// Where a rotation and a pause meet, lines may be missing that the kubelet's follower has passed over: that is said a little
-// later, with the very times. Where there is no pause, or no rotation, nothing is asked or said.
-func TestSeam(t *testing.T) {
-	for name, tt := range map[string]struct {
-		rotate    bool
-		lost      int
-		pause     time.Duration
-		gaps      int
-		requested bool
-	}{
-		"lines lost":                 {rotate: true, lost: 20, pause: 10 * time.Millisecond, gaps: 1, requested: true},
-		"a pause at a rotation":      {rotate: true, pause: 10 * time.Millisecond, gaps: 1, requested: true},
-		"a pause without a rotation": {pause: 10 * time.Millisecond, requested: true},
-		"a long silence":             {rotate: true, pause: time.Second},
-		"a rotation without a pause": {rotate: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				k, log, s := newKubelet(), newContainerLog(), newSink()
-				k.serve("p/main", log, nil)
-				begins := 0
-				f := New(t.Context(), Options{Out: s.out, Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-					if o.LimitBytes != nil {
-						begins++
-					}
-					return k.Open(ctx, namespace, pod, o)
-				}})
-				f.Observe(pod("p", running("id")), false)
-				write := func(n int) {
-					for range n {
-						log.write(time.Now(), fmt.Sprintf("line %d %s", len(log.all), strings.Repeat("x", 60)))
-						time.Sleep(time.Microsecond)
-					}
-					synctest.Wait()
-				}
-				write(10000)
-				if tt.rotate {
-					log.rotate()
-					synctest.Wait() // the follower is in the new file
-				}
-				for range tt.lost {
-					log.pass(time.Now(), fmt.Sprintf("line %d", len(log.all)))
-				}
-				time.Sleep(tt.pause)
-				write(10000)
-				log.end()
-				f.Observe(pod("p", terminated("id")), false)
-				f.Drain(time.Minute)
-				<-s.done
-				f.Close()
-				missing, _ := check(t, log, s.events)
-				gaps := 0
-				for _, e := range s.events {
-					if _, ok := e.(event.Gap); ok {
-						gaps++
-					}
-				}
-				if missing != tt.lost || gaps != tt.gaps || (begins > 0) != tt.requested {
-					t.Errorf("%d lines are missing, %d gaps, %d requests for the beginning", missing, gaps, begins)
-				}
-			})
-		})
-	}
-}
-
 // A stream that is stuck until the next rotation, while probes fail, has lost the file in between: that is said although the
 // stream was silent for as long as the time stamps tell.
 func TestLossBehindASilence(t *testing.T) {
@@ -541,8 +459,8 @@ func TestEndOfBusyStream(t *testing.T) {
 		if missing, gaps := check(t, log, s.events); missing+gaps > 0 {
 			t.Errorf("%d lines are missing, %d gaps", missing, gaps)
 		}
-		if k.requests != 3 || k.open != 0 {
-			t.Errorf("%d requests, want the stream, the file's beginning and its last line; %d still open", k.requests, k.open)
+		if k.requests != 2 || k.open != 0 {
+			t.Errorf("%d requests, want the stream and the file's last line; %d still open", k.requests, k.open)
 		}
 	})
 }

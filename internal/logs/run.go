@@ -100,12 +100,11 @@ type run struct {
 	cur      cursor
 	past     history
 	doubted  uint64 // identity of a line that may have been the next run's
-	seams    seams
-	whole    bool  // the file was read to its end, and is looked at again only for what the runtime may still write
-	orderly  bool  // the kubelet's follower came to its end, or was silent: the file that it read was read whole
-	volume   int64 // bytes read
-	checked  int64 // volume at the last check for a lost file
-	every    int64 // volume between two of them
+	whole    bool   // the file was read to its end, and is looked at again only for what the runtime may still write
+	orderly  bool   // the kubelet's follower came to its end, or was silent: the file that it read was read whole
+	volume   int64  // bytes read
+	checked  int64  // volume at the last check for a lost file
+	every    int64  // volume between two of them
 	idle     time.Duration
 	told     time.Time // when its end was first seen, by our clock
 	tail     string    // an unterminated last line that was seen once
@@ -158,7 +157,6 @@ func (r *run) finished() {
 
 // read delivers the log until it is done or ctx ends.
 func (r *run) read(ctx context.Context) {
-	defer r.seams.looking.Wait()
 	for ctx.Err() == nil && !r.done {
 		if s, draining := r.look(); s.over() || draining {
 			r.finish(ctx, s)
@@ -314,7 +312,6 @@ func (r *run) finish(ctx context.Context, s state) {
 // rest reads from the cursor to the end of the file, and marks the run as done when that was all. A live stream is closed as
 // soon as it is clear that the file continues what was read from it; otherwise errElsewhere leaves it to be read first.
 func (r *run) rest(ctx context.Context, s state, live *source) error {
-	r.mind(ctx, s)
 	if settled := r.settled(s); !settled.IsZero() {
 		r.pause(ctx, time.Until(settled))
 		if now, _ := r.look(); now != s || ctx.Err() != nil {
@@ -691,9 +688,6 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		}
 		before, i = fresh[0].At, 0
 	}
-	if src.fresh {
-		r.seams.add(r.cur.at, fresh)
-	}
 	silence := time.Since(src.at)
 	switch {
 	case !src.fresh:
@@ -722,9 +716,6 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		return false
 	}
 	src.fresh, src.at = true, time.Now()
-	if r.seams.due(r.volume) {
-		r.mind(ctx, s)
-	}
 	return true
 }
 
