@@ -294,7 +294,7 @@ func (f *Follower) release(r *run, followed bool) {
 	}
 	if r.done {
 		f.pending--
-		r.past, r.carry, r.tail = history{}, "", "" // f.known keeps the run itself, to know it again
+		r.past, r.half, r.tail = history{}, nil, "" // f.known keeps the run itself, to know it again
 	}
 	f.admit()
 }

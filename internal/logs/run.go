@@ -36,9 +36,9 @@ const (
 	// less than the shortest time between two rotations (3 s, containerLogMonitorInterval), as lines are lost after the
 	// second one, and the stream may have come to the end of the old file late.
 	stall = 500 * time.Millisecond
-	// idle is the silence after which any stream is checked once, for what neither end has noticed; each further check
-	// takes 16 times as long, so that their number hardly grows with the time: 3 of them in the first three days.
-	idle = time.Minute
+	// idle is the silence after which any stream is checked once, for what neither end has noticed, and seldom that until the next check.
+	idle   = time.Minute
+	seldom = 24 * time.Hour
 	// rotatable is how much a container must have written before its log can have been rotated: half of the smallest
 	// containerLogMaxSize that is in use (1Mi), since the file holds more than what is read of it.
 	rotatable = 512 << 10
@@ -97,19 +97,19 @@ type run struct {
 	done bool
 
 	// The rest belongs to the goroutine that reads.
-	cur      cursor
-	past     history
-	doubted  uint64 // identity of a line that may have been the next run's
-	whole    bool   // the file was read to its end, and is looked at again only for what the runtime may still write
-	orderly  bool   // the kubelet's follower came to its end, or was silent: the file that it read was read whole
-	volume   int64  // bytes read
-	checked  int64  // volume at the last check for a lost file
-	every    int64  // volume between two of them
-	idle     time.Duration
-	told     time.Time // when its end was first seen, by our clock
-	tail     string    // an unterminated last line that was seen once
-	carry    string    // how the line begins that a rotation has cut: the next file has the rest of it
-	absent   int       // answers in a row that held neither the last line that was delivered nor a later one
+	cur     cursor
+	past    history
+	doubted uint64 // identity of a line that may have been the next run's
+	whole   bool   // the file was read to its end, and is looked at again only for what the runtime may still write
+	orderly bool   // the kubelet's follower came to its end, or was silent: the file that it read was read whole
+	volume  int64  // bytes read
+	checked int64  // volume at the last check for a lost file
+
+	watched  bool         // a silence was checked
+	told     time.Time    // when its end was first seen, by our clock
+	half     []event.Line // the line that a stream has brought the beginning of, when its file will not be read again
+	tail     string       // an unterminated last line that was seen once
+	absent   int          // answers in a row that held neither the last line that was delivered nor a later one
 	refusals int
 	denied   time.Time // since when every request was forbidden; zero when the last one was not
 	long     bool      // it was said that lines are cut
@@ -119,7 +119,7 @@ type run struct {
 func newRun(f *Follower, stream *event.Stream, now state) *run {
 	f.appeared++
 	return &run{
-		f: f, stream: stream, number: f.appeared, now: now, changed: make(chan struct{}, 1), every: rotatable, idle: idle,
+		f: f, stream: stream, number: f.appeared, now: now, changed: make(chan struct{}, 1),
 		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(f.MinBackoff), backoff.WithMultiplier(2),
 			backoff.WithMaxInterval(30*f.MinBackoff), backoff.WithMaxElapsedTime(0)),
 	}
@@ -411,7 +411,7 @@ func (r *run) rest(ctx context.Context, s state, live *source) error {
 }
 
 // accept decides whether an answer that begins with the new lines fresh is this run's, and says what is missing before them.
-// whole tells that nothing can be missing. Where a rotation has cut a line, fresh[0] becomes the whole of it.
+// whole tells that nothing can be missing.
 func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line, whole bool) error {
 	if r.cur.n > 0 && !k.missed {
 		return nil
@@ -439,11 +439,8 @@ func (r *run) accept(ctx context.Context, s state, k *seeker, fresh []event.Line
 		return errMoved
 	}
 	r.doubted = identity(fresh[0])
-	if k.missed && !whole && !r.gap(ctx, at, rotated) {
+	if k.missed && whole && !r.deliver(ctx, r.half, false) || k.missed && !whole && !r.gap(ctx, at, rotated) {
 		return ctx.Err()
-	}
-	if k.missed && whole {
-		fresh[0].Text = r.carry + fresh[0].Text
 	}
 	return nil
 }
@@ -465,7 +462,7 @@ func (r *run) deliver(ctx context.Context, lines []event.Line, long bool) bool {
 	}
 	r.cur.add(lines)
 	r.past.add(lines)
-	r.refusals, r.tail, r.carry, r.absent, r.whole = 0, "", "", 0, false
+	r.refusals, r.half, r.tail, r.absent, r.whole = 0, nil, "", 0, false
 	r.retry.Reset()
 	return true
 }
@@ -478,14 +475,13 @@ type source struct {
 	reader  *reader
 	quit    chan struct{}
 
-	seeker    *seeker
-	accepted  bool
-	whole     bool // it takes the place of a stream that was silent: nothing is missing in between
-	fresh     bool // lines of it were delivered
-	at        time.Time
-	suspect   int64         // bytes since the stream was last known to be at the end of the current file
-	threshold int64         // suspect bytes that make a silence suspicious
-	stall     time.Duration // length of a suspicious silence
+	seeker   *seeker
+	accepted bool
+	whole    bool // it takes the place of a stream that was silent: nothing is missing in between
+	fresh    bool // lines of it were delivered
+	at       time.Time
+	volume   int64 // bytes read
+	current  bool  // it was seen at the end of the current file: from then on the kubelet's follower hears of each rotation
 }
 
 type batch struct {
@@ -505,7 +501,7 @@ func (r *run) connect(ctx context.Context, s state) (*source, error) {
 	}
 	src := &source{
 		body: body, batches: make(chan batch), reader: newReader(body), quit: make(chan struct{}), seeker: k,
-		at: time.Now(), threshold: rotatable, stall: stall,
+		at: time.Now(),
 	}
 	go src.pump()
 	return src, nil
@@ -633,7 +629,7 @@ func (s *source) closed() bool {
 func (r *run) leave(src *source) {
 	src.close()
 	if line, stamped := src.reader.rest(); stamped {
-		r.carry = line.Text
+		r.half = []event.Line{line}
 	}
 }
 
@@ -655,9 +651,9 @@ func (r *run) ended(ctx context.Context, src *source) {
 
 // take delivers a batch of a stream; false ends the stream.
 func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
-	suspicious := src.suspect >= src.threshold
+	suspicious := src.suspicious()
 	r.volume += b.size
-	src.suspect += b.size
+	src.volume += b.size
 	fresh := src.seeker.skip(b.lines)
 	if len(fresh) == 0 {
 		return true
@@ -705,9 +701,7 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 		}
 		fresh, silence = fresh[i:], 0
 		found, behind, err := r.locate(ctx, s, nil)
-		if r.checked = r.volume; found {
-			r.every *= 2
-		}
+		r.checked = r.volume
 		if err == nil && !found && behind && !r.gap(ctx, fresh[0].At, rotated) {
 			return false
 		}
@@ -722,7 +716,7 @@ func (r *run) take(ctx context.Context, s state, src *source, b batch) bool {
 // leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
 // but it came soon after it. That happens when the kubelet's follower was so far behind that two rotations passed.
 func (r *run) leap(lines []event.Line, silence time.Duration) int {
-	if r.volume-r.checked < r.every || r.cur.astray() {
+	if r.volume-r.checked < rotatable || r.cur.astray() {
 		return -1
 	}
 	before := r.cur.at
@@ -735,36 +729,39 @@ func (r *run) leap(lines []event.Line, silence time.Duration) int {
 	return -1
 }
 
+// suspicious tells whether a silent stream may sit at the end of a file that was rotated away: the kubelet's follower begins to
+// watch at its first end of file, and keeps watching (ReadLogs in k8s.io/cri-client/pkg/logs).
+func (s *source) suspicious() bool { return !s.current && s.volume >= rotatable }
+
 // patience is how long a stream may be silent until it is checked.
 func (r *run) patience(src *source) time.Duration {
-	if src.suspect >= src.threshold {
-		return src.stall
+	switch {
+	case src.suspicious():
+		return stall
+	case r.watched:
+		return seldom
 	}
-	return r.idle
+	return idle
 }
 
 // probe checks a silent stream: when the current file has lines that the stream has not delivered, or is another one than that
 // which the stream has read, a new stream is opened. Nothing can be missing then: had the file been rotated twice, the
 // kubelet's follower would have seen the second time and would not be silent.
 func (r *run) probe(ctx context.Context, s state, src *source) *source {
-	quick := src.suspect >= src.threshold
+	quick := src.suspicious()
 	within, cancel := context.WithTimeout(ctx, 10*time.Second)
 	found, behind, err := r.locate(within, s, nil)
 	cancel()
-	switch {
-	case err != nil:
-		src.stall = min(2*src.stall, idle)
+	if err != nil {
 		return nil
-	case !quick:
-		r.idle *= 16
 	}
+	r.watched = r.watched || !quick
 	if found && !behind {
-		src.suspect, src.threshold = 0, 4*src.threshold
+		src.current = true
 		return nil
 	}
 	next, err := r.connect(ctx, s)
 	if err != nil {
-		src.stall = min(2*src.stall, idle)
 		return nil
 	}
 	// A stream that is only slow, on a machine that is overloaded, is silent too, and what it has not brought yet is in no file

@@ -328,7 +328,7 @@ func TestRun(t *testing.T) {
 				{want: "follow 05", text: line(5, 601, "line") + line(6, 0, "z"), hold: true},
 				{want: "read 05", text: line(5, 601, "line") + line(6, 0, "z")},
 			},
-			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 \"one \"\np/main/0 \"line\"\np/main/0 \"z\"\ndrained\n",
 		},
 		"a line that a rotation has cut, just before the end": {
 			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
@@ -337,7 +337,7 @@ func TestRun(t *testing.T) {
 				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
 				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
 			},
-			want: "p/main/0 \"a\"\np/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+			want: "p/main/0 \"a\"\np/main/0 \"one \"\np/main/0 \"line\"\np/main/0 \"z\"\ndrained\n",
 		},
 		"a file lost behind a follower that was behind at the end": {
 			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
@@ -636,8 +636,8 @@ func TestFinishedRunsHoldNothing(t *testing.T) {
 		f.Observe(pod("p", terminated("id")), false)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !r.done || r.past.lines != nil || r.carry+r.tail != "" {
-			t.Errorf("done: %t, remembered are %d lines, %q and %q", r.done, len(r.past.lines), r.carry, r.tail)
+		if !r.done || r.past.lines != nil || r.half != nil || r.tail != "" {
+			t.Errorf("done: %t, remembered are %d lines, %v and %q", r.done, len(r.past.lines), r.half, r.tail)
 		}
 		f.Drain(time.Minute)
 		<-s.done
