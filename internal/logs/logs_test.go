@@ -95,10 +95,11 @@ func name(s *event.Stream) string {
 }
 
 // check compares what came of one container run with what was written: every line once and in order, or a gap that covers
-// exactly what is missing. It gives the number of lines that are missing.
+// exactly what is missing. It gives the number of lines that are missing. A line that a rotation has cut may come as two, and its
+// second part again behind the whole of it.
 func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps int) {
 	t.Helper()
-	next := 0
+	next, begun := 0, false // begun: the beginning of the line next-1 has come
 	var gap *event.Gap
 	at := func(i int) time.Time {
 		if i < 0 {
@@ -116,33 +117,47 @@ func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps
 			gaps++
 		case event.Lines:
 			for _, l := range e.Lines {
-				var n int
-				if _, err := fmt.Sscanf(l.Text, "line %d ", &n); err != nil || n >= len(log.all) || l.Text != log.all[n].text {
+				n, what := log.find(l)
+				stamp := at(max(n, 0))
+				if what == tail {
+					stamp = log.all[n].tail.at
+				}
+				if what == nothing {
 					t.Fatalf("a line that was never written: %.80q", l.Text)
 				}
-				if !l.At.Equal(log.all[n].at) {
-					t.Fatalf("line %d has time %s, want %s", n, l.At, log.all[n].at)
+				if !l.At.Equal(stamp) {
+					t.Fatalf("line %d has time %s, want %s", n, l.At, stamp)
+				}
+				if what == tail && n == next-1 {
+					if gap != nil && (!gap.After.Equal(at(n)) || !gap.Until.Equal(stamp)) {
+						t.Fatalf("the gap from %s until %s is not within line %d", gap.After, gap.Until, n)
+					}
+					gap, begun = nil, false
+					continue
 				}
 				if n < next {
 					t.Fatalf("line %d came after line %d", n, next-1)
+				}
+				if begun && gap == nil {
+					t.Fatalf("the rest of line %d is missing and nothing says so", next-1)
 				}
 				if n > next && gap == nil && !(next == 0 && log.firsts[n]) { // see cursor: what nobody can know
 					t.Fatalf("lines %d to %d are missing and nothing says so (file starts: %v)", next, n-1, log.firsts[n])
 				}
 				if gap != nil {
-					if !gap.After.Equal(at(next-1)) || !gap.Until.Equal(at(n)) {
+					if !gap.After.Equal(at(next-1)) || !gap.Until.Equal(stamp) {
 						t.Fatalf("the gap from %s until %s does not cover lines %d to %d", gap.After, gap.Until, next, n-1)
 					}
-					if n == next && !log.firsts[n] {
+					if n == next && !log.firsts[n] && !begun {
 						t.Fatalf("a gap before line %d, where nothing is missing and no file starts: %+v", n, gap)
 					}
 				}
 				missing += n - next
-				next, gap = n+1, nil
+				next, gap, begun = n+1, nil, what == head
 			}
 		}
 	}
-	if next < len(log.all) {
+	if next < len(log.all) || begun {
 		if gap == nil {
 			t.Fatalf("the last lines, from %d to %d, are missing and nothing says so", next, len(log.all)-1)
 		}
@@ -151,6 +166,32 @@ func check(t *testing.T, log *containerLog, events []event.Event) (missing, gaps
 		t.Fatalf("a gap with an end after the last line: %+v", gap)
 	}
 	return missing, gaps
+}
+
+// What a text is of the line that it was found in.
+const (
+	nothing = iota
+	all
+	head // its beginning
+	tail // its end, with which a file begins
+)
+
+func (c *containerLog) find(l event.Line) (line, what int) {
+	var n int
+	if _, err := fmt.Sscanf(l.Text, "line %d ", &n); err == nil && n < len(c.all) && c.all[n].text == l.Text {
+		return n, all
+	}
+	for n, one := range c.all {
+		switch {
+		case one.text == l.Text:
+			return n, all
+		case one.tail != nil && one.tail.text == l.Text:
+			return n, tail
+		case one.at.Equal(l.At) && strings.HasPrefix(one.text, l.Text):
+			return n, head
+		}
+	}
+	return -1, nothing
 }
 
 // TestEveryLineOnce writes a log with bursts, pauses, equal and disordered time stamps and rotations, while answers break off
@@ -228,6 +269,253 @@ func TestEveryLineOnce(t *testing.T) {
 				})
 			}
 			t.Logf("%d lines, %d missing, %d gaps, %d requests", lines, missing, gaps, requests)
+		})
+	}
+}
+
+// news is what the API server tells of a pod: in order, and later than the kubelet knows it.
+type news struct {
+	late  func() time.Duration
+	queue chan told
+	done  chan struct{}
+}
+
+type told struct {
+	at  time.Time
+	pod *corev1.Pod
+}
+
+func newNews(f *Follower, late func() time.Duration) *news {
+	n := &news{late: late, queue: make(chan told, 100), done: make(chan struct{})}
+	go func() {
+		defer close(n.done)
+		for one := range n.queue {
+			time.Sleep(time.Until(one.at))
+			f.Observe(one.pod, false)
+		}
+	}()
+	return n
+}
+
+func (n *news) tell(s corev1.ContainerStatus) {
+	p := pod("p", s)
+	p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+	n.queue <- told{time.Now().Add(n.late()), p}
+}
+
+func (n *news) close() {
+	close(n.queue)
+	<-n.done
+}
+
+// TestEveryRunOnce restarts a container in place, as the kubelet does it: the log that is current changes before anybody hears of
+// it, "previous" is the run before, or the last run itself while the next one waits, and what was before that is gone.
+func TestEveryRunOnce(t *testing.T) {
+	tests := map[string]struct {
+		faults    float64
+		rotate    bool
+		parts     bool          // lines in several records
+		logger    bool          // the runtime is behind with the log of a run that has ended
+		late      time.Duration // the news, at most
+		noMissing bool
+	}{
+		"quiet":       {late: 300 * time.Millisecond, noMissing: true},
+		"parts":       {late: 300 * time.Millisecond, parts: true, noMissing: true},
+		"late logger": {late: 300 * time.Millisecond, logger: true, noMissing: true},
+		"cuts":        {late: 300 * time.Millisecond, faults: 0.5, noMissing: true},
+		"everything":  {late: 300 * time.Millisecond, faults: 0.5, rotate: true, parts: true, logger: true},
+	}
+	for title, tt := range tests {
+		t.Run(title, func(t *testing.T) {
+			var missing, gaps, requests, lines int
+			for seed := range *seeds * 3 {
+				synctest.Test(t, func(t *testing.T) {
+					defer func() {
+						if t.Failed() {
+							t.Logf("%s, seed %d", title, seed)
+						}
+					}()
+					rnd := rand.New(rand.NewPCG(seed, 3))
+					k, s := newKubelet(), newSink()
+					if tt.faults > 0 {
+						k.fault = randomFaults(rand.New(rand.NewPCG(seed, 4)), tt.faults)
+					}
+					f := New(t.Context(), Options{Open: k.Open, Out: s.out})
+					lateness := rand.New(rand.NewPCG(seed, 5))
+					n := newNews(f, func() time.Duration { return time.Duration(lateness.Int64N(int64(tt.late))) })
+					logs := playRuns(rnd, k, n, tt.rotate, tt.parts, tt.logger)
+					n.close()
+					f.Drain(time.Hour)
+					<-s.done
+					f.Close()
+					runs := make([][]event.Event, len(logs))
+					at := 0
+					for _, e := range s.events {
+						stream := (*event.Stream)(nil)
+						switch e := e.(type) {
+						case event.Lines:
+							stream = e.Stream
+						case event.Gap:
+							stream = e.Stream
+						default:
+							continue
+						}
+						if stream.Restart < at {
+							t.Fatalf("run %d behind run %d", stream.Restart, at)
+						}
+						at = stream.Restart
+						runs[at] = append(runs[at], e)
+					}
+					for i, log := range logs {
+						m, g := check(t, log, runs[i])
+						missing, gaps, lines = missing+m, gaps+g, lines+len(log.all)
+						if tt.noMissing && m+g > 0 {
+							t.Errorf("seed %d, run %d: %d lines are missing, %d gaps: %+v", seed, i, m, g, runs[i][len(runs[i])-1])
+						}
+					}
+					requests += k.requests
+				})
+			}
+			t.Logf("%d lines, %d missing, %d gaps, %d requests", lines, missing, gaps, requests)
+		})
+	}
+}
+
+// playRuns plays the life of a container and gives the logs of its runs. Each change is at least a second behind the one before,
+// as the kubelet looks at its containers once a second.
+func playRuns(rnd *rand.Rand, k *kubelet, n *news, rotate, parts, logger bool) (logs []*containerLog) {
+	some := func(d time.Duration) time.Duration { return time.Duration(rnd.Int64N(int64(d))) }
+	runs := 2 + rnd.IntN(4)
+	var last *containerLog
+	status := corev1.ContainerStatus{Name: "main"}
+	for i := range runs {
+		log := newContainerLog()
+		logs = append(logs, log)
+		id := fmt.Sprintf("id%d", i)
+		started := metav1.Now()
+		k.serve("p/main", log, last)
+		status.ContainerID, status.RestartCount = id, int32(i)
+		status.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}
+		n.tell(status)
+		write := func(times int) {
+			for range times {
+				text := []string{fmt.Sprintf("line %d run %d ", len(log.all), i), strings.Repeat("x", 60), "end"}
+				if !parts || rnd.IntN(4) > 0 {
+					text = []string{strings.Join(text, "")}
+				}
+				log.write(time.Now(), text...)
+				time.Sleep(time.Microsecond)
+			}
+		}
+		rotated := time.Now()
+		for range rnd.IntN(12) {
+			write(rnd.IntN(600))
+			time.Sleep(some(time.Second))
+			if rotate && time.Since(rotated) > 3*time.Second && rnd.IntN(2) == 0 {
+				rotated = time.Now()
+				if parts && rnd.IntN(2) == 0 {
+					log.change(func() { log.record(time.Now(), fmt.Sprintf("line %d begins ", len(log.all)), true, true) })
+					log.rotate()
+					log.change(func() { log.record(time.Now(), "and ends", false, false) })
+				} else {
+					log.rotate()
+				}
+			}
+		}
+		if rnd.IntN(3) == 0 {
+			write(rnd.IntN(2000))
+		}
+		finished := metav1.NewTime(time.Now().Truncate(time.Second))
+		size := 0
+		for _, l := range log.all {
+			size += len(l.text)
+		}
+		if logger && size > burst {
+			go func() {
+				write(1000)
+				time.Sleep(300 * time.Millisecond)
+				log.change(func() {
+					r := record{time.Now().UTC(), fmt.Sprintf("line %d, written late", len(log.all)), false, len(log.all)}
+					log.all = append(log.all, written{record: r})
+					log.current.records = append(log.current.records, r)
+				})
+			}()
+		}
+		time.Sleep(some(time.Second)) // until the kubelet knows it
+		go func() {
+			time.Sleep(time.Second) // until its follower does
+			log.end()
+		}()
+		code := int32(1)
+		if i == runs-1 {
+			code = 0
+		}
+		ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			ContainerID: id, ExitCode: code, StartedAt: started, FinishedAt: finished}}
+		last = log
+		if i == runs-1 || rnd.IntN(2) == 0 {
+			status.State = ended
+			n.tell(status)
+			time.Sleep(time.Second)
+		}
+		status.LastTerminationState = ended
+		if i < runs-1 && (i > 0 || rnd.IntN(2) == 0) {
+			k.serve("p/main", log, log)
+			status.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}}
+			n.tell(status)
+			time.Sleep(time.Second + some(10*time.Second))
+		}
+	}
+	return logs
+}
+
+// The clock is set back while a log is followed, the stream is cut behind that, and perhaps the file is rotated away: the lines
+// that were delivered are known again although their time stamps are later.
+func TestClockSetBackAndCut(t *testing.T) {
+	for _, rotate := range []bool{false, true} {
+		t.Run(fmt.Sprintf("rotated %t", rotate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k, log, s := newKubelet(), newContainerLog(), newSink()
+				k.serve("p/main", log, nil)
+				skew := time.Duration(0)
+				write := func() {
+					for range 100 {
+						log.write(time.Now().Add(skew), fmt.Sprintf("line %d ", len(log.all)))
+						time.Sleep(time.Millisecond)
+					}
+				}
+				cut := make(chan struct{})
+				f := New(t.Context(), Options{Out: s.out, Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+					body, err := k.Open(ctx, namespace, pod, o)
+					if err == nil && k.requests == 1 {
+						go func() {
+							<-cut
+							body.Close()
+						}()
+					}
+					return body, err
+				}})
+				f.Observe(pod("p", running("id")), false)
+				write()
+				skew = -3 * time.Second
+				write()
+				synctest.Wait()
+				close(cut)
+				if rotate {
+					log.rotate()
+				}
+				time.Sleep(10 * time.Millisecond)
+				write()
+				log.end()
+				f.Observe(pod("p", terminated("id")), false)
+				f.Drain(time.Minute)
+				<-s.done
+				f.Close()
+				missing, gaps := check(t, log, s.events)
+				if rotate && (missing > 0 || gaps != 1) || !rotate && missing+gaps > 0 {
+					t.Errorf("%d lines are missing, %d gaps", missing, gaps)
+				}
+			})
 		})
 	}
 }
