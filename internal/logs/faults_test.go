@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
 	"slices"
 	"strings"
 	"testing"
@@ -15,56 +16,6 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
-
-func play(t *testing.T, replies []reply, limit time.Duration, steps ...func(*Follower)) string {
-	t.Helper()
-	var got string
-	synctest.Test(t, func(t *testing.T) {
-		script, s := &script{t: t, replies: replies}, newSink()
-		f := New(t.Context(), Options{Open: script.Open, Out: s.out})
-		for _, step := range steps {
-			step(f)
-			synctest.Wait()
-		}
-		f.Drain(limit)
-		<-s.done
-		f.Close()
-		script.done()
-		got = s.text()
-	})
-	return got
-}
-
-func observe(s corev1.ContainerStatus, gone bool) func(*Follower) {
-	return func(f *Follower) { f.Observe(pod("p", s), gone) }
-}
-
-func after(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
-
-// When the kubelet answers with its own words, what follows the lines that were delivered is lost.
-func TestKubeletsWordsBehindLines(t *testing.T) {
-	const words = "unable to retrieve container logs for containerd://id"
-	replies := []reply{
-		{want: "follow", text: line(5, 500, "a") + "2000-01-01T00:00:05.7", end: io.ErrUnexpectedEOF},
-		{want: "follow 05", text: words, end: io.ErrUnexpectedEOF},
-	}
-	for range tries {
-		replies = append(replies, reply{want: "read 05", text: words})
-	}
-	got := play(t, replies, time.Minute, observe(running("id"), false), after(10*time.Millisecond), observe(terminated("id"), false))
-	if want := "p/main/0 \"a\"\np/main/0 gap: the log cannot be read: " + words + "\ndrained\n"; got != want {
-		t.Errorf("got:\n%swant:\n%s", got, want)
-	}
-}
-
-// The node is lost: the stream stays open and silent, and the pod is removed.
-func TestLostNode(t *testing.T) {
-	got := play(t, []reply{{want: "follow", text: line(5, 500, "a") + "2000-01-01T00:00:05.700000000Z half of a li", hold: true}}, time.Minute,
-		observe(running("id"), false), after(30*time.Second), observe(running("id"), true), after(10*time.Second))
-	if want := "p/main/0 \"a\"\np/main/0 gap: the pod was deleted before its log could be read\ndrained\n"; got != want {
-		t.Errorf("got:\n%swant:\n%s", got, want)
-	}
-}
 
 // A check of a silent stream that fails is made again soon.
 func TestFailedCheckOfASilentStream(t *testing.T) {
@@ -84,9 +35,9 @@ func TestFailedCheckOfASilentStream(t *testing.T) {
 			return k.Open(ctx, namespace, pod, o)
 		}})
 		f.Observe(pod("p", running("id")), false)
-		time.Sleep(10 * time.Minute)
+		time.Sleep(idle + time.Minute)
 		synctest.Wait()
-		if len(checks) < 3 || checks[2] > 5*time.Minute {
+		if len(checks) < 3 || checks[2] > idle+10*time.Second {
 			t.Errorf("checked after %v", checks)
 		}
 		f.Drain(time.Minute)
@@ -98,14 +49,20 @@ func TestFailedCheckOfASilentStream(t *testing.T) {
 // A log that was read to its end is not called unread when the time for draining ends while it is waited for what the runtime may
 // still write.
 func TestDrainLimitBehindTheEnd(t *testing.T) {
-	got := play(t, []reply{{want: "read", text: line(5, 500, strings.Repeat("x", burst))}}, 500*time.Millisecond, func(f *Follower) {
-		s := terminated("id")
-		s.State.Terminated.FinishedAt.Time = at("2000-01-01T00:00:06Z")
-		f.Observe(pod("p", s), false)
+	synctest.Test(t, func(t *testing.T) {
+		a, s := &answers{t: t, file: line(5, 500, strings.Repeat("x", burst))}, newSink()
+		f := New(t.Context(), Options{Open: a.Open, Out: s.out})
+		status := terminated("id")
+		status.State.Terminated.FinishedAt.Time = at("2000-01-01T00:00:06Z")
+		f.Observe(pod("p", status), false)
+		synctest.Wait()
+		f.Drain(500 * time.Millisecond)
+		<-s.done
+		f.Close()
+		if got, want := s.text(), fmt.Sprintf("p/main/0 %q\ndrained\n", strings.Repeat("x", burst)); got != want {
+			t.Errorf("got:\n%.200swant:\n%.200s", got, want)
+		}
 	})
-	if want := fmt.Sprintf("p/main/0 %q\ndrained\n", strings.Repeat("x", burst)); got != want {
-		t.Errorf("got:\n%swant:\n%s", got, want)
-	}
 }
 
 // From the limit on, it is said once that containers wait, and which.

@@ -2,15 +2,17 @@
 // live, whatever happens to the connection, the kubelet or the log file in between. What cannot be had any more is said with
 // an event.Gap.
 //
-// One container run (a container id) is one event.Stream. It is followed by one goroutine, and a second one that reads ahead
-// by one batch. The end of an answer never means that the run has ended: the pod's status says that. Then the rest is read
-// without follow, from the place up to which lines were delivered, and only then the run is done.
+// One run of a container (a container id) is one event.Stream. A container has one reader for all its runs: one goroutine, and a
+// second one that reads ahead by one batch. The end of an answer never means that the run has ended: the pod's status says that.
+// Then the rest is read without follow, from the place up to which lines were delivered, and only then the run is done.
 //
-// Three things are known about the kubelet's side, and rule the details (k8s.io/cri-client/pkg/logs, pkg/kubelet):
+// Four things are known about the kubelet's side, and rule the details (k8s.io/cri-client/pkg/logs, pkg/kubelet):
 //   - sinceTime filters lines by their time stamps, in whole seconds; so an answer overlaps with what was delivered.
 //   - A follower may sit at the end of a file that was rotated away and say nothing, while the container writes on.
 //   - The API server ends its answer in good order when the kubelet's answer breaks off (StreamObject in
 //     k8s.io/apiserver ignores the error), so an orderly end proves nothing.
+//   - A log is asked for by the container's name, and the kubelet knows of a restart before anybody else (validateContainerLogStatus
+//     in pkg/kubelet/kubelet_pods.go), so an answer may be the next run's.
 package logs
 
 import (
@@ -18,6 +20,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,24 +56,22 @@ type Follower struct {
 	stop context.CancelFunc
 	work context.Context // ends with Close, and when the time for draining is over
 	halt context.CancelFunc
-	runs sync.WaitGroup // goroutines that end with work
+	jobs sync.WaitGroup // goroutines that end with work
 	last sync.WaitGroup // the one that drains
 
 	opened atomic.Bool // a log was, once
 
-	mu        sync.Mutex
-	numbering Numbering
-	known     map[containerKey][]*run
-	waiting   []*run // in order of appearance
-	reading   int    // runs that have a goroutine
-	following int    // those of them that were running when they got it
-	appeared  int    // runs so far
-	pending   int    // those that are not done
-	draining  bool
-	closed    bool
-	forbidden bool
-	announced bool          // that containers wait for a place
-	drained   chan struct{} // closed when nothing is pending while draining
+	mu         sync.Mutex
+	numbering  Numbering
+	containers map[containerKey]*container
+	waiting    []*container // for a place, in order of appearance
+	reading    int          // containers that have a place
+	following  int          // those of them whose place is for following
+	draining   bool
+	closed     bool
+	forbidden  bool
+	announced  bool          // that containers wait for a place
+	drained    chan struct{} // closed when everything is read while draining
 }
 
 type containerKey struct {
@@ -86,7 +87,7 @@ func New(ctx context.Context, o Options) *Follower {
 	if o.MinBackoff == 0 {
 		o.MinBackoff = 100 * time.Millisecond
 	}
-	f := &Follower{Options: o, known: map[containerKey][]*run{}, drained: make(chan struct{})}
+	f := &Follower{Options: o, containers: map[containerKey]*container{}, drained: make(chan struct{})}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	f.work, f.halt = context.WithCancel(f.ctx)
 	return f
@@ -142,10 +143,13 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 	key := containerKey{types.UID(base.PodUID), s.Name}
 	var current, previous string
 	var now state
+	var started time.Time // of the current run
 	switch t := s.State.Terminated; {
 	case s.State.Running != nil:
+		started = s.State.Running.StartedAt.Time
 		current, now = cmp.Or(s.ContainerID, nameless(s)), state{restarts: policy != corev1.RestartPolicyNever, gone: gone}
 	case t != nil && ran(t):
+		started = t.StartedAt.Time
 		current, now = cmp.Or(t.ContainerID, s.ContainerID, nameless(s)), ended(t, policy, gone)
 	}
 	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != "" && t.ContainerID != current {
@@ -156,24 +160,29 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		}
 		was := ended(t, policy, gone)
 		was.previous = true
+		if started.After(was.at) {
+			was.until = started
+		} else if !was.at.IsZero() {
+			was.until = was.at.Add(2 * behind)
+		}
 		f.update(key, base, previous, max(restart, 0), was)
 	}
 	if current != "" {
 		f.update(key, base, current, int(s.RestartCount), now)
 	}
-	if current == "" && previous == "" {
-		for _, r := range f.known[key] {
-			f.set(r, func(was *state) {
-				was.ended = was.ended || s.State.Terminated != nil // its id is unknown after the node was started anew
-				was.gone = was.gone || gone
-			})
-		}
+	c := f.containers[key]
+	if c == nil {
 		return
 	}
-	for _, r := range f.known[key] {
-		if id := r.stream.ContainerID; id != current && id != previous {
-			f.set(r, func(s *state) { s.ended, s.replaced, s.gone = true, true, s.gone || gone })
+	for _, r := range c.runs {
+		now := r.now
+		switch id := r.stream.ContainerID; {
+		case current == "" && previous == "": // its id is unknown after the node was started anew
+			now.ended, now.gone = now.ended || s.State.Terminated != nil, now.gone || gone
+		case id != current && id != previous:
+			now.ended, now.replaced, now.gone = true, true, now.gone || gone
 		}
+		c.set(r, now)
 	}
 }
 
@@ -193,68 +202,79 @@ func ended(t *corev1.ContainerStateTerminated, policy corev1.RestartPolicy, gone
 
 // update notes the state of a run, which is new when its id is.
 func (f *Follower) update(key containerKey, stream event.Stream, id string, restart int, now state) {
-	for _, r := range f.known[key] {
+	c := f.containers[key]
+	if c == nil {
+		c = newContainer(f, len(f.containers)+1)
+		f.containers[key] = c
+	}
+	for _, r := range c.runs {
 		if r.stream.ContainerID == id {
-			f.set(r, func(s *state) { *s = now })
+			c.set(r, now)
 			return
 		}
 	}
 	stream.ContainerID, stream.Restart = id, restart
-	r := newRun(f, &stream, now)
-	if runs := f.known[key]; len(runs) > 0 {
-		r.before = runs[len(runs)-1]
-	}
-	f.known[key] = append(f.known[key], r)
-	f.waiting = append(f.waiting, r)
-	f.pending++
-}
-
-// set changes the state of a run and wakes it when that says something new.
-func (f *Follower) set(r *run, change func(*state)) {
-	was := r.now
-	change(&r.now)
-	if r.now != was {
-		r.wake()
+	c.runs = append(c.runs, &run{&stream, now})
+	if !c.queued {
+		c.queued = true
+		f.waiting = append(f.waiting, c)
 	}
 }
 
-// admit gives free places to waiting runs, in order, each after the run before it in the same container. An eighth of the places is for runs that have ended: those that run may
-// do so for ever, and must not keep the others from being read while their pods exist.
+// admit gives free places to waiting containers, in order. An eighth of the places is for what can be read to its end: containers
+// that run may do so for ever, and must not keep the others from being read while their pods exist.
 func (f *Follower) admit() {
 	if f.forbidden {
-		f.pending -= len(f.waiting)
 		f.waiting = nil
 	}
-	f.waiting = slices.DeleteFunc(f.waiting, func(r *run) bool {
-		follows := !r.now.ended && !r.now.gone && !f.draining
-		if f.closed || f.reading == f.Streams || r.before != nil && !r.before.done || follows && f.following >= f.Streams-f.Streams/8 {
+	f.waiting = slices.DeleteFunc(f.waiting, func(c *container) bool {
+		follow := c.follows()
+		if f.closed || f.reading == f.Streams || follow && f.following >= f.places() {
 			return false
 		}
 		f.reading++
-		if follows {
+		if follow {
 			f.following++
 		}
-		f.runs.Go(func() {
-			r.read(f.work)
-			f.release(r, follows)
+		f.jobs.Go(func() {
+			c.read(f.work, follow)
+			f.release(c, follow)
 		})
 		return true
 	})
-	if len(f.queue()) > 0 && !f.announced && !f.draining && !f.closed {
+	if !f.announced && !f.draining && !f.closed && len(f.queue()) > 0 {
 		f.announced = true
-		f.runs.Go(f.announce)
+		f.jobs.Go(f.announce)
 	}
-	if f.draining && f.pending == 0 && !f.closed {
+	if f.draining && f.reading+len(f.waiting) == 0 && !f.closed {
 		f.closed = true
 		close(f.drained)
 	}
 }
 
+func (f *Follower) release(c *container, followed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reading--
+	if followed {
+		f.following--
+	}
+	if c.at < len(c.runs) {
+		f.waiting = append(f.waiting, c)
+	} else {
+		c.queued, c.past = false, history{} // the rest is needed to know its runs again
+	}
+	f.admit()
+}
+
+// places are how many containers can be followed at once.
+func (f *Follower) places() int { return f.Streams - f.Streams/8 }
+
 // queue are the running containers that wait for a place, by name.
 func (f *Follower) queue() (names []string) {
-	for _, r := range f.waiting {
-		if !r.now.over() && (r.before == nil || r.before.done) {
-			names = append(names, r.stream.Container+" of "+r.stream.Pod)
+	for _, c := range f.waiting {
+		if c.follows() {
+			names = append(names, c.stream().Container+" of "+c.stream().Pod)
 		}
 	}
 	return names
@@ -263,14 +283,13 @@ func (f *Follower) queue() (names []string) {
 // announce says once which containers wait for a place, after a moment in which the others of a burst of pods come.
 func (f *Follower) announce() {
 	select {
-	case <-time.After(notice):
+	case <-time.After(behind):
 	case <-f.work.Done():
 		return
 	}
 	f.mu.Lock()
 	names, closed := f.queue(), f.closed || f.draining
 	f.announced = len(names) > 0
-	most := f.Streams - f.Streams/8
 	f.mu.Unlock()
 	if len(names) == 0 || closed {
 		return
@@ -280,23 +299,9 @@ func (f *Follower) announce() {
 	}
 	f.send(f.work, event.Notice{
 		Level: event.Warning, Key: "logs-waiting",
-		Message: fmt.Sprintf("%d containers are followed at once; the output of these comes when others have ended: %s", most, strings.Join(names, ", ")),
+		Message: fmt.Sprintf("%d containers are followed at once; the output of these comes when others have ended: %s", f.places(), strings.Join(names, ", ")),
 		Hint:    "choose fewer containers with log-containers; what a node rotates away meanwhile is lost without a word",
 	})
-}
-
-func (f *Follower) release(r *run, followed bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.reading--
-	if followed {
-		f.following--
-	}
-	if r.done {
-		f.pending--
-		r.past, r.half, r.tail = history{}, nil, "" // f.known keeps the run itself, to know it again
-	}
-	f.admit()
 }
 
 // Drain reads every log to its end, for at most limit, which begins anew after an outage that it ended in; what is unread then is
@@ -309,10 +314,8 @@ func (f *Follower) Drain(limit time.Duration) {
 		return
 	}
 	f.draining = true
-	for _, runs := range f.known {
-		for _, r := range runs {
-			r.wake()
-		}
+	for _, c := range f.containers {
+		c.wake()
 	}
 	f.admit()
 	f.last.Go(func() {
@@ -337,30 +340,26 @@ func (f *Follower) Drain(limit time.Duration) {
 				return
 			}
 		}
-		for _, r := range f.abandon() {
-			r.gap(f.ctx, time.Time{}, "the log could not be read to its end within "+event.Seconds(limit)+" after the Job's end")
-		}
+		f.abandon("the log could not be read to its end within " + event.Seconds(limit) + " after the Job's end")
 		f.send(f.ctx, event.Drained{})
 	})
 }
 
-// abandon ends all reading and gives the runs that are not done.
-func (f *Follower) abandon() []*run {
+// abandon ends all reading, and says what is lost by that.
+func (f *Follower) abandon(why string) {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
 	f.halt()
-	f.runs.Wait()
-	var open []*run
-	for _, runs := range f.known {
-		for _, r := range runs {
-			if !r.done && !r.whole && !f.forbidden {
-				open = append(open, r)
-			}
+	f.jobs.Wait()
+	if f.forbidden {
+		return
+	}
+	for _, c := range slices.SortedFunc(maps.Values(f.containers), func(a, b *container) int { return a.number - b.number }) {
+		for c.at < len(c.runs) && f.ctx.Err() == nil {
+			c.giveUp(f.ctx, why)
 		}
 	}
-	slices.SortFunc(open, func(a, b *run) int { return a.number - b.number })
-	return open
 }
 
 // Close stops everything and waits until it has.
@@ -369,7 +368,7 @@ func (f *Follower) Close() {
 	f.closed = true
 	f.mu.Unlock()
 	f.stop()
-	f.runs.Wait()
+	f.jobs.Wait()
 	f.last.Wait()
 }
 

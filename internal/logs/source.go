@@ -1,0 +1,284 @@
+package logs
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// answer is the body of a request for logs.
+type answer struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (a answer) Close() error {
+	a.cancel()
+	return a.ReadCloser.Close()
+}
+
+func (c *container) request(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	stream := c.stream()
+	o.Container, o.Timestamps, o.Previous = stream.Container, true, s.previous
+	body, err := c.f.Open(ctx, stream.Namespace, stream.Pod, o)
+	if !apierrors.IsForbidden(err) {
+		c.denied = time.Time{}
+	} else if c.denied.IsZero() {
+		c.denied = time.Now()
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	c.f.opened.Store(true)
+	return answer{body, cancel}, nil
+}
+
+// refusal is what the kubelet wrote instead of a log.
+func refusal(rd *reader) error {
+	line, _ := rd.rest()
+	return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)]))
+}
+
+// locate looks for a place in the current file. more says whether there are lines behind it, or lines at all when it is not there.
+func (c *container) locate(ctx context.Context, s state, at cursor) (found, more bool, err error) {
+	body, err := c.request(ctx, s, &corev1.PodLogOptions{SinceTime: at.since()})
+	if err != nil {
+		return false, false, err
+	}
+	defer body.Close()
+	rd, k := newReader(body), &seeker{cursor: at, past: &c.past, found: at.n == 0}
+	for {
+		lines, err := rd.next()
+		if len(k.skip(lines)) > 0 {
+			return k.found, true, nil
+		}
+		if err == io.EOF {
+			if _, stamped := rd.rest(); rd.n > 0 && !stamped {
+				return false, false, refusal(rd)
+			}
+			return k.found, false, nil
+		}
+		if err != nil {
+			return false, false, err
+		}
+	}
+}
+
+// source is the open stream of a container.
+type source struct {
+	body    io.ReadCloser
+	batches chan batch // closed at the end of the stream; then err and reader may be read
+	err     error
+	reader  *reader
+	quit    chan struct{}
+	quiet   *time.Timer // its silence
+
+	seeker   *seeker
+	accepted bool
+	whole    bool      // it takes the place of a stream that was silent: nothing is missing in between
+	fresh    bool      // lines of it were delivered
+	at       time.Time // when the last of them came
+	volume   int64     // bytes read
+	current  bool      // it was seen at the end of the current file
+}
+
+type batch struct {
+	lines []event.Line
+	size  int64
+	long  bool
+}
+
+func (c *container) connect(ctx context.Context, s state) (*source, error) {
+	body, err := c.request(ctx, s, &corev1.PodLogOptions{Follow: true, SinceTime: c.cur.since()})
+	if err != nil {
+		return nil, err
+	}
+	src := &source{
+		body: body, batches: make(chan batch), reader: newReader(body), quit: make(chan struct{}), quiet: time.NewTimer(idle),
+		seeker: c.seek(), at: time.Now(),
+	}
+	go src.pump()
+	return src, nil
+}
+
+func (s *source) pump() {
+	defer close(s.batches)
+	var size int64
+	for s.err == nil {
+		var b batch
+		b.lines, s.err = s.reader.next()
+		b.size, b.long = s.reader.size-size, s.reader.long
+		size = s.reader.size
+		if len(b.lines) == 0 {
+			continue
+		}
+		select {
+		case s.batches <- b:
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// close ends the stream, waits until nothing of it is left, and gives the line that it has brought the beginning of, if any.
+func (s *source) close() []event.Line {
+	s.quiet.Stop()
+	close(s.quit)
+	s.body.Close()
+	for range s.batches {
+		s.accepted = false // there is more between what was delivered and that line
+	}
+	if line, stamped := s.reader.rest(); stamped && s.accepted {
+		return s.seeker.skip([]event.Line{line})
+	}
+	return nil
+}
+
+// anchored says whether the stream is known to continue what was delivered before it. One that has not come to the cursor's
+// line may belong to a newer, empty file.
+func (s *source) anchored() bool { return s.whole || s.seeker.found || s.seeker.missed }
+
+// suspicious says whether a silent stream may sit at the end of a file that was rotated away: the kubelet's follower begins to
+// watch for a new file when it first comes to the end of one, and then keeps watching (ReadLogs in k8s.io/cri-client/pkg/logs).
+func (s *source) suspicious() bool { return !s.current && s.volume >= rotatable }
+
+// patience is how long the stream may be silent until it is checked.
+func (s *source) patience() time.Duration {
+	if s.suspicious() {
+		return calm
+	}
+	return idle
+}
+
+// take delivers a batch of the stream; false ends the stream.
+func (c *container) take(ctx context.Context, s state, b batch) bool {
+	src := c.src
+	suspicious := src.suspicious()
+	c.volume += b.size
+	src.volume += b.size
+	fresh := src.seeker.skip(b.lines)
+	if len(fresh) == 0 {
+		return true
+	}
+	if !src.accepted {
+		// A stream is the current run's: when another run has followed, that is this one only if it continues what was delivered.
+		if (s.previous || s.replaced) && (c.cur.n == 0 || src.seeker.missed) {
+			return false
+		}
+		if err := c.accept(ctx, s, src.seeker, fresh[0].At, src.whole); err != nil {
+			c.failed(ctx, s, err)
+			return false
+		}
+		src.accepted = true
+	}
+	before := c.cur.at
+	for i := 0; i < len(fresh); i++ {
+		back := fresh[i].At.Before(before)
+		before = fresh[i].At
+		if !back || !c.past.repeats(fresh, i) {
+			continue
+		}
+		if !c.deliver(ctx, fresh[:i], b.long) {
+			return false
+		}
+		src.seeker = c.seek()
+		if fresh = src.seeker.skip(fresh[i:]); len(fresh) == 0 {
+			return true
+		}
+		before, i = fresh[0].At, 0
+	}
+	silence := time.Since(src.at)
+	switch {
+	case !src.fresh:
+		silence = time.Duration(1<<63 - 1) // there is no line of this stream to compare with
+	case suspicious:
+		silence = 0 // it was not found out whether the container was silent, or the stream was stuck until the next rotation
+	}
+	for {
+		i := c.leap(fresh, silence)
+		if i < 0 {
+			break
+		}
+		if !c.deliver(ctx, fresh[:i], b.long) {
+			return false
+		}
+		fresh, silence = fresh[i:], 0
+		found, more, err := c.locate(ctx, s, c.cur)
+		c.checked = c.volume
+		if err == nil && !found && more && !c.gap(ctx, fresh[0].At, rotated) {
+			return false
+		}
+	}
+	if !c.deliver(ctx, fresh, b.long) {
+		return false
+	}
+	src.fresh, src.at = true, time.Now()
+	return true
+}
+
+// leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
+// but it came soon after it. That happens when the kubelet's follower was so far behind that two rotations passed.
+func (c *container) leap(lines []event.Line, silence time.Duration) int {
+	if c.volume-c.checked < rotatable || c.cur.astray() {
+		return -1
+	}
+	before := c.cur.at
+	for i := range lines {
+		if step := lines[i].At.Sub(before); step >= leap && c.cur.n > 0 && (i > 0 || step-silence >= time.Second) {
+			return i
+		}
+		before = lines[i].At
+	}
+	return -1
+}
+
+// probe checks a silent stream: when the current file has lines that the stream has not delivered, or is another one than that
+// which the stream has read, a new stream is opened. Nothing can be missing then: had the file been rotated twice, the
+// kubelet's follower would have seen the second time and would not be silent.
+func (c *container) probe(ctx context.Context, s state) {
+	src := c.src
+	within, cancel := context.WithTimeout(ctx, 2*linger)
+	found, more, err := c.locate(within, s, c.cur)
+	cancel()
+	var next *source
+	if err == nil && (!found || more) {
+		next, err = c.connect(ctx, s)
+	}
+	if err != nil {
+		src.quiet.Reset(c.retry.NextBackOff())
+		return
+	}
+	src.current = next == nil
+	src.quiet.Reset(src.patience())
+	if next == nil {
+		return
+	}
+	// A stream that is only slow, on a machine that is overloaded, is silent too, and what it has not brought yet is in no file
+	// that can be asked for any more. The new stream is open and loses nothing meanwhile.
+	late := time.NewTimer(linger)
+	defer late.Stop()
+	select {
+	case b, ok := <-src.batches:
+		next.close()
+		if ok && !c.take(ctx, s, b) {
+			c.close()
+		}
+	case <-c.changed:
+		next.close()
+	case <-ctx.Done():
+		next.close()
+	case <-late.C:
+		c.close()
+		next.whole = true
+		c.src = next
+		next.quiet.Reset(next.patience())
+	}
+}
