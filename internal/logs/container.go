@@ -16,26 +16,17 @@ import (
 )
 
 const (
-	// behind is how long a node may need for what normally takes less: the kubelet to see that a container has ended
-	// (logForceCheckPeriod in k8s.io/cri-client/pkg/logs, and the period of its pod lifecycle event generator), the news of that
-	// to reach us, and the container runtime to write the last lines of a container that has ended.
+	// behind is how late a node may be: the kubelet to see that a container has ended (logForceCheckPeriod in
+	// k8s.io/cri-client/pkg/logs, and the period of its pod lifecycle event generator), the news of that to reach us, and the
+	// container runtime to write a container's last lines.
 	behind = time.Second
 	// linger is how long a stream that must be read to its end may be silent before that counts as its end.
 	linger = 3 * behind
-	// calm is the silence of a stream after which it is worth asking whether there is more: it has come to the end of a log, or
-	// sits at the end of a file that was rotated away. It is much less than the shortest time between two rotations (3 s,
-	// containerLogMonitorInterval), as lines are lost after the second one.
+	// calm is the silence after which it is worth asking whether there is more. It is much less than the shortest time between
+	// two rotations (3 s, containerLogMonitorInterval): a stream may sit at the end of a file that was rotated away.
 	calm = 500 * time.Millisecond
-	// idle is the silence after which any stream is checked, for what neither end has noticed.
-	idle = time.Hour
-	// rotatable is how much a container must have written before its log can have been rotated: half of the smallest
-	// containerLogMaxSize that is in use (1Mi), since the file holds more than what is read of it.
-	rotatable = 512 << 10
 	// burst is how much a container must have written before the runtime can be behind with its log.
 	burst = 64 << 10
-	// leap is the smallest step between two time stamps that a lost file may hide in. The kubelet looks for what to rotate every
-	// 3 s at the soonest, but sooner after a look that was late: 2.4 s were seen.
-	leap = 1500 * time.Millisecond
 	// tries is how often an answer that makes no sense is taken to be the kubelet's confusion: it has just started, it is rotating
 	// the file, it has not told of a restart.
 	tries = 8
@@ -47,8 +38,11 @@ const (
 	early   = "the container was restarted before the log of this run could be read"
 )
 
-// errMoved says that an answer is or may be another run's.
-var errMoved = errors.New("the container has been restarted")
+var (
+	errMoved     = errors.New("the answer is, or may be, another run's")
+	errElsewhere = errors.New("the file does not continue what was read from the stream")
+	errCut       = errors.New("the answer ends within a line")
+)
 
 // state is what was observed of a run.
 type state struct {
@@ -76,39 +70,44 @@ type phase int
 const (
 	following phase = iota // reads its stream, or opens one
 	calming                // the run has ended, or everything is drained: reads what the stream still brings
-	emptying               // the log file does not continue what was read: reads the rest of the file before it from the stream
+	emptying               // the file does not continue what was read: reads the rest of the file before it from the stream
 	reading                // without a stream, reads from the cursor to the end of the file
 )
 
-// container is the reader of one container of one pod: it reads the container's runs one after the other.
+// progress is how far a run was read.
+type progress struct {
+	phase    phase
+	src      *source
+	cur      cursor
+	half     []event.Line // the line whose beginning a stream has brought
+	tail     string       // an unterminated last line that was seen once
+	orderly  bool         // the stream or answer before came to the end of its file, as far as one can tell
+	still    int          // answers in a row that came to the end of the file and brought nothing new
+	doubts   int          // answers in a row that seemed to be another run's
+	refusals int          // answers in a row that were no log
+	volume   int64        // bytes delivered
+	checked  int64        // volume at the last check for a lost file
+	told     time.Time    // when the run's end was first seen, by our clock
+}
+
+// container reads the runs of one container of one pod, one after the other.
 type container struct {
 	f       *Follower
 	number  int           // in order of appearance, from 1
 	changed chan struct{} // has an element when the state of a run has changed or draining has begun
 
-	// Guarded by f.mu; at is changed by the reading goroutine alone.
+	// Guarded by f.mu; only the goroutine that reads changes at.
 	runs   []*run
 	at     int  // the run that is read
 	queued bool // waits for a place, or has one
 
-	// The rest belongs to the goroutine that reads. It is about the run that is read, but for before, past and long.
-	phase    phase
-	src      *source
-	cur      cursor
-	before   cursor       // of the run before
-	past     history      // of all runs
-	half     []event.Line // the line whose beginning a stream has brought
-	tail     string       // an unterminated last line that was seen once
-	orderly  bool         // the stream or the answer before came to the end of its file, as far as one can tell
-	still    int          // answers in a row that came to the end of the file and brought nothing new
-	doubts   int          // answers in a row that seemed to be another run's
-	refusals int          // answers in a row that were no log
-	volume   int64        // bytes read
-	checked  int64        // volume at the last check for a lost file
-	told     time.Time    // when the run's end was first seen, by our clock
-	denied   time.Time    // since when every request was forbidden; zero when the last one was not
-	long     bool         // it was said that lines are cut
-	retry    *backoff.ExponentialBackOff
+	// The rest belongs to the goroutine that reads.
+	progress
+	before cursor    // of the run before
+	past   history   // of all runs
+	denied time.Time // since when every request was forbidden; zero when the last one was not
+	long   bool      // it was said that lines are cut
+	retry  *backoff.ExponentialBackOff
 }
 
 func newContainer(f *Follower, number int) *container {
@@ -140,24 +139,23 @@ func (c *container) wake() {
 // follows says whether there is a run to follow, rather than to read to its end. f.mu is held.
 func (c *container) follows() bool { return !c.runs[c.at].now.over() && !c.f.draining }
 
-func (c *container) look() (s state, draining bool) {
+func (c *container) stream() *event.Stream { return c.runs[c.at].stream }
+
+// look gives the state of the run that is read, and says whether its end, or what there is now, is to be read.
+func (c *container) look() (s state, ending bool) {
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
 	s = c.runs[c.at].now
 	if s.over() && c.told.IsZero() {
 		c.told = time.Now()
 	}
-	return s, c.f.draining
+	return s, s.over() || c.f.draining
 }
-
-func (c *container) stream() *event.Stream { return c.runs[c.at].stream }
 
 // done goes on to the next run.
 func (c *container) done() {
 	c.close()
-	c.before = c.cur
-	c.phase, c.cur, c.half, c.tail, c.orderly, c.volume, c.checked, c.told = following, cursor{}, nil, "", false, 0, 0, time.Time{}
-	c.still, c.doubts, c.refusals = 0, 0, 0
+	c.before, c.progress = c.cur, progress{}
 	c.retry.Reset()
 	c.f.mu.Lock()
 	defer c.f.mu.Unlock()
@@ -176,39 +174,40 @@ func (c *container) read(ctx context.Context, follow bool) {
 				return
 			}
 		}
-		if c.src == nil {
-			c.open(ctx)
+		s, ending := c.look()
+		var err error
+		if c.src != nil {
+			err = c.listen(ctx, s, ending)
 		} else {
-			c.listen(ctx)
+			err = c.open(ctx, s, ending)
+		}
+		if err != nil {
+			c.close()
+			c.failed(ctx, s, err)
 		}
 	}
 }
 
-// open begins or goes on to read a run of which no stream is open.
-func (c *container) open(ctx context.Context) {
-	s, draining := c.look()
-	var err error
+// open begins, or goes on, to read a run of which no stream is open.
+func (c *container) open(ctx context.Context, s state, ending bool) (err error) {
 	switch {
 	case s.gone:
 		c.giveUp(ctx, "the pod was deleted before its log could be read")
 	case s.replaced:
 		c.giveUp(ctx, "the container was restarted twice before the log of this run could be read")
-	case s.over() || draining:
+	case ending:
 		c.phase = reading
 		err = c.rest(ctx, s)
 	default:
 		c.phase, c.orderly = following, false
 		c.src, err = c.connect(ctx, s)
 	}
-	if err != nil {
-		c.failed(ctx, s, err)
-	}
+	return err
 }
 
-// listen takes the next thing that happens to an open stream.
-func (c *container) listen(ctx context.Context) {
-	s, draining := c.look()
-	if c.phase == following && (s.over() || draining) {
+// listen takes the next thing that happens to an open stream. Whatever it cannot go on with is an error.
+func (c *container) listen(ctx context.Context, s state, ending bool) error {
+	if c.phase == following && ending {
 		c.phase = calming
 		if s.over() && c.volume > burst {
 			c.src.quiet.Reset(calm - time.Since(c.src.at))
@@ -218,24 +217,26 @@ func (c *container) listen(ctx context.Context) {
 	}
 	select {
 	case <-ctx.Done():
+	case <-c.changed:
 	case b, ok := <-c.src.batches:
 		switch {
 		case !ok:
-			c.ended(ctx, s, draining)
-		case !c.take(ctx, s, b):
-			c.close()
+			c.ended(ctx, s, ending)
+			return nil
 		case c.phase == emptying:
 			c.src.quiet.Reset(linger)
-		case c.phase == following:
-			c.src.quiet.Reset(c.src.patience())
-		case s.over(): // otherwise it may write for ever
+		case c.phase == calming && s.over(): // otherwise it may write for ever
 			c.src.quiet.Reset(calm)
 		}
-	case <-c.changed:
+		err := c.take(ctx, s, b)
+		if c.phase == following && err == nil {
+			c.patient()
+		}
+		return err
 	case <-c.src.quiet.C:
 		switch {
 		case c.phase == following:
-			c.probe(ctx, s)
+			return c.probe(ctx, s)
 		case c.phase == emptying:
 			// A container that is stopped with its pod ends its stream: silence says that its node is lost.
 			c.orderly = c.src.anchored() && !s.gone
@@ -243,12 +244,14 @@ func (c *container) listen(ctx context.Context) {
 		case s.gone || s.replaced:
 			c.empty()
 		default:
-			if err := c.rest(ctx, s); err != nil {
-				c.close()
-				c.failed(ctx, s, err)
+			if err := c.rest(ctx, s); c.src == nil {
+				return err
+			} else if err != nil {
+				c.empty()
 			}
 		}
 	}
+	return nil
 }
 
 // empty reads the stream to its end, as what it brings is nowhere else.
@@ -259,23 +262,22 @@ func (c *container) empty() {
 
 // close closes the stream. The beginning of a line is kept in case that the rest never comes.
 func (c *container) close() {
-	if c.src == nil {
-		return
+	if c.src != nil {
+		if half := c.src.close(); half != nil {
+			c.half = half
+		}
+		c.src = nil
 	}
-	if half := c.src.close(); half != nil {
-		c.half = half
-	}
-	c.src = nil
 }
 
 // ended looks at how a stream ended, and waits before the log is asked for again.
-func (c *container) ended(ctx context.Context, s state, draining bool) {
+func (c *container) ended(ctx context.Context, s state, ending bool) {
 	src := c.src
 	// Behind half a line, an answer was cut, or, when nothing is written any more, the file ends there.
 	c.orderly = src.err == io.EOF && src.anchored() && (src.reader.n == 0 || s.over())
 	c.close()
 	switch {
-	case s.over() || draining:
+	case ending:
 	case src.err == io.EOF: // the news that the container has ended will come
 		c.wait(ctx, max(behind, c.retry.NextBackOff()))
 	case !src.fresh:
@@ -294,36 +296,33 @@ func (c *container) wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// gap says that what lies between the last line that was delivered and until is lost.
-func (c *container) gap(ctx context.Context, until time.Time, why string) bool {
-	return c.f.send(ctx, event.Gap{Stream: c.stream(), After: c.cur.at, Until: until, Why: why})
-}
-
-// giveUp ends the run without having read it, and says so unless everything had been read.
-func (c *container) giveUp(ctx context.Context, why string) {
-	if c.deliver(ctx, c.half, false) && (c.orderly || c.gap(ctx, time.Time{}, why)) {
-		c.done()
-	}
-}
-
-// failed handles an error of a request, and waits before the next one.
+// failed handles what a request or an answer could not go on with, and waits before the next one.
 func (c *container) failed(ctx context.Context, s state, err error) {
+	refused := s.over() && (apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)) // a kubelet that has just started says 404
+	if refused {
+		c.refusals++
+	}
 	switch {
 	case ctx.Err() != nil:
 	case apierrors.IsForbidden(err) && !c.f.opened.Load():
 		c.f.forbid(ctx, err)
 		c.done()
-	case apierrors.IsForbidden(err) && time.Since(c.denied) >= denial:
+	case refused && c.refusals == tries, apierrors.IsForbidden(err) && time.Since(c.denied) >= denial:
 		c.giveUp(ctx, "the log cannot be read: "+err.Error())
-	case s.over() && (apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)):
-		// A 404 is the kubelet's own while it has not yet heard of its pods after a start.
-		if c.refusals++; c.refusals == tries {
-			c.giveUp(ctx, "the log cannot be read: "+err.Error())
-			return
-		}
-		fallthrough
 	default:
 		c.wait(ctx, c.retry.NextBackOff())
+	}
+}
+
+// gap says that what lies between the last line that was delivered and until is lost.
+func (c *container) gap(ctx context.Context, until time.Time, why string) error {
+	return c.f.send(ctx, event.Gap{Stream: c.stream(), After: c.cur.at, Until: until, Why: why})
+}
+
+// giveUp ends the run without having read it, and says so unless everything had been read.
+func (c *container) giveUp(ctx context.Context, why string) {
+	if c.deliver(ctx, c.half, false) == nil && (c.orderly || c.gap(ctx, time.Time{}, why) == nil) {
+		c.done()
 	}
 }
 
@@ -331,148 +330,102 @@ func (c *container) failed(ctx context.Context, s state, err error) {
 // that this was all: the run is done when the last line of the file is the one that was delivered last. A stream is closed as soon
 // as it is clear that the file continues what was read from it.
 func (c *container) rest(ctx context.Context, s state) error {
-	// A container that wrote much until its end may have more to come.
-	if s.over() && c.volume > burst && !c.cur.at.Before(s.at.Add(-behind)) {
-		if late := time.Until(c.told.Add(behind)); late > 0 {
-			if c.src != nil {
-				c.src.quiet.Reset(late)
-			} else {
-				c.wait(ctx, late)
-			}
-			return nil
+	late := time.Until(c.told.Add(behind))
+	if s.over() && late > 0 && c.volume > burst && !c.cur.at.Before(s.at.Add(-behind)) { // it wrote until its end: more may come
+		if c.src != nil {
+			c.src.quiet.Reset(late)
+		} else {
+			c.wait(ctx, late)
 		}
+		return nil
 	}
 	if s.over() && c.cur.n > 0 {
-		if last, err := c.last(ctx, s); err != nil {
+		end := cursor{}
+		err := c.scan(ctx, s, &corev1.PodLogOptions{TailLines: new(int64(c.cur.n + 1))}, func(lines []event.Line, _, _ bool) error {
+			end.add(lines)
+			return nil
+		})
+		if err != nil {
 			return err
-		} else if last {
+		}
+		if end.n == c.cur.n && end.at.Equal(c.cur.at) && end.sum == c.cur.sum {
 			c.done()
 			return nil
 		}
 	}
-	body, err := c.request(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()})
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	rd, k, fresh := newReader(body), c.seek(), false
-	deliver := func(lines []event.Line) error {
+	k, fresh := c.seek(), false
+	err := c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, func(lines []event.Line, half, long bool) error {
+		lines = k.skip(lines)
+		if k.found {
+			c.close()
+		} else if c.src != nil && k.missed {
+			return errElsewhere
+		}
 		if len(lines) == 0 {
 			return nil
+		}
+		if seen := lines[0].At.String() + lines[0].Text; half && s.over() && c.tail != seen {
+			c.tail = seen // it may be half of a line of an answer that was cut, so it must come twice
+			return errCut
 		}
 		if !fresh {
 			if err := c.accept(ctx, s, k, lines[0].At, c.orderly && lines[0].At.Sub(c.cur.at) < leap); err != nil {
 				return err
 			}
 		}
-		if fresh = true; !c.deliver(ctx, lines, rd.long) {
-			return ctx.Err()
-		}
-		return nil
-	}
-	for err == nil {
-		var lines []event.Line
-		lines, err = rd.next()
-		lines = k.skip(lines)
-		if k.found {
-			c.close()
-		} else if c.src != nil && (k.missed || err == io.EOF) {
-			c.empty()
-			return nil
-		}
-		if err := deliver(lines); err != nil {
-			return err
-		}
-	}
-	if err != io.EOF {
-		return err
-	}
-	if rd.n > 0 {
-		line, stamped := rd.rest()
-		if !stamped && !(c.cur.n > 0 && c.cur.at.IsZero()) { // a log without time stamps has none here either
-			return refusal(rd)
-		}
-		// It may be half of a line of an answer that was cut, so it must come twice.
-		if seen := line.At.String() + line.Text; s.over() && c.tail != seen {
-			c.tail = seen
-			c.wait(ctx, calm)
-			return nil
-		}
-		if err := deliver(k.skip([]event.Line{line})); err != nil {
-			return err
-		}
-	}
-	c.volume += rd.size
+		fresh = true
+		return c.deliver(ctx, lines, long)
+	})
+	whole := k.found || k.missed || c.orderly
 	if !fresh {
 		c.still++
 	}
-	switch whole := k.found || k.missed || c.orderly; {
-	case !s.over() && whole, c.still > 1 && whole:
-		c.orderly = true
-		c.done()
-	case fresh || whole:
-		c.orderly = true
+	switch {
+	case err != nil:
+		return err
+	case c.src != nil:
+		return errElsewhere
+	case whole || fresh:
+		if c.orderly = true; !s.over() || c.still > 1 {
+			c.done()
+		}
 	case c.still == tries:
 		c.giveUp(ctx, rotated)
 	case s.restarts && !s.previous: // it may be the next run's log, to which nothing was written yet
 		_, err = c.ours(ctx, s)
-		return err
 	default:
 		c.wait(ctx, c.retry.NextBackOff())
 	}
-	return nil
-}
-
-// last says whether the last line of the file is the one that was delivered last.
-func (c *container) last(ctx context.Context, s state) (bool, error) {
-	body, err := c.request(ctx, s, &corev1.PodLogOptions{TailLines: new(int64(c.cur.n + 1))})
-	if err != nil {
-		return false, err
-	}
-	defer body.Close()
-	rd, end := newReader(body), cursor{}
-	for err == nil {
-		var lines []event.Line
-		lines, err = rd.next()
-		end.add(lines)
-	}
-	if err != io.EOF {
-		return false, err
-	}
-	if rd.n > 0 {
-		line, stamped := rd.rest()
-		if !stamped && !c.cur.at.IsZero() {
-			return false, refusal(rd)
-		}
-		end.add([]event.Line{line})
-	}
-	return end.n == c.cur.n && end.at.Equal(c.cur.at) && end.sum == c.cur.sum, nil
+	return err
 }
 
 // accept decides whether an answer that begins with a new line written at a time is this run's, and says what is missing before
 // it. whole says that nothing can be missing.
 func (c *container) accept(ctx context.Context, s state, k *seeker, at time.Time, whole bool) error {
-	if c.cur.n > 0 && !k.missed {
-		return nil
-	}
+	ours, err := true, error(nil)
 	switch {
+	case c.cur.n > 0 && !k.missed:
+		return nil
 	case s.previous && !s.until.IsZero() && !at.Before(s.until):
 		c.giveUp(ctx, early)
 		return errMoved
 	case s.previous:
-		if !c.unchanged(ctx, s) {
-			return errMoved
-		}
-	case s.restarts && !s.previous && c.doubts < tries:
-		if ours, err := c.ours(ctx, s); err != nil {
-			return err
-		} else if !ours {
-			c.doubts++
-			return errMoved
-		}
+		ours = c.unchanged(ctx, s)
+	case s.restarts && c.doubts < tries:
+		c.doubts++
+		ours, err = c.ours(ctx, s)
 	}
-	if k.missed && (!c.deliver(ctx, c.half, false) || !whole && !c.gap(ctx, at, rotated)) {
-		return ctx.Err()
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return errMoved
+	}
+	if k.missed {
+		if err := c.deliver(ctx, c.half, false); err != nil || whole {
+			return err
+		}
+		return c.gap(ctx, at, rotated)
 	}
 	return nil
 }
@@ -485,27 +438,24 @@ func (c *container) ours(ctx context.Context, s state) (bool, error) {
 		known = c.cur
 	}
 	previous := s
-	previous.previous = true
+	previous.ended, previous.previous = true, true
 	found, _, err := c.locate(ctx, previous, known)
+	none := err != nil && strings.Contains(err.Error(), "previous terminated container")
 	first := c.stream().Restart == 0
 	switch {
-	case err != nil && strings.Contains(err.Error(), "previous terminated container"): // there was none
-		if first {
-			return true, nil
-		}
-	case err != nil:
+	case none && first:
+		return true, nil
+	case err != nil && !none:
 		return false, err
 	case found && c.cur.n > 0:
 		c.f.mu.Lock()
 		defer c.f.mu.Unlock()
-		r := c.runs[c.at]
-		r.now.ended, r.now.previous = true, true
+		c.set(c.runs[c.at], previous)
 		return false, nil
-	case c.cur.n == 0 && known.n > 0:
+	case !none && c.cur.n == 0 && known.n > 0:
 		return found, nil // the run before was read, so it is the one before the current one, or this one is
 	}
-	// Only the news can tell, unless there is a run before the first one.
-	return c.unchanged(ctx, s) && (err != nil || !first), ctx.Err()
+	return c.unchanged(ctx, s) && !first, nil
 }
 
 // unchanged waits for the news that may be due, and says whether none came.
@@ -516,23 +466,26 @@ func (c *container) unchanged(ctx context.Context, s state) bool {
 }
 
 // deliver sends lines and moves the cursor behind them.
-func (c *container) deliver(ctx context.Context, lines []event.Line, long bool) bool {
+func (c *container) deliver(ctx context.Context, lines []event.Line, long bool) error {
 	if len(lines) == 0 {
-		return true
+		return nil
 	}
 	if long && !c.long {
 		c.long = true
-		if !c.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
-			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", c.stream().Container, c.stream().Pod, maxLine)}) {
-			return false
+		if err := c.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
+			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", c.stream().Container, c.stream().Pod, maxLine)}); err != nil {
+			return err
 		}
 	}
-	if !c.f.send(ctx, event.Lines{Stream: c.stream(), Lines: lines}) {
-		return false
+	if err := c.f.send(ctx, event.Lines{Stream: c.stream(), Lines: lines}); err != nil {
+		return err
+	}
+	for i := range lines {
+		c.volume += int64(len(lines[i].Text)) + 32 // and its time stamp
 	}
 	c.cur.add(lines)
 	c.past.add(lines)
 	c.half, c.tail, c.still, c.doubts, c.refusals = nil, "", 0, 0, 0
 	c.retry.Reset()
-	return true
+	return nil
 }

@@ -372,13 +372,13 @@ func (f *Follower) Close() {
 	f.last.Wait()
 }
 
-// send tells whether e was received.
-func (f *Follower) send(ctx context.Context, e event.Event) bool {
+// send fails when ctx ends before e is received.
+func (f *Follower) send(ctx context.Context, e event.Event) error {
 	select {
 	case f.Out <- e:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 }
 

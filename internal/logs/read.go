@@ -28,7 +28,6 @@ type reader struct {
 	long  bool // a line had to be cut
 	at    time.Time
 	clock clock
-	size  int64 // bytes read so far
 }
 
 func newReader(src io.Reader) *reader { return &reader{src: src, buf: make([]byte, chunk)} }
@@ -43,7 +42,6 @@ func (r *reader) next() ([]event.Line, error) {
 		}
 		m, err := r.src.Read(r.buf[r.n:])
 		lines := r.split(m)
-		r.size += int64(m)
 		if len(lines) > 0 || err != nil {
 			return lines, err
 		}

@@ -12,6 +12,17 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
+const (
+	// idle is the silence after which any stream is checked, for what neither end has noticed.
+	idle = time.Hour
+	// rotatable is how much a container must have written before its log can have been rotated: half of the smallest
+	// containerLogMaxSize that is in use (1Mi), since the file holds more than what is read of it.
+	rotatable = 512 << 10
+	// leap is the smallest step between two time stamps that a lost file may hide in. The kubelet looks for what to rotate every
+	// 3 s at the soonest, but sooner after a look that was late: 2.4 s were seen.
+	leap = 1500 * time.Millisecond
+)
+
 // answer is the body of a request for logs.
 type answer struct {
 	io.ReadCloser
@@ -41,35 +52,48 @@ func (c *container) request(ctx context.Context, s state, o *corev1.PodLogOption
 	return answer{body, cancel}, nil
 }
 
-// refusal is what the kubelet wrote instead of a log.
-func refusal(rd *reader) error {
-	line, _ := rd.rest()
-	return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)]))
+// scan reads an answer to its end and gives its lines to each, unless that has an error; half says that a line has no end.
+func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, each func(lines []event.Line, half, long bool) error) error {
+	body, err := c.request(ctx, s, o)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	rd := newReader(body)
+	for err == nil {
+		var lines []event.Line
+		lines, err = rd.next()
+		if err := each(lines, false, rd.long); err != nil {
+			return err
+		}
+	}
+	if err != io.EOF || rd.n == 0 {
+		return noEOF(err)
+	}
+	line, stamped := rd.rest()
+	if !stamped && !(c.cur.n > 0 && c.cur.at.IsZero()) { // a log without time stamps has none here either
+		return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)])) // the kubelet's own words
+	}
+	return each([]event.Line{line}, true, rd.long)
 }
 
 // locate looks for a place in the current file. more says whether there are lines behind it, or lines at all when it is not there.
 func (c *container) locate(ctx context.Context, s state, at cursor) (found, more bool, err error) {
-	body, err := c.request(ctx, s, &corev1.PodLogOptions{SinceTime: at.since()})
-	if err != nil {
-		return false, false, err
+	k := &seeker{cursor: at, past: &c.past, found: at.n == 0}
+	err = c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: at.since()}, func(lines []event.Line, half, _ bool) error {
+		if more = !half && len(k.skip(lines)) > 0; more {
+			return io.EOF
+		}
+		return nil
+	})
+	return k.found, more, noEOF(err)
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return nil
 	}
-	defer body.Close()
-	rd, k := newReader(body), &seeker{cursor: at, past: &c.past, found: at.n == 0}
-	for {
-		lines, err := rd.next()
-		if len(k.skip(lines)) > 0 {
-			return k.found, true, nil
-		}
-		if err == io.EOF {
-			if _, stamped := rd.rest(); rd.n > 0 && !stamped {
-				return false, false, refusal(rd)
-			}
-			return k.found, false, nil
-		}
-		if err != nil {
-			return false, false, err
-		}
-	}
+	return err
 }
 
 // source is the open stream of a container.
@@ -86,13 +110,12 @@ type source struct {
 	whole    bool      // it takes the place of a stream that was silent: nothing is missing in between
 	fresh    bool      // lines of it were delivered
 	at       time.Time // when the last of them came
-	volume   int64     // bytes read
+	start    int64     // the run's volume when the stream was opened
 	current  bool      // it was seen at the end of the current file
 }
 
 type batch struct {
 	lines []event.Line
-	size  int64
 	long  bool
 }
 
@@ -103,7 +126,7 @@ func (c *container) connect(ctx context.Context, s state) (*source, error) {
 	}
 	src := &source{
 		body: body, batches: make(chan batch), reader: newReader(body), quit: make(chan struct{}), quiet: time.NewTimer(idle),
-		seeker: c.seek(), at: time.Now(),
+		seeker: c.seek(), at: time.Now(), start: c.volume,
 	}
 	go src.pump()
 	return src, nil
@@ -111,12 +134,10 @@ func (c *container) connect(ctx context.Context, s state) (*source, error) {
 
 func (s *source) pump() {
 	defer close(s.batches)
-	var size int64
 	for s.err == nil {
 		var b batch
 		b.lines, s.err = s.reader.next()
-		b.size, b.long = s.reader.size-size, s.reader.long
-		size = s.reader.size
+		b.long = s.reader.long
 		if len(b.lines) == 0 {
 			continue
 		}
@@ -146,36 +167,35 @@ func (s *source) close() []event.Line {
 // line may belong to a newer, empty file.
 func (s *source) anchored() bool { return s.whole || s.seeker.found || s.seeker.missed }
 
-// suspicious says whether a silent stream may sit at the end of a file that was rotated away: the kubelet's follower begins to
-// watch for a new file when it first comes to the end of one, and then keeps watching (ReadLogs in k8s.io/cri-client/pkg/logs).
-func (s *source) suspicious() bool { return !s.current && s.volume >= rotatable }
+// suspicious says whether the stream, when it is silent, may sit at the end of a file that was rotated away: the kubelet's follower
+// begins to watch for a new file when it first comes to the end of one, and then keeps watching (ReadLogs in
+// k8s.io/cri-client/pkg/logs).
+func (c *container) suspicious() bool { return !c.src.current && c.volume-c.src.start >= rotatable }
 
-// patience is how long the stream may be silent until it is checked.
-func (s *source) patience() time.Duration {
-	if s.suspicious() {
-		return calm
+// patient sets the time that the stream may be silent until it is checked.
+func (c *container) patient() {
+	if c.suspicious() {
+		c.src.quiet.Reset(calm)
+	} else {
+		c.src.quiet.Reset(idle)
 	}
-	return idle
 }
 
-// take delivers a batch of the stream; false ends the stream.
-func (c *container) take(ctx context.Context, s state, b batch) bool {
+// take delivers a batch of the stream. An error ends the stream.
+func (c *container) take(ctx context.Context, s state, b batch) error {
 	src := c.src
-	suspicious := src.suspicious()
-	c.volume += b.size
-	src.volume += b.size
+	suspicious := c.suspicious()
 	fresh := src.seeker.skip(b.lines)
 	if len(fresh) == 0 {
-		return true
+		return nil
 	}
 	if !src.accepted {
 		// A stream is the current run's: when another run has followed, that is this one only if it continues what was delivered.
 		if (s.previous || s.replaced) && (c.cur.n == 0 || src.seeker.missed) {
-			return false
+			return errMoved
 		}
 		if err := c.accept(ctx, s, src.seeker, fresh[0].At, src.whole); err != nil {
-			c.failed(ctx, s, err)
-			return false
+			return err
 		}
 		src.accepted = true
 	}
@@ -186,12 +206,12 @@ func (c *container) take(ctx context.Context, s state, b batch) bool {
 		if !back || !c.past.repeats(fresh, i) {
 			continue
 		}
-		if !c.deliver(ctx, fresh[:i], b.long) {
-			return false
+		if err := c.deliver(ctx, fresh[:i], b.long); err != nil {
+			return err
 		}
 		src.seeker = c.seek()
 		if fresh = src.seeker.skip(fresh[i:]); len(fresh) == 0 {
-			return true
+			return nil
 		}
 		before, i = fresh[0].At, 0
 	}
@@ -202,26 +222,22 @@ func (c *container) take(ctx context.Context, s state, b batch) bool {
 	case suspicious:
 		silence = 0 // it was not found out whether the container was silent, or the stream was stuck until the next rotation
 	}
-	for {
-		i := c.leap(fresh, silence)
-		if i < 0 {
-			break
+	for i := c.leap(fresh, silence); i >= 0; i = c.leap(fresh, 0) {
+		if err := c.deliver(ctx, fresh[:i], b.long); err != nil {
+			return err
 		}
-		if !c.deliver(ctx, fresh[:i], b.long) {
-			return false
-		}
-		fresh, silence = fresh[i:], 0
+		fresh = fresh[i:]
 		found, more, err := c.locate(ctx, s, c.cur)
 		c.checked = c.volume
-		if err == nil && !found && more && !c.gap(ctx, fresh[0].At, rotated) {
-			return false
+		if err == nil && !found && more {
+			if err := c.gap(ctx, fresh[0].At, rotated); err != nil {
+				return err
+			}
 		}
 	}
-	if !c.deliver(ctx, fresh, b.long) {
-		return false
-	}
+	err := c.deliver(ctx, fresh, b.long)
 	src.fresh, src.at = true, time.Now()
-	return true
+	return err
 }
 
 // leap finds the first line that may be the first one behind a lost file: its time stamp is far from that of the line before,
@@ -243,8 +259,7 @@ func (c *container) leap(lines []event.Line, silence time.Duration) int {
 // probe checks a silent stream: when the current file has lines that the stream has not delivered, or is another one than that
 // which the stream has read, a new stream is opened. Nothing can be missing then: had the file been rotated twice, the
 // kubelet's follower would have seen the second time and would not be silent.
-func (c *container) probe(ctx context.Context, s state) {
-	src := c.src
+func (c *container) probe(ctx context.Context, s state) error {
 	within, cancel := context.WithTimeout(ctx, 2*linger)
 	found, more, err := c.locate(within, s, c.cur)
 	cancel()
@@ -253,32 +268,31 @@ func (c *container) probe(ctx context.Context, s state) {
 		next, err = c.connect(ctx, s)
 	}
 	if err != nil {
-		src.quiet.Reset(c.retry.NextBackOff())
-		return
+		c.src.quiet.Reset(c.retry.NextBackOff())
+		return nil
 	}
-	src.current = next == nil
-	src.quiet.Reset(src.patience())
+	c.src.current = next == nil
+	c.patient()
 	if next == nil {
-		return
+		return nil
 	}
 	// A stream that is only slow, on a machine that is overloaded, is silent too, and what it has not brought yet is in no file
 	// that can be asked for any more. The new stream is open and loses nothing meanwhile.
 	late := time.NewTimer(linger)
 	defer late.Stop()
 	select {
-	case b, ok := <-src.batches:
-		next.close()
-		if ok && !c.take(ctx, s, b) {
-			c.close()
+	case <-late.C:
+		c.close()
+		next.whole, c.src = true, next
+		return nil
+	case b, ok := <-c.src.batches:
+		if next.close(); ok {
+			return c.take(ctx, s, b)
 		}
 	case <-c.changed:
 		next.close()
 	case <-ctx.Done():
 		next.close()
-	case <-late.C:
-		c.close()
-		next.whole = true
-		c.src = next
-		next.quiet.Reset(next.patience())
 	}
+	return nil
 }
