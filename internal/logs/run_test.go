@@ -69,8 +69,7 @@ func (a *answers) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOpti
 		text, a.first = a.first[0], a.first[1:]
 	}
 	lines := slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool {
-		var c clock
-		at, _, stamped := c.parse(line)
+		at, _, stamped := parse(line)
 		return line == "" || stamped && o.SinceTime != nil && at.Before(o.SinceTime.Time)
 	})
 	if o.TailLines != nil {
@@ -602,27 +601,4 @@ func BenchmarkFollow(b *testing.B) {
 		f.Close()
 	}
 	b.ReportMetric(float64(lines)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
-}
-
-func TestNumbering(t *testing.T) {
-	var n Numbering
-	indexed := func(name, index, failures string) *corev1.Pod {
-		p := pod(name)
-		p.Annotations = map[string]string{"batch.kubernetes.io/job-completion-index": index}
-		if failures != "" {
-			p.Annotations["batch.kubernetes.io/job-index-failure-count"] = failures
-		}
-		return p
-	}
-	for i, tt := range []struct {
-		pod            *corev1.Pod
-		index, attempt int
-	}{
-		{pod("a"), -1, 1}, {pod("b"), -1, 2}, {pod("a"), -1, 1},
-		{indexed("c", "0", ""), 0, 1}, {indexed("d", "3", ""), 3, 1}, {indexed("e", "0", ""), 0, 2}, {indexed("f", "3", "4"), 3, 5},
-	} {
-		if index, attempt := n.Of(tt.pod); index != tt.index || attempt != tt.attempt {
-			t.Errorf("%d: pod %s has index %d and attempt %d, want %d and %d", i, tt.pod.Name, index, attempt, tt.index, tt.attempt)
-		}
-	}
 }
