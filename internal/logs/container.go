@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,18 +77,17 @@ const (
 
 // progress is how far a run was read.
 type progress struct {
-	phase    phase
-	src      *source
-	cur      cursor
-	half     []event.Line // the line whose beginning a stream has brought
-	tail     string       // an unterminated last line that was seen once
-	orderly  bool         // the stream or answer before came to the end of its file, as far as one can tell
-	still    int          // answers in a row that came to the end of the file and brought nothing new
-	doubts   int          // answers in a row that seemed to be another run's
-	refusals int          // answers in a row that were no log
-	volume   int64        // bytes delivered
-	checked  int64        // volume at the last check for a lost file
-	told     time.Time    // when the run's end was first seen, by our clock
+	phase   phase
+	src     *source
+	cur     cursor
+	half    []event.Line // the line whose beginning a stream has brought
+	tail    string       // an unterminated last line that was seen once
+	orderly bool         // the stream or answer before came to the end of its file, as far as one can tell
+	still   int          // answers in a row that came to the end of the file and brought nothing new
+	odd     int          // answers in a row that were no log, or seemed to be another run's
+	volume  int64        // bytes delivered
+	checked int64        // volume at the last check for a lost file
+	told    time.Time    // when the run's end was first seen, by our clock
 }
 
 // container reads the runs of one container of one pod, one after the other.
@@ -218,7 +218,7 @@ func (c *container) listen(ctx context.Context, s state, ending bool) error {
 	select {
 	case <-ctx.Done():
 	case <-c.changed:
-	case b, ok := <-c.src.batches:
+	case lines, ok := <-c.src.batches:
 		switch {
 		case !ok:
 			c.ended(ctx, s, ending)
@@ -228,7 +228,7 @@ func (c *container) listen(ctx context.Context, s state, ending bool) error {
 		case c.phase == calming && s.over(): // otherwise it may write for ever
 			c.src.quiet.Reset(calm)
 		}
-		err := c.take(ctx, s, b)
+		err := c.take(ctx, s, lines)
 		if c.phase == following && err == nil {
 			c.patient()
 		}
@@ -300,14 +300,14 @@ func (c *container) wait(ctx context.Context, d time.Duration) {
 func (c *container) failed(ctx context.Context, s state, err error) {
 	refused := s.over() && (apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)) // a kubelet that has just started says 404
 	if refused {
-		c.refusals++
+		c.odd++
 	}
 	switch {
 	case ctx.Err() != nil:
 	case apierrors.IsForbidden(err) && !c.f.opened.Load():
 		c.f.forbid(ctx, err)
 		c.done()
-	case refused && c.refusals == tries, apierrors.IsForbidden(err) && time.Since(c.denied) >= denial:
+	case refused && c.odd >= tries, apierrors.IsForbidden(err) && time.Since(c.denied) >= denial:
 		c.giveUp(ctx, "the log cannot be read: "+err.Error())
 	default:
 		c.wait(ctx, c.retry.NextBackOff())
@@ -321,7 +321,7 @@ func (c *container) gap(ctx context.Context, until time.Time, why string) error 
 
 // giveUp ends the run without having read it, and says so unless everything had been read.
 func (c *container) giveUp(ctx context.Context, why string) {
-	if c.deliver(ctx, c.half, false) == nil && (c.orderly || c.gap(ctx, time.Time{}, why) == nil) {
+	if c.deliver(ctx, c.half) == nil && (c.orderly || c.gap(ctx, time.Time{}, why) == nil) {
 		c.done()
 	}
 }
@@ -341,7 +341,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 	}
 	if s.over() && c.cur.n > 0 {
 		end := cursor{}
-		err := c.scan(ctx, s, &corev1.PodLogOptions{TailLines: new(int64(c.cur.n + 1))}, func(lines []event.Line, _, _ bool) error {
+		err := c.scan(ctx, s, &corev1.PodLogOptions{TailLines: new(int64(c.cur.n + 1))}, func(lines []event.Line, _ bool) error {
 			end.add(lines)
 			return nil
 		})
@@ -354,7 +354,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 		}
 	}
 	k, fresh := c.seek(), false
-	err := c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, func(lines []event.Line, half, long bool) error {
+	err := c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, func(lines []event.Line, half bool) error {
 		lines = k.skip(lines)
 		if k.found {
 			c.close()
@@ -374,7 +374,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 			}
 		}
 		fresh = true
-		return c.deliver(ctx, lines, long)
+		return c.deliver(ctx, lines)
 	})
 	whole := k.found || k.missed || c.orderly
 	if !fresh {
@@ -411,8 +411,8 @@ func (c *container) accept(ctx context.Context, s state, k *seeker, at time.Time
 		return errMoved
 	case s.previous:
 		ours = c.unchanged(ctx, s)
-	case s.restarts && c.doubts < tries:
-		c.doubts++
+	case s.restarts && c.odd < tries:
+		c.odd++
 		ours, err = c.ours(ctx, s)
 	}
 	if err != nil {
@@ -422,7 +422,7 @@ func (c *container) accept(ctx context.Context, s state, k *seeker, at time.Time
 		return errMoved
 	}
 	if k.missed {
-		if err := c.deliver(ctx, c.half, false); err != nil || whole {
+		if err := c.deliver(ctx, c.half); err != nil || whole {
 			return err
 		}
 		return c.gap(ctx, at, rotated)
@@ -466,11 +466,11 @@ func (c *container) unchanged(ctx context.Context, s state) bool {
 }
 
 // deliver sends lines and moves the cursor behind them.
-func (c *container) deliver(ctx context.Context, lines []event.Line, long bool) error {
+func (c *container) deliver(ctx context.Context, lines []event.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if long && !c.long {
+	if !c.long && slices.ContainsFunc(lines, func(l event.Line) bool { return len(l.Text) == maxLine }) {
 		c.long = true
 		if err := c.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
 			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", c.stream().Container, c.stream().Pod, maxLine)}); err != nil {
@@ -485,7 +485,7 @@ func (c *container) deliver(ctx context.Context, lines []event.Line, long bool) 
 	}
 	c.cur.add(lines)
 	c.past.add(lines)
-	c.half, c.tail, c.still, c.doubts, c.refusals = nil, "", 0, 0, 0
+	c.half, c.tail, c.still, c.odd = nil, "", 0, 0
 	c.retry.Reset()
 	return nil
 }

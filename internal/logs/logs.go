@@ -28,7 +28,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/pods"
@@ -62,20 +61,15 @@ type Follower struct {
 
 	mu         sync.Mutex
 	numbering  pods.Numbering
-	containers map[containerKey]*container
-	waiting    []*container // for a place, in order of appearance
-	reading    int          // containers that have a place
-	following  int          // those of them whose place is for following
+	containers map[[2]string]*container // by the pod's UID and the container's name
+	waiting    []*container             // for a place, in order of appearance
+	reading    int                      // containers that have a place
+	following  int                      // those of them whose place is for following
 	draining   bool
 	closed     bool
 	forbidden  bool
 	announced  bool          // that containers wait for a place
 	drained    chan struct{} // closed when everything is read while draining
-}
-
-type containerKey struct {
-	pod       types.UID
-	container string
 }
 
 // New makes a Follower that works until Close or until ctx is done.
@@ -86,7 +80,7 @@ func New(ctx context.Context, o Options) *Follower {
 	if o.MinBackoff == 0 {
 		o.MinBackoff = 100 * time.Millisecond
 	}
-	f := &Follower{Options: o, containers: map[containerKey]*container{}, drained: make(chan struct{})}
+	f := &Follower{Options: o, containers: map[[2]string]*container{}, drained: make(chan struct{})}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	f.work, f.halt = context.WithCancel(f.ctx)
 	return f
@@ -139,7 +133,12 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		return
 	}
 	base.Container = s.Name
-	key := containerKey{types.UID(base.PodUID), s.Name}
+	key := [2]string{base.PodUID, s.Name}
+	c := f.containers[key]
+	if c == nil {
+		c = newContainer(f, len(f.containers)+1)
+		f.containers[key] = c
+	}
 	var current, previous string
 	var now state
 	var started time.Time // of the current run
@@ -151,12 +150,9 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		started = t.StartedAt.Time
 		current, now = cmp.Or(t.ContainerID, s.ContainerID, nameless(s)), ended(t, policy, gone)
 	}
+	restart := int(s.RestartCount)
 	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != "" && t.ContainerID != current {
 		previous = t.ContainerID
-		restart := int(s.RestartCount)
-		if current != "" {
-			restart--
-		}
 		was := ended(t, policy, gone)
 		was.previous = true
 		if started.After(was.at) {
@@ -164,14 +160,13 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		} else if !was.at.IsZero() {
 			was.until = was.at.Add(2 * behind)
 		}
-		f.update(key, base, previous, max(restart, 0), was)
+		if current == "" {
+			restart++ // it counts the run that is due
+		}
+		f.update(c, base, previous, max(restart-1, 0), was)
 	}
 	if current != "" {
-		f.update(key, base, current, int(s.RestartCount), now)
-	}
-	c := f.containers[key]
-	if c == nil {
-		return
+		f.update(c, base, current, restart, now)
 	}
 	for _, r := range c.runs {
 		now := r.now
@@ -200,12 +195,7 @@ func ended(t *corev1.ContainerStateTerminated, policy corev1.RestartPolicy, gone
 }
 
 // update notes the state of a run, which is new when its id is.
-func (f *Follower) update(key containerKey, stream event.Stream, id string, restart int, now state) {
-	c := f.containers[key]
-	if c == nil {
-		c = newContainer(f, len(f.containers)+1)
-		f.containers[key] = c
-	}
+func (f *Follower) update(c *container, stream event.Stream, id string, restart int, now state) {
 	for _, r := range c.runs {
 		if r.stream.ContainerID == id {
 			c.set(r, now)
@@ -303,9 +293,9 @@ func (f *Follower) announce() {
 	})
 }
 
-// Drain reads every log to its end, for at most limit, which begins anew after an outage that it ended in; what is unread then is
-// given up with a Gap. Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to
-// now. It does not wait, and must be called once at most.
+// Drain reads every log to its end, for at most limit, which begins anew after an outage; what is unread then is given up with a Gap.
+// Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to now. It does not wait,
+// and must be called once at most.
 func (f *Follower) Drain(limit time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -318,22 +308,13 @@ func (f *Follower) Drain(limit time.Duration) {
 	}
 	f.admit()
 	f.last.Go(func() {
-		late := time.NewTimer(limit)
-		defer late.Stop()
-		for away, over := false, false; !over; {
+		for left := limit; left > 0; {
 			select {
 			case <-f.drained:
-				over = true
-			case <-late.C:
-				switch {
-				case f.Outage != nil && f.Outage():
-					away = true
-					late.Reset(time.Second)
-				case away:
-					away = false
-					late.Reset(limit)
-				default:
-					over = true
+				left = 0
+			case <-time.After(min(left, time.Second)):
+				if left -= time.Second; f.Outage != nil && f.Outage() {
+					left = limit
 				}
 			case <-f.ctx.Done():
 				return

@@ -21,12 +21,11 @@ const (
 
 // reader splits an answer of pods/log with timestamps into lines. What it holds is bounded by maxLine, whatever comes.
 type reader struct {
-	src  io.Reader
-	buf  []byte
-	n    int  // buf[:n] is a line whose end was not read yet
-	mid  bool // its first pieces were delivered
-	long bool // a line had to be cut
-	at   time.Time
+	src io.Reader
+	buf []byte
+	n   int  // buf[:n] is a line whose end was not read yet
+	mid bool // its first pieces were delivered
+	at  time.Time
 }
 
 func newReader(src io.Reader) *reader { return &reader{src: src, buf: make([]byte, chunk)} }
@@ -104,7 +103,7 @@ func (r *reader) line(lines []event.Line, text string) []event.Line {
 
 func (r *reader) piece(lines []event.Line, text string) []event.Line {
 	lines = append(lines, r.stamped(text))
-	r.mid, r.long = true, true
+	r.mid = true
 	return lines
 }
 

@@ -487,7 +487,7 @@ func TestFinishedRunsHoldNothing(t *testing.T) {
 		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
 		f.Observe(pod("p", running("id")), false)
 		synctest.Wait()
-		c := f.containers[containerKey{"uid-p", "main"}]
+		c := f.containers[[2]string{"uid-p", "main"}]
 		if len(c.past.lines) != 1000 {
 			t.Errorf("%d lines are remembered while the log is followed", len(c.past.lines))
 		}

@@ -23,19 +23,7 @@ const (
 	leap = 1500 * time.Millisecond
 )
 
-// answer is the body of a request for logs.
-type answer struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (a answer) Close() error {
-	a.cancel()
-	return a.ReadCloser.Close()
-}
-
 func (c *container) request(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-	ctx, cancel := context.WithCancel(ctx)
 	stream := c.stream()
 	o.Container, o.Timestamps, o.Previous = stream.Container, true, s.previous
 	body, err := c.f.Open(ctx, stream.Namespace, stream.Pod, o)
@@ -44,16 +32,16 @@ func (c *container) request(ctx context.Context, s state, o *corev1.PodLogOption
 	} else if c.denied.IsZero() {
 		c.denied = time.Now()
 	}
-	if err != nil {
-		cancel()
-		return nil, err
+	if err == nil {
+		c.f.opened.Store(true)
 	}
-	c.f.opened.Store(true)
-	return answer{body, cancel}, nil
+	return body, err
 }
 
 // scan reads an answer to its end and gives its lines to each, unless that has an error; half says that a line has no end.
-func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, each func(lines []event.Line, half, long bool) error) error {
+func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, each func(lines []event.Line, half bool) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	body, err := c.request(ctx, s, o)
 	if err != nil {
 		return err
@@ -63,7 +51,7 @@ func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, 
 	for err == nil {
 		var lines []event.Line
 		lines, err = rd.next()
-		if err := each(lines, false, rd.long); err != nil {
+		if err := each(lines, false); err != nil {
 			return err
 		}
 	}
@@ -74,13 +62,13 @@ func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, 
 	if !stamped && !(c.cur.n > 0 && c.cur.at.IsZero()) { // a log without time stamps has none here either
 		return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)])) // the kubelet's own words
 	}
-	return each([]event.Line{line}, true, rd.long)
+	return each([]event.Line{line}, true)
 }
 
 // locate looks for a place in the current file. more says whether there are lines behind it, or lines at all when it is not there.
 func (c *container) locate(ctx context.Context, s state, at cursor) (found, more bool, err error) {
 	k := &seeker{cursor: at, past: &c.past, found: at.n == 0}
-	err = c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: at.since()}, func(lines []event.Line, half, _ bool) error {
+	err = c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: at.since()}, func(lines []event.Line, half bool) error {
 		if more = !half && len(k.skip(lines)) > 0; more {
 			return io.EOF
 		}
@@ -98,8 +86,9 @@ func noEOF(err error) error {
 
 // source is the open stream of a container.
 type source struct {
+	cancel  context.CancelFunc
 	body    io.ReadCloser
-	batches chan batch // closed at the end of the stream; then err and reader may be read
+	batches chan []event.Line // closed at the end of the stream; then err and reader may be read
 	err     error
 	reader  *reader
 	quit    chan struct{}
@@ -114,18 +103,15 @@ type source struct {
 	current  bool      // it was seen at the end of the current file
 }
 
-type batch struct {
-	lines []event.Line
-	long  bool
-}
-
 func (c *container) connect(ctx context.Context, s state) (*source, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	body, err := c.request(ctx, s, &corev1.PodLogOptions{Follow: true, SinceTime: c.cur.since()})
 	if err != nil {
+		cancel()
 		return nil, err
 	}
 	src := &source{
-		body: body, batches: make(chan batch), reader: newReader(body), quit: make(chan struct{}), quiet: time.NewTimer(idle),
+		cancel: cancel, body: body, batches: make(chan []event.Line), reader: newReader(body), quit: make(chan struct{}), quiet: time.NewTimer(idle),
 		seeker: c.seek(), at: time.Now(), start: c.volume,
 	}
 	go src.pump()
@@ -135,14 +121,12 @@ func (c *container) connect(ctx context.Context, s state) (*source, error) {
 func (s *source) pump() {
 	defer close(s.batches)
 	for s.err == nil {
-		var b batch
-		b.lines, s.err = s.reader.next()
-		b.long = s.reader.long
-		if len(b.lines) == 0 {
+		var lines []event.Line
+		if lines, s.err = s.reader.next(); len(lines) == 0 {
 			continue
 		}
 		select {
-		case s.batches <- b:
+		case s.batches <- lines:
 		case <-s.quit:
 			return
 		}
@@ -153,6 +137,7 @@ func (s *source) pump() {
 func (s *source) close() []event.Line {
 	s.quiet.Stop()
 	close(s.quit)
+	s.cancel()
 	s.body.Close()
 	for range s.batches {
 		s.accepted = false // there is more between what was delivered and that line
@@ -182,10 +167,10 @@ func (c *container) patient() {
 }
 
 // take delivers a batch of the stream. An error ends the stream.
-func (c *container) take(ctx context.Context, s state, b batch) error {
+func (c *container) take(ctx context.Context, s state, lines []event.Line) error {
 	src := c.src
 	suspicious := c.suspicious()
-	fresh := src.seeker.skip(b.lines)
+	fresh := src.seeker.skip(lines)
 	if len(fresh) == 0 {
 		return nil
 	}
@@ -206,7 +191,7 @@ func (c *container) take(ctx context.Context, s state, b batch) error {
 		if !back || !c.past.repeats(fresh, i) {
 			continue
 		}
-		if err := c.deliver(ctx, fresh[:i], b.long); err != nil {
+		if err := c.deliver(ctx, fresh[:i]); err != nil {
 			return err
 		}
 		src.seeker = c.seek()
@@ -223,7 +208,7 @@ func (c *container) take(ctx context.Context, s state, b batch) error {
 		silence = 0 // it was not found out whether the container was silent, or the stream was stuck until the next rotation
 	}
 	for i := c.leap(fresh, silence); i >= 0; i = c.leap(fresh, 0) {
-		if err := c.deliver(ctx, fresh[:i], b.long); err != nil {
+		if err := c.deliver(ctx, fresh[:i]); err != nil {
 			return err
 		}
 		fresh = fresh[i:]
@@ -235,7 +220,7 @@ func (c *container) take(ctx context.Context, s state, b batch) error {
 			}
 		}
 	}
-	err := c.deliver(ctx, fresh, b.long)
+	err := c.deliver(ctx, fresh)
 	src.fresh, src.at = true, time.Now()
 	return err
 }
@@ -285,9 +270,9 @@ func (c *container) probe(ctx context.Context, s state) error {
 		c.close()
 		next.whole, c.src = true, next
 		return nil
-	case b, ok := <-c.src.batches:
+	case lines, ok := <-c.src.batches:
 		if next.close(); ok {
-			return c.take(ctx, s, b)
+			return c.take(ctx, s, lines)
 		}
 	case <-c.changed:
 		next.close()
