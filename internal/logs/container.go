@@ -440,19 +440,19 @@ func (c *container) ours(ctx context.Context, s state) (bool, error) {
 	previous := s
 	previous.ended, previous.previous = true, true
 	found, _, err := c.locate(ctx, previous, known)
-	none := err != nil && strings.Contains(err.Error(), "previous terminated container")
+	refused := apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)
 	first := c.stream().Restart == 0
 	switch {
-	case none && first:
-		return true, nil
-	case err != nil && !none:
+	case err != nil && !refused:
 		return false, err
+	case refused && first && strings.Contains(err.Error(), "previous terminated container"): // there was none
+		return true, nil
 	case found && c.cur.n > 0:
 		c.f.mu.Lock()
 		defer c.f.mu.Unlock()
 		c.set(c.runs[c.at], previous)
 		return false, nil
-	case !none && c.cur.n == 0 && known.n > 0:
+	case !refused && c.cur.n == 0 && known.n > 0:
 		return found, nil // the run before was read, so it is the one before the current one, or this one is
 	}
 	return c.unchanged(ctx, s) && !first, nil

@@ -340,6 +340,18 @@ func TestAnswers(t *testing.T) {
 			},
 			want: "p/main/0 gap: " + early + "\np/main/1 \"b\"\ndrained\n",
 		},
+		"the previous run's log is gone": {
+			steps: []func(*Follower){func(f *Follower) {
+				s := running("id1")
+				s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
+				p := pod("p", s)
+				p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+				f.Observe(p, false)
+				time.Sleep(time.Minute)
+			}},
+			answers: &answers{previous: words, follows: []reply{{text: line(7, 100, "b"), hold: true}}, file: line(7, 100, "b")},
+			want:    "p/main/0 gap: the log cannot be read: " + words + "\np/main/1 \"b\"\ndrained\n",
+		},
 		"a line in pieces, cut": {
 			steps: []func(*Follower){observe(running("id")), wait(100 * time.Millisecond), observe(terminated("id"))},
 			answers: &answers{
