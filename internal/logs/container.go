@@ -103,7 +103,7 @@ type container struct {
 
 	// The rest belongs to the goroutine that reads.
 	progress
-	before cursor    // of the run before
+	before cursor    // of the run before, if its last line is in its file
 	past   history   // of all runs
 	denied time.Time // since when every request was forbidden; zero when the last one was not
 	long   bool      // it was said that lines are cut
@@ -209,11 +209,7 @@ func (c *container) open(ctx context.Context, s state, ending bool) (err error) 
 func (c *container) listen(ctx context.Context, s state, ending bool) error {
 	if c.phase == following && ending {
 		c.phase = calming
-		if s.over() && c.volume > burst {
-			c.src.quiet.Reset(calm - time.Since(c.src.at))
-		} else {
-			c.src.quiet.Reset(0)
-		}
+		c.src.quiet.Reset(0)
 	}
 	select {
 	case <-ctx.Done():
@@ -322,6 +318,7 @@ func (c *container) gap(ctx context.Context, until time.Time, why string) error 
 // giveUp ends the run without having read it, and says so unless everything had been read.
 func (c *container) giveUp(ctx context.Context, why string) {
 	if c.deliver(ctx, c.half) == nil && (c.orderly || c.gap(ctx, time.Time{}, why) == nil) {
+		c.cur = cursor{}
 		c.done()
 	}
 }
@@ -339,8 +336,8 @@ func (c *container) rest(ctx context.Context, s state) error {
 		}
 		return nil
 	}
+	end := cursor{}
 	if s.over() && c.cur.n > 0 {
-		end := cursor{}
 		err := c.scan(ctx, s, &corev1.PodLogOptions{TailLines: new(int64(c.cur.n + 1))}, func(lines []event.Line, _ bool) error {
 			end.add(lines)
 			return nil
@@ -369,100 +366,106 @@ func (c *container) rest(ctx context.Context, s state) error {
 			return errCut
 		}
 		if !fresh {
-			if err := c.accept(ctx, s, k, lines[0].At, c.orderly && lines[0].At.Sub(c.cur.at) < leap); err != nil {
+			if err := c.accept(ctx, s, k, lines[0], c.orderly && lines[0].At.Sub(c.cur.at) < leap); err != nil {
 				return err
 			}
 		}
 		fresh = true
 		return c.deliver(ctx, lines)
 	})
-	whole := k.found || k.missed || c.orderly
 	if !fresh {
 		c.still++
 	}
+	absent := !k.found && !k.missed
 	switch {
 	case err != nil:
 		return err
 	case c.src != nil:
 		return errElsewhere
-	case whole || fresh:
+	case absent && s.restarts && !s.previous && c.still == 1: // it may be the next run's log, to which nothing was written yet
+		_, err = c.ours(ctx, s, event.Line{})
+	case fresh || !absent:
 		if c.orderly = true; !s.over() || c.still > 1 {
 			c.done()
 		}
-	case c.still == tries:
+	case c.still > 1 && end.n == 0, c.still == tries: // while the file is not empty, the answer was cut
 		c.giveUp(ctx, rotated)
-	case s.restarts && !s.previous: // it may be the next run's log, to which nothing was written yet
-		_, err = c.ours(ctx, s)
-	default:
+	case end.n > 0:
 		c.wait(ctx, c.retry.NextBackOff())
 	}
 	return err
 }
 
-// accept decides whether an answer that begins with a new line written at a time is this run's, and says what is missing before
-// it. whole says that nothing can be missing.
-func (c *container) accept(ctx context.Context, s state, k *seeker, at time.Time, whole bool) error {
-	ours, err := true, error(nil)
-	switch {
-	case c.cur.n > 0 && !k.missed:
+// accept decides whether an answer that begins with a new line is this run's, and says what is missing before it. whole says that
+// nothing can be missing.
+func (c *container) accept(ctx context.Context, s state, k *seeker, line event.Line, whole bool) error {
+	if c.cur.n > 0 && !k.missed {
 		return nil
-	case s.previous && !s.until.IsZero() && !at.Before(s.until):
-		c.giveUp(ctx, early)
-		return errMoved
-	case s.previous:
-		ours = c.unchanged(ctx, s)
-	case s.restarts && c.odd < tries:
-		c.odd++
-		ours, err = c.ours(ctx, s)
 	}
-	if err != nil {
-		return err
-	}
-	if !ours {
+	if !s.previous && s.restarts {
+		ours, err := false, errMoved
+		for ; err != nil && c.odd < tries; c.odd++ { // the answer that is at hand is not thrown away for that
+			if ours, err = c.ours(ctx, s, line); err != nil {
+				c.wait(ctx, c.retry.NextBackOff())
+			}
+		}
+		if !ours && c.odd < tries || ctx.Err() != nil {
+			return errMoved
+		}
+	} else if s.previous && !s.until.IsZero() && !line.At.Before(s.until) {
+		if c.src == nil { // this is the log that is asked for as the previous one
+			c.giveUp(ctx, early)
+		}
 		return errMoved
 	}
 	if k.missed {
 		if err := c.deliver(ctx, c.half); err != nil || whole {
 			return err
 		}
-		return c.gap(ctx, at, rotated)
+		return c.gap(ctx, line.At, rotated)
 	}
 	return nil
 }
 
-// ours says whether the current log is this run's, and not that of the next one of which no news has come: the kubelet knows first
-// that this run is the one before the current one.
-func (c *container) ours(ctx context.Context, s state) (bool, error) {
-	known := c.before
-	if c.cur.n > 0 {
-		known = c.cur
+// ours says whether a line of the current log is this run's, and not already the next one's, of which no news has come. The kubelet
+// knows first which run is the previous one: while the next one waits to be started, that is the current one, too.
+func (c *container) ours(ctx context.Context, s state, line event.Line) (bool, error) {
+	known, ended := c.cur, s
+	if known.n == 0 {
+		known = c.before
 	}
-	previous := s
-	previous.ended, previous.previous = true, true
-	found, _, err := c.locate(ctx, previous, known)
+	ended.ended, ended.previous = true, true
+	k, same := &seeker{cursor: known, past: &c.past, found: known.n == 0}, false
+	err := c.scan(ctx, ended, &corev1.PodLogOptions{SinceTime: known.since()}, func(lines []event.Line, _ bool) error {
+		k.skip(lines)
+		same = same || slices.Contains(lines, line)
+		return nil
+	})
 	refused := apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)
 	first := c.stream().Restart == 0
 	switch {
 	case err != nil && !refused:
 		return false, err
-	case refused && first && strings.Contains(err.Error(), "previous terminated container"): // there was none
+	case same, refused && first && strings.Contains(err.Error(), "previous terminated container"): // there was none
 		return true, nil
-	case found && c.cur.n > 0:
+	case !refused && (first && c.cur.n == 0 || k.found && c.cur.n > 0): // what the kubelet calls previous is this run
 		c.f.mu.Lock()
 		defer c.f.mu.Unlock()
-		c.set(c.runs[c.at], previous)
+		c.set(c.runs[c.at], ended)
 		return false, nil
-	case !refused && c.cur.n == 0 && known.n > 0:
-		return found, nil // the run before was read, so it is the one before the current one, or this one is
+	case !refused && c.cur.n == 0 && known.n > 0: // it is the run before, or this one
+		return k.found, nil
 	}
-	return c.unchanged(ctx, s) && !first, nil
-}
-
-// unchanged waits for the news that may be due, and says whether none came.
-func (c *container) unchanged(ctx context.Context, s state) bool {
+	// Only the news can tell, and the time.
 	c.wait(ctx, behind)
 	now, _ := c.look()
-	return now == s && ctx.Err() == nil
+	switch {
+	case now == s:
+		return refused || !first, ctx.Err()
+	case now.previous:
+		return line.At.Before(now.until), ctx.Err()
+	}
+	return now.ended && !line.At.After(now.at.Add(behind)), ctx.Err()
 }
 
 // deliver sends lines and moves the cursor behind them.

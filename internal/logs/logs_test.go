@@ -427,26 +427,18 @@ func playRuns(rnd *rand.Rand, k *kubelet, n *news, life time.Duration, rotate, p
 			}
 		}
 		time.Sleep(time.Until(started.Add(life)))
-		if rnd.IntN(3) == 0 {
-			write(rnd.IntN(2000))
+		busy := rnd.IntN(2) == 0
+		if busy {
+			write(1000 + rnd.IntN(1000))
 		}
 		finished := metav1.NewTime(time.Now().Truncate(time.Second))
-		size := 0
-		for _, l := range log.all {
-			size += len(l.text)
-		}
-		if logger && size > burst {
+		time.Sleep(some(time.Second)) // until the kubelet knows it
+		if logger && busy {
 			go func() {
-				write(1000)
-				time.Sleep(300 * time.Millisecond)
-				log.change(func() {
-					r := record{time.Now().UTC(), fmt.Sprintf("line %d, written late", len(log.all)), false, len(log.all)}
-					log.all = append(log.all, written{record: r})
-					log.current.records = append(log.current.records, r)
-				})
+				time.Sleep(500 * time.Millisecond)
+				log.write(time.Now(), fmt.Sprintf("line %d, written late", len(log.all)))
 			}()
 		}
-		time.Sleep(some(time.Second)) // until the kubelet knows it
 		go func() {
 			time.Sleep(time.Second) // until its follower does
 			log.end()

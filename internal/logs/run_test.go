@@ -116,6 +116,25 @@ func gone(s corev1.ContainerStatus) func(*Follower) {
 
 func wait(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
 
+func restarting(s corev1.ContainerStatus) func(*Follower) {
+	return func(f *Follower) {
+		p := pod("p", s)
+		p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+		f.Observe(p, false)
+	}
+}
+
+func crashed(id string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: "main", ContainerID: id, State: dead(id, 1)}
+}
+
+// again is the second run of a container.
+func again() corev1.ContainerStatus {
+	s := running("id1")
+	s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
+	return s
+}
+
 // TestAnswers is about single answers that are unusual.
 func TestAnswers(t *testing.T) {
 	const words = "unable to retrieve container logs for containerd://id"
@@ -340,15 +359,48 @@ func TestAnswers(t *testing.T) {
 			},
 			want: "p/main/0 gap: " + early + "\np/main/1 \"b\"\ndrained\n",
 		},
+		"an answer that was cut where what was delivered ends": {
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a"), hold: true}},
+				first:   []string{line(6, 0, "b"), line(5, 500, "a"), line(6, 0, "b")},
+				file:    line(5, 500, "a") + line(6, 0, "b"),
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
+		"an answer that was cut before its first line": {
+			steps:   []func(*Follower){observe(terminated("id"))},
+			answers: &answers{first: []string{""}, file: line(5, 500, "a")},
+			want:    "p/main/0 \"a\"\ndrained\n",
+		},
+		"the next run's log is still empty": {
+			steps: []func(*Follower){restarting(running("id")), wait(300 * time.Millisecond), restarting(crashed("id")), wait(5 * time.Second)},
+			answers: &answers{
+				follows:  []reply{{text: line(5, 500, "a")}},
+				previous: line(5, 500, "a") + line(5, 600, "b"),
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
+		"a run that has ended already, while the next one waits": {
+			steps: []func(*Follower){restarting(running("id")), wait(500 * time.Millisecond), restarting(crashed("id")), wait(time.Second)},
+			answers: &answers{
+				follows:  []reply{{text: line(5, 500, "a")}},
+				file:     line(5, 500, "a"),
+				previous: line(5, 500, "a"),
+			},
+			want: "p/main/0 \"a\"\ndrained\n",
+		},
+		"a run that was taken for the one before": {
+			steps: []func(*Follower){restarting(running("id")), wait(time.Minute), restarting(again()), wait(time.Minute)},
+			answers: &answers{
+				follows:  []reply{{text: line(7, 0, "a"), hold: true}, {text: line(7, 0, "a") + line(7, 100, "b"), hold: true}},
+				file:     line(7, 0, "a") + line(7, 100, "b"),
+				previous: words,
+			},
+			want: "p/main/0 \"a\"\np/main/1 \"b\"\ndrained\n",
+		},
 		"the previous run's log is gone": {
-			steps: []func(*Follower){func(f *Follower) {
-				s := running("id1")
-				s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
-				p := pod("p", s)
-				p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
-				f.Observe(p, false)
-				time.Sleep(time.Minute)
-			}},
+			steps:   []func(*Follower){restarting(again()), wait(time.Minute)},
 			answers: &answers{previous: words, follows: []reply{{text: line(7, 100, "b"), hold: true}}, file: line(7, 100, "b")},
 			want:    "p/main/0 gap: the log cannot be read: " + words + "\np/main/1 \"b\"\ndrained\n",
 		},

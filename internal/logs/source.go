@@ -140,7 +140,6 @@ func (s *source) close() []event.Line {
 	s.cancel()
 	s.body.Close()
 	for range s.batches {
-		s.accepted = false // there is more between what was delivered and that line
 	}
 	if line, stamped := s.reader.rest(); stamped && s.accepted {
 		return s.seeker.skip([]event.Line{line})
@@ -175,11 +174,7 @@ func (c *container) take(ctx context.Context, s state, lines []event.Line) error
 		return nil
 	}
 	if !src.accepted {
-		// A stream is the current run's: when another run has followed, that is this one only if it continues what was delivered.
-		if (s.previous || s.replaced) && (c.cur.n == 0 || src.seeker.missed) {
-			return errMoved
-		}
-		if err := c.accept(ctx, s, src.seeker, fresh[0].At, src.whole); err != nil {
+		if err := c.accept(ctx, s, src.seeker, fresh[0], src.whole); err != nil {
 			return err
 		}
 		src.accepted = true
