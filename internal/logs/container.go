@@ -388,9 +388,9 @@ func (c *container) rest(ctx context.Context, s state) error {
 		if c.orderly = true; !s.over() || c.still > 1 {
 			c.done()
 		}
-	case c.still > 1 && end.n == 0, c.still == tries: // while the file is not empty, the answer was cut
-		c.giveUp(ctx, rotated)
-	case end.n > 0:
+	case c.still > 1 && (end.n == 0 || end.n == k.seen && end.at.Equal(c.cur.at)), c.still == tries:
+		c.giveUp(ctx, rotated) // the file is empty, or holds nothing but the end of the cursor's line
+	case end.n > 0: // the answer was cut
 		c.wait(ctx, c.retry.NextBackOff())
 	}
 	return err
@@ -461,7 +461,7 @@ func (c *container) ours(ctx context.Context, s state, line event.Line) (bool, e
 	now, _ := c.look()
 	switch {
 	case now == s:
-		return refused || !first, ctx.Err()
+		return !first, ctx.Err() // before the first run there is none, whatever the kubelet says about it
 	case now.previous:
 		return line.At.Before(now.until), ctx.Err()
 	}

@@ -326,7 +326,7 @@ func TestEveryRunOnce(t *testing.T) {
 		"parts":         {late: 300 * time.Millisecond, life: time.Second, parts: true, noMissing: true},
 		"late logger":   {late: 300 * time.Millisecond, life: time.Second, logger: true, noMissing: true},
 		"late news":     {late: 4 * time.Second, life: 5 * time.Second, noMissing: true},
-		"all, and late": {late: 4 * time.Second, life: 5 * time.Second, faults: 0.5, rotate: true, parts: true, logger: true},
+		"late, rotated": {late: 4 * time.Second, life: 5 * time.Second, rotate: true, parts: true, logger: true},
 		"cuts":          {late: 300 * time.Millisecond, life: 20 * time.Second, faults: 0.5, noMissing: true},
 		"everything":    {late: 300 * time.Millisecond, faults: 0.5, rotate: true, parts: true, logger: true},
 	}

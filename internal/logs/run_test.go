@@ -393,7 +393,8 @@ func TestAnswers(t *testing.T) {
 		"a run that was taken for the one before": {
 			steps: []func(*Follower){restarting(running("id")), wait(time.Minute), restarting(again()), wait(time.Minute)},
 			answers: &answers{
-				follows:  []reply{{text: line(7, 0, "a"), hold: true}, {text: line(7, 0, "a") + line(7, 100, "b"), hold: true}},
+				follows: append(slices.Repeat([]reply{{text: line(7, 0, "a"), hold: true}}, tries),
+					reply{text: line(7, 0, "a") + line(7, 100, "b"), hold: true}),
 				file:     line(7, 0, "a") + line(7, 100, "b"),
 				previous: words,
 			},

@@ -60,6 +60,9 @@ func (c *container) scan(ctx context.Context, s state, o *corev1.PodLogOptions, 
 	}
 	line, stamped := rd.rest()
 	if !stamped && !(c.cur.n > 0 && c.cur.at.IsZero()) { // a log without time stamps has none here either
+		if !strings.Contains(line.Text, " ") {
+			return errCut // within a time stamp
+		}
 		return apierrors.NewBadRequest(strings.TrimSpace(line.Text[:min(len(line.Text), 500)])) // the kubelet's own words
 	}
 	return each([]event.Line{line}, true)
