@@ -402,6 +402,9 @@ func (c *container) accept(ctx context.Context, s state, k *seeker, line event.L
 	if c.cur.n > 0 && !k.missed {
 		return nil
 	}
+	if s.replaced {
+		return errMoved
+	}
 	if !s.previous && s.restarts {
 		ours, err := false, errMoved
 		for ; err != nil && c.odd < tries; c.odd++ { // the answer that is at hand is not thrown away for that
@@ -436,11 +439,13 @@ func (c *container) ours(ctx context.Context, s state, line event.Line) (bool, e
 	}
 	ended.ended, ended.previous = true, true
 	k, same := &seeker{cursor: known, past: &c.past, found: known.n == 0}, false
-	err := c.scan(ctx, ended, &corev1.PodLogOptions{SinceTime: known.since()}, func(lines []event.Line, _ bool) error {
+	err := noEOF(c.scan(ctx, ended, &corev1.PodLogOptions{SinceTime: known.since()}, func(lines []event.Line, _ bool) error {
+		if same = slices.Contains(lines, line); same {
+			return io.EOF
+		}
 		k.skip(lines)
-		same = same || slices.Contains(lines, line)
 		return nil
-	})
+	}))
 	refused := apierrors.IsBadRequest(err) || apierrors.IsNotFound(err)
 	first := c.stream().Restart == 0
 	switch {

@@ -76,7 +76,7 @@ type history struct {
 }
 
 // block is how many lines of a history are looked through at once.
-const block = 512
+const block = remembered / 256
 
 func (h *history) add(lines []event.Line) {
 	for i := range lines {

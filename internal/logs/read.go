@@ -15,8 +15,8 @@ const (
 	// maxLine is the longest text that is delivered as one line. A longer line comes in pieces of exactly this size, so that
 	// the pieces are the same ones whenever it is read again.
 	maxLine = 1 << 20
-	// maxStamp is more than the longest time stamp and its space take.
-	maxStamp = 64
+	// maxStamp is what the longest time stamp and its space take.
+	maxStamp = len(time.RFC3339Nano + " ")
 )
 
 // reader splits an answer of pods/log with timestamps into lines. What it holds is bounded by maxLine, whatever comes.
