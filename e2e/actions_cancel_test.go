@@ -13,7 +13,7 @@ import (
 // cancelled is one step that is cancelled while its Job works: it ends in time, by itself, and the Job is gone or on its way.
 const cancelled = `
 step run%[1]d step.yaml
-wait-log run%[1]d.stdout '^working'
+wait-log run%[1]d.stdout '^working' 2m
 cancel run%[1]d
 ran run%[1]d 130 5s
 grep '^status="cancelled"$' run%[1]d.output

@@ -137,7 +137,7 @@ func (r *reader) rest() (line event.Line, stamped bool) {
 
 // parse parts a line from the time stamp of the CRI before it, "2006-01-02T15:04:05.000000000Z07:00 ".
 func parse(s string) (at time.Time, text string, ok bool) {
-	stamp, text, ok := strings.Cut(s[:min(len(s), maxStamp)], " ")
+	stamp, _, ok := strings.Cut(s[:min(len(s), maxStamp)], " ")
 	if !ok {
 		return time.Time{}, "", false
 	}
