@@ -327,8 +327,9 @@ func (c *container) giveUp(ctx context.Context, why string) {
 // that this was all: the run is done when the last line of the file is the one that was delivered last. A stream is closed as soon
 // as it is clear that the file continues what was read from it.
 func (c *container) rest(ctx context.Context, s state) error {
+	// Of a container that wrote much until its end, or of which there was nothing yet, more may come.
 	late := time.Until(c.told.Add(behind))
-	if s.over() && late > 0 && c.volume > burst && !c.cur.at.Before(s.at.Add(-behind)) { // it wrote until its end: more may come
+	if s.over() && late > 0 && (c.volume > burst && !c.cur.at.Before(s.at.Add(-behind)) || c.cur.n == 0 && c.still > 0) {
 		if c.src != nil {
 			c.src.quiet.Reset(late)
 		} else {
@@ -382,7 +383,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 		return err
 	case c.src != nil:
 		return errElsewhere
-	case absent && s.restarts && !s.previous && c.still == 1: // it may be the next run's log, to which nothing was written yet
+	case c.still == 1 && (absent || c.cur.n == 0) && s.restarts && !s.previous: // it may be the next run's log, still empty
 		_, err = c.ours(ctx, s, event.Line{})
 	case fresh || !absent:
 		if c.orderly = true; !s.over() || c.still > 1 {

@@ -381,6 +381,11 @@ func TestAnswers(t *testing.T) {
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
+		"the next run's log is still empty, and nothing was read before": {
+			steps:   []func(*Follower){restarting(crashed("id")), wait(5 * time.Second)},
+			answers: &answers{previous: line(5, 500, "a")},
+			want:    "p/main/0 \"a\"\ndrained\n",
+		},
 		"a run that has ended already, while the next one waits": {
 			steps: []func(*Follower){restarting(running("id")), wait(500 * time.Millisecond), restarting(crashed("id")), wait(time.Second)},
 			answers: &answers{
