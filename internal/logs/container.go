@@ -139,7 +139,12 @@ func (c *container) wake() {
 // follows says whether there is a run to follow, rather than to read to its end. f.mu is held.
 func (c *container) follows() bool { return !c.runs[c.at].now.over() && !c.f.draining }
 
-func (c *container) stream() *event.Stream { return c.runs[c.at].stream }
+// stream is that of the run that is read. Others may add runs meanwhile.
+func (c *container) stream() *event.Stream {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	return c.runs[c.at].stream
+}
 
 // look gives the state of the run that is read, and says whether its end, or what there is now, is to be read.
 func (c *container) look() (s state, ending bool) {

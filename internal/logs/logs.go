@@ -263,7 +263,8 @@ func (f *Follower) places() int { return f.Streams - f.Streams/8 }
 func (f *Follower) queue() (names []string) {
 	for _, c := range f.waiting {
 		if c.follows() {
-			names = append(names, c.stream().Container+" of "+c.stream().Pod)
+			stream := c.runs[c.at].stream
+			names = append(names, stream.Container+" of "+stream.Pod)
 		}
 	}
 	return names
