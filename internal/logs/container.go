@@ -357,7 +357,8 @@ func (c *container) rest(ctx context.Context, s state) error {
 		}
 	}
 	k, fresh := c.seek(), false
-	err := c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, func(lines []event.Line, half bool) error {
+	asked := s
+	each := func(lines []event.Line, half bool) error {
 		lines = k.skip(lines)
 		if k.found {
 			c.close()
@@ -372,13 +373,20 @@ func (c *container) rest(ctx context.Context, s state) error {
 			return errCut
 		}
 		if !fresh {
-			if err := c.accept(ctx, s, k, lines[0], c.orderly && lines[0].At.Sub(c.cur.at) < leap); err != nil {
+			if err := c.accept(ctx, asked, k, lines[0], c.orderly && lines[0].At.Sub(c.cur.at) < leap); err != nil {
 				return err
 			}
 		}
 		fresh = true
 		return c.deliver(ctx, lines)
-	})
+	}
+	// What the kubelet calls previous is the first run, if there is any, and soon it will be gone.
+	asked.previous = s.previous || s.over() && s.restarts && c.cur.n == 0 && c.stream().Restart == 0
+	err := c.scan(ctx, asked, &corev1.PodLogOptions{SinceTime: c.cur.since()}, each)
+	if none(err) && !s.previous {
+		asked = s
+		err = c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, each)
+	}
 	if !fresh {
 		c.still++
 	}
@@ -457,7 +465,7 @@ func (c *container) ours(ctx context.Context, s state, line event.Line) (bool, e
 	switch {
 	case err != nil && !refused:
 		return false, err
-	case same, refused && first && strings.Contains(err.Error(), "previous terminated container"): // there was none
+	case same, first && none(err):
 		return true, nil
 	case !refused && (first && c.cur.n == 0 || k.found && c.cur.n > 0): // what the kubelet calls previous is this run
 		c.f.mu.Lock()
@@ -477,6 +485,11 @@ func (c *container) ours(ctx context.Context, s state, line event.Line) (bool, e
 		return line.At.Before(now.until), ctx.Err()
 	}
 	return now.ended && !line.At.After(now.at.Add(behind)), ctx.Err()
+}
+
+// none says whether an error is that a container has no previous run (validateContainerLogStatus in pkg/kubelet/kubelet_pods.go).
+func none(err error) bool {
+	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "previous terminated container")
 }
 
 // deliver sends lines and moves the cursor behind them.
