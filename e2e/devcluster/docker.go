@@ -18,8 +18,7 @@ import (
 // it is healed and ended like the others.
 const docker = "docker"
 
-// dockerPackage brings the engine and its client, and leaves the firewall rules and the bridge that it could make alone:
-// dockerCommand turns both off.
+// dockerPackage brings the engine and its client.
 var dockerPackage = need{"docker.io", onPath("dockerd", "docker")}
 
 // DockerHost is the address of the Docker Engine, as the client takes it in DOCKER_HOST.
