@@ -6,7 +6,7 @@ TOOL := go tool -modfile=e2e/go.mod
 DEVCLUSTER := go -C e2e run ./cmd/devcluster
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test test-unit test-e2e lint bench soak fuzz generate cluster-up cluster-down
+.PHONY: build demo test test-unit test-e2e lint cross vuln bench soak fuzz generate cluster-up cluster-down
 
 # Compiled with the flags of the local cluster's Kubernetes, which then finds client-go and the API's types compiled already.
 build:
@@ -21,11 +21,12 @@ test: test-unit test-e2e
 
 # Without the race detector too: it changes the figures that tests hold about time and memory. It needs cgo.
 test-unit:
-	go test ./...
+	go test -cover ./...
 	CGO_ENABLED=1 go test -race ./...
 
+# make test-e2e RUN=cancel runs testdata/script/cancel.txtar alone, or the one of that name in testdata/fault.
 test-e2e: build
-	go -C e2e test -p 1 -timeout 40m ./...
+	go -C e2e test -p 1 -timeout 60m $(if $(RUN),-run 'Test(Scenarios|Faults)/^$(RUN)$$' .,./...)
 
 lint:
 	@test -z "$$(gofmt -l cmd internal e2e)" || { echo "gofmt would change:"; gofmt -l cmd internal e2e; exit 1; }
@@ -36,6 +37,14 @@ lint:
 	$(TOOL) actionlint .github/workflows/*.yml examples/*/workflow.yml
 	go mod tidy -diff
 	go -C e2e mod tidy -diff
+
+# The program on the systems that it is used on and not tested on.
+cross:
+	set -e; for os in darwin windows; do GOOS=$$os go vet ./...; GOOS=$$os go build -o /dev/null ./cmd/kubernetes-job-action; done
+
+# Asks the Go vulnerability database, so it needs the internet.
+vuln:
+	$(TOOL) govulncheck ./...
 
 bench: build
 	go test -run '^$$' -bench . -benchmem ./internal/...
@@ -49,7 +58,7 @@ FUZZTIME ?= 10m
 fuzz:
 	@grep -rl --include='*_test.go' 'func Fuzz' internal | xargs -n1 dirname | sort -u | while read -r dir; do \
 	  for f in $$(grep -ho 'func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -d' ' -f2); do \
-	    echo "== $$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$dir || exit 1; done; done
+	    echo "== $$dir $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5s ./$$dir || exit 1; done; done
 
 # Rewrites what is generated: action.yml, the GitLab component, the tables of README.md and docs/gitlab.md, the JSON schema, golden files.
 # Those are the tests that use internal/golden.

@@ -64,15 +64,15 @@ func cmdCheckout(ts *testscript.TestScript, args []string) {
 	folder := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(folder, 0o755))
 	const script = `
-set -e
-git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/null | tar -c -T - | tar -x -C "$1"
+set -e -o pipefail
+git ls-files -z --cached --others --exclude-standard | tar -c --null -T - --ignore-failed-read | tar -x -C "$1"
 cd "$1"
 git init -q -b main .
 git remote add origin https://github.example/shop/orders
 git add --all
 git -c user.name=e2e -c user.email=e2e@example.com commit -q -m "a commit"
 `
-	cmd := exec.Command("sh", "-c", script, "sh", folder)
+	cmd := exec.Command("bash", "-c", script, "bash", folder)
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
 		ts.Fatalf("the project cannot be copied: %v\n%s", err, out)

@@ -81,16 +81,16 @@ func stateOf(ts *testscript.TestScript) *script { return ts.Value(stateKey{}).(*
 // process is a program in the background.
 type process struct {
 	cmd   *exec.Cmd
-	done  chan error
-	ended chan struct{} // closed when done has an answer
-	end   time.Time     // valid from then on
+	ended chan struct{} // closed at its end; what follows is valid from then on
+	err   error
+	end   time.Time
 }
 
 // end is called when the script is over, however it ended.
 func (s *script) end() {
 	for _, p := range s.processes {
 		_ = p.cmd.Process.Kill() // it may have ended
-		<-p.done
+		<-p.ended
 	}
 	if s.proxy != nil {
 		s.proxy.close()
@@ -218,12 +218,10 @@ func startProcess(ts *testscript.TestScript, name string, cmd *exec.Cmd) {
 	defer stderr.Close()
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	ts.Check(cmd.Start())
-	p := &process{cmd: cmd, done: make(chan error, 1), ended: make(chan struct{})}
+	p := &process{cmd: cmd, ended: make(chan struct{})}
 	go func() {
-		err := cmd.Wait()
+		p.err = cmd.Wait()
 		p.end = time.Now()
-		p.done <- err
-		close(p.done)
 		close(p.ended)
 	}()
 	state.processes[name] = p
@@ -261,10 +259,10 @@ func cmdFinish(ts *testscript.TestScript, args []string) {
 	}
 	p := running(ts, name)
 	select {
-	case err := <-p.done:
+	case <-p.ended:
 		delete(stateOf(ts).processes, name)
 		stateOf(ts).finished[name] = p.end
-		if got := exitCode(ts, err); got != want {
+		if got := exitCode(ts, p.err); got != want {
 			ts.Fatalf("%s: exit code %d, want %d\n%s", name, got, want, output(ts, name))
 		}
 	case <-time.After(patience):

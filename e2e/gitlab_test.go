@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -47,5 +48,18 @@ func cmdPipeline(ts *testscript.TestScript, args []string) {
 	cmd := exec.Command(client, append([]string{"--network", "host", "--pull-policy", "if-not-present", "--helper-image", runnerImage, "--no-color"}, args[2:]...)...)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "DOCKER_HOST="+shared.cluster.DockerHost())
+	// It leaves variables of the type File behind: it makes a folder before the project has a slug, and removes that of the slug.
+	const folders = "/tmp/gitlab-ci-local-file-variables-undefined-*"
+	before, err := filepath.Glob(folders)
+	ts.Check(err)
 	startProcess(ts, args[0], cmd)
+	ts.Defer(func() {
+		after, err := filepath.Glob(folders)
+		ts.Check(err)
+		for _, folder := range after {
+			if !slices.Contains(before, folder) {
+				ts.Check(os.RemoveAll(folder))
+			}
+		}
+	})
 }

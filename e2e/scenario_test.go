@@ -155,7 +155,7 @@ func setup(env *testscript.Env) error {
 			env.T().Log(err)
 		}
 	})
-	state := &script{id: namespace, processes: map[string]*process{}, finished: map[string]time.Time{}}
+	state := &script{id: namespace, processes: map[string]*process{}, finished: map[string]time.Time{}, steps: map[string]*step{}}
 	env.Values[stateKey{}] = state
 	env.Defer(state.end)
 	env.Setenv("HOME", filepath.Join(env.WorkDir, ".home"))

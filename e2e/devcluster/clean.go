@@ -42,13 +42,9 @@ func (c *Cluster) clean() error {
 
 // shimSockets returns the sockets of the shims that hold the cluster's containers.
 func (c *Cluster) shimSockets() ([]string, error) {
-	var addresses []string
-	for _, state := range []string{c.path("containerd", "state"), c.path("docker", "exec", "containerd", "daemon")} {
-		found, err := filepath.Glob(filepath.Join(state, "io.containerd.runtime.v2.task", "*", "*", "address"))
-		if err != nil {
-			return nil, err
-		}
-		addresses = append(addresses, found...)
+	addresses, err := filepath.Glob(c.path("containerd", "state", "io.containerd.runtime.v2.task", "*", "*", "address"))
+	if err != nil {
+		return nil, err
 	}
 	var sockets []string
 	for _, file := range addresses {

@@ -2,7 +2,9 @@ package devcluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,7 +68,7 @@ func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
 	if _, err := run(npm); err != nil {
 		return "", fmt.Errorf("gitlab-ci-local cannot be installed: %w", err)
 	}
-	if err := os.Rename(fresh, folder); err != nil {
+	if err := os.Rename(fresh, folder); err != nil && !errors.Is(err, fs.ErrExist) { // somebody else was first
 		return "", err
 	}
 	c.out.printf("installed gitlab-ci-local in %s", round(time.Since(started)))

@@ -286,7 +286,10 @@ func (c *Cluster) startAll(ctx context.Context, p programs) error {
 	})
 	group.Go(func() error { return c.startPostgres(ctx, p) })
 	if _, known := c.recorded(docker); known {
-		group.Go(func() error { return c.startDocker(ctx, p) })
+		group.Go(func() error {
+			containerd.Wait()
+			return c.startDocker(ctx, p)
+		})
 	}
 	group.Go(func() error {
 		for _, name := range []string{"etcd", "kube-apiserver"} {

@@ -5,10 +5,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/planton/kubernetes-job-action/e2e/images"
 )
 
 // TestLife leads a cluster of its own through its life: beside another one it may run, so it also
@@ -30,6 +33,7 @@ func TestLife(t *testing.T) {
 	if _, err := c.provide(ctx); err != nil { // the first time it has to build
 		t.Fatal(err)
 	}
+	want := len(componentNames) - 1 // docker is not started by up
 	up := func(limit time.Duration) {
 		t.Helper()
 		started := time.Now()
@@ -39,35 +43,44 @@ func TestLife(t *testing.T) {
 		if took := time.Since(started); took > limit {
 			t.Errorf("up took %s, more than %s", took, limit)
 		}
-		if alive := c.alive(); len(alive) != len(componentNames) {
+		if alive := c.alive(); len(alive) != want {
 			t.Fatalf("after up only these live: %v", alive)
 		}
 	}
 	up(20 * time.Second)
+	if err := c.Start(ctx, docker, nil); err != nil {
+		t.Fatal(err)
+	}
+	want++
 	first := c.pids(t)
+	runContainer(t, ctx, c)
 
 	t.Run("a second up changes nothing and is quick", func(t *testing.T) {
 		up(5 * time.Second)
+		if err := c.Start(ctx, docker, nil); err != nil {
+			t.Fatal(err)
+		}
 		if now := c.pids(t); !maps.Equal(now, first) {
 			t.Errorf("processes were %v, are %v", first, now)
 		}
 	})
 
 	t.Run("up heals what was killed", func(t *testing.T) {
-		killed := []string{"kube-apiserver", "kube-scheduler"}
+		killed := []string{"kube-apiserver", "kube-scheduler", docker}
 		for _, name := range killed {
-			if err := c.Stop(name, syscall.SIGKILL); err != nil {
+			p, _ := c.recorded(name)
+			if err := p.end(syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
 		}
 		up(60 * time.Second)
 		now := c.pids(t)
 		for name, pid := range first {
-			wasKilled := name == killed[0] || name == killed[1]
-			if (now[name] != pid) != wasKilled {
+			if (now[name] != pid) != slices.Contains(killed, name) {
 				t.Errorf("%s was process %d, is %d", name, pid, now[name])
 			}
 		}
+		runContainer(t, ctx, c)
 	})
 
 	outer := t
@@ -84,7 +97,11 @@ func TestLife(t *testing.T) {
 		if err := other.Up(ctx, Options{}); err != nil {
 			t.Fatal(err)
 		}
+		if err := other.Start(ctx, docker, nil); err != nil {
+			t.Fatal(err)
+		}
 		runPod(t, ctx, other)
+		runContainer(t, ctx, other)
 		for _, one := range []*Cluster{c, other} {
 			if err := one.usable(ctx); err != nil {
 				t.Error(err)
@@ -134,6 +151,7 @@ func TestLife(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		want-- // of docker nothing is left to heal
 		up(20 * time.Second)
 		for _, socket := range sockets {
 			if _, err := os.Lstat(socket); !os.IsNotExist(err) {
@@ -166,12 +184,30 @@ func (c *Cluster) pids(t *testing.T) map[string]int {
 	pids := map[string]int{}
 	for _, name := range componentNames {
 		p, ok := c.recorded(name)
+		if !ok && name == docker {
+			continue
+		}
 		if !ok {
 			t.Fatalf("%s is not recorded", name)
 		}
 		pids[name] = p.PID
 	}
 	return pids
+}
+
+// runContainer has the engine make a container that does not end by itself.
+func runContainer(t *testing.T, ctx context.Context, c *Cluster) {
+	t.Helper()
+	busybox, err := busyboxPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.importBase(ctx, "test", images.Alpine(busybox)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(c.docker(ctx, "run", "--detach", "--network", "none", "test", "sleep", "1000000")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // runPod makes a pod that does not end by itself, so that there is something to clean up.

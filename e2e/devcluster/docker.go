@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/planton/kubernetes-job-action/e2e/images"
 )
@@ -24,11 +25,12 @@ var dockerPackage = need{"docker.io", onPath("dockerd", "docker")}
 // DockerHost is the address of the Docker Engine, as the client takes it in DOCKER_HOST.
 func (c *Cluster) DockerHost() string { return "unix://" + c.path("docker.sock") }
 
-// dockerCommand is an engine with a containerd of its own that keeps everything in the cluster's folder. It has no bridge and
-// writes no firewall rules: containers use the network of the machine, where the API server is, or none.
+// dockerCommand is an engine that keeps everything in the cluster's folder and uses the cluster's containerd (one of its own is not
+// ended, nor found again, when the engine is killed). It has no bridge and writes no firewall rules: containers use the network of
+// the machine, where the API server is, or none.
 func (c *Cluster) dockerCommand() *exec.Cmd {
 	return exec.Command("dockerd", "--host", c.DockerHost(), "--pidfile", c.path("docker", "pid"),
-		"--data-root", c.path("docker", "data"), "--exec-root", c.path("docker", "exec"), "--config-file", c.path("docker", "daemon.json"),
+		"--data-root", c.path("docker", "data"), "--exec-root", c.path("docker", "exec"), "--containerd", c.containerdSocket(), "--config-file", c.path("docker", "daemon.json"),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false",
 		"--storage-driver=overlay2", "--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=/"+c.cgroupName()+"/docker")
 }
@@ -41,14 +43,25 @@ func (c *Cluster) dockerReady(ctx context.Context) error {
 // fromLine is an instruction of a Dockerfile that names an image of a registry.
 var fromLine = regexp.MustCompile(`(?m)^FROM (golang|alpine):(\S+)`)
 
-// startDocker starts the engine and gives it the images that the project's Dockerfile begins with, under their real names.
+// startDocker starts the engine, unless it runs.
 func (c *Cluster) startDocker(ctx context.Context, p programs) error {
 	if err := c.installPackages(ctx, []need{dockerPackage}); err != nil {
 		return err
 	}
-	if err := c.start(ctx, docker, p); err != nil {
+	return c.start(ctx, docker, p)
+}
+
+// baseKey is the label of a base image that says what it was made from.
+const baseKey = "org.opencontainers.image.revision"
+
+// BaseImages gives the running engine the images that the project's Dockerfile begins with, under their real names, as far as it
+// does not have them. They are made anew when the modules change.
+func (c *Cluster) BaseImages(ctx context.Context) error {
+	unlock, err := c.lockFor(docker)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	dockerfile, err := os.ReadFile(filepath.Join(c.source, "..", "Dockerfile"))
 	if err != nil {
 		return err
@@ -57,15 +70,23 @@ func (c *Cluster) startDocker(ctx context.Context, p programs) error {
 	if err != nil {
 		return err
 	}
+	key, err := build{inputs: []string{"go.mod", "go.sum"}}.key(filepath.Join(c.source, ".."))
+	if err != nil {
+		return err
+	}
 	for _, from := range fromLine.FindAllStringSubmatch(string(dockerfile), -1) {
 		image := from[1] + ":" + from[2]
-		if _, err := run(c.docker(ctx, "image", "inspect", image)); err == nil {
+		have, err := run(c.docker(ctx, "image", "inspect", "--format", fmt.Sprintf("{{index .Config.Labels %q}}", baseKey), image))
+		if err == nil && strings.TrimSpace(have) == key {
 			continue
 		}
+		label := fmt.Sprintf("LABEL %s=%s", baseKey, key)
 		if from[1] == "golang" {
-			err = c.importGolang(ctx, image, busybox)
+			err = c.importGolang(ctx, image, busybox, label)
 		} else {
-			err = c.importBase(ctx, image, images.Alpine(busybox))
+			base := images.Alpine(busybox)
+			base.Changes = append(base.Changes, label)
+			err = c.importBase(ctx, image, base)
 		}
 		if err != nil {
 			return fmt.Errorf("image %s cannot be made: %w", image, err)
@@ -95,7 +116,7 @@ func (c *Cluster) importBase(ctx context.Context, image string, base images.Base
 	return errors.Join(err, <-written)
 }
 
-func (c *Cluster) importGolang(ctx context.Context, image, busybox string) error {
+func (c *Cluster) importGolang(ctx context.Context, image, busybox, label string) error {
 	project := filepath.Join(c.source, "..")
 	inProject := func(env ...string) func(args ...string) (string, error) {
 		return func(args ...string) (string, error) {
@@ -133,13 +154,19 @@ func (c *Cluster) importGolang(ctx context.Context, image, busybox string) error
 	}
 	// Compiled once into the image, so that each later build compiles what has changed.
 	container := c.cgroupName() + "-compile"
+	remove := func() error {
+		_, err := run(c.docker(context.WithoutCancel(ctx), "rm", "--force", container))
+		return err
+	}
+	if err := remove(); err != nil { // of a run that was cut off
+		return err
+	}
+	defer remove()
 	if _, err := run(c.docker(ctx, "run", "--name", container, "--network", "none", "--volume", project+":/src:ro", "--workdir", "/src",
 		image, "sh", "-c", "CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/kubernetes-job-action")); err != nil {
 		return err
 	}
-	if _, err := run(c.docker(ctx, "commit", container, image)); err != nil {
-		return err
-	}
-	_, err = run(c.docker(ctx, "rm", container))
+	// Labelled when complete.
+	_, err = run(c.docker(ctx, "commit", "--change", label, container, image))
 	return err
 }

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,6 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
-	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
 // version is set by the linker.
@@ -55,9 +55,9 @@ func Main(p Process) int {
 		if near := manifest.Closest(command, commands); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		} else if strings.ContainsAny(command, "./") {
-			hint = "a manifest is given with --manifest " + command
+			hint = "if it is the manifest, use --manifest=" + command
 		}
-		fmt.Fprintf(p.Stderr, "error: there is no command %q; %s\n", command, hint)
+		fmt.Fprintf(p.Stderr, "error: unknown command %q; %s\n", command, hint)
 		return exitInvalid
 	}
 	options, findings := config.Parse(args, p.LookupEnv)
@@ -75,25 +75,23 @@ func Main(p Process) int {
 	case command == "version":
 		fmt.Fprintln(p.Stdout, version)
 		return exitOK
-	case command == "run" && options.DryRun == "client":
+	case command == "run" && options.DryRun == config.DryRunClient:
 		command = "render"
 	}
-	if options.Format == "auto" {
-		options.Format = p.format()
+	if options.Report.Format == report.FormatAuto {
+		options.Report.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
 	if command == "render" {
-		// Standard output is for the objects alone, so that it can be redirected, masks not in it. The runner reads both streams.
+		// Standard output holds the objects alone, without masks, so that it can be redirected. The runner reads both streams.
 		p.Stdout = p.Stderr
 	}
 	var found []event.Finding
-	a.reporter, found = p.reporters(options, command)
+	a.reporter, found = p.reporters(options.Report, command)
 	findings = append(findings, found...)
-	// A signal cancels the run; the second one ends the process at once, as users expect of a command that hangs.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
-	context.AfterFunc(ctx, stop)
-	// A closed standard output is an error of the sink, which deletes the Job, and not the silent end of the process.
+	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
 	signal.Ignore(syscall.SIGPIPE)
 
 	code, err := a.do(ctx, command, findings)
@@ -104,6 +102,35 @@ func Main(p Process) int {
 	return code
 }
 
+// untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
+// hangs. The end of the terminal counts too, unless nohup says otherwise.
+func untilSignal() (ctx context.Context, stop func()) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	arrived, stopped := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(arrived, signals...)
+	ctx, cancel := context.WithCancel(context.Background())
+	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
+	exit := func() { os.Exit(int(event.Interrupted)) }
+	go func() {
+		for _, do := range []func(){cancel, exit} {
+			select {
+			case <-arrived:
+				do()
+			case <-stopped:
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(arrived)
+		close(stopped)
+		cancel()
+	}
+}
+
 // app is one invocation.
 type app struct {
 	Process
@@ -111,17 +138,17 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters are those of the format, and of the files that were asked for. A finding is a file that cannot be written.
-func (p Process) reporters(o config.Options, command string) (*report.Fanout, []event.Finding) {
+// reporters makes the reporters of the format and of the files that were asked for. A file that cannot be written is a finding.
+func (p Process) reporters(o report.Options, command string) (*report.Fanout, []event.Finding) {
 	_, noColor := p.LookupEnv("NO_COLOR")
 	var log report.Sink
 	switch o.Format {
-	case "github":
-		log = github.New(p.Stdout, p.getenv, github.Options{Timestamps: o.Timestamps, Summary: o.Summary})
-	case "gitlab":
-		log = text.New(p.Stdout, p.Stdout, text.Options{Timestamps: o.Timestamps, Color: !noColor, Sections: true})
+	case report.FormatGitHub:
+		log = github.New(p.Stdout, p.getenv, o)
+	case report.FormatGitLab:
+		log = text.New(p.Stdout, p.Stdout, o, !noColor)
 	default:
-		log = text.New(p.Stdout, p.Stderr, text.Options{Timestamps: o.Timestamps, Color: p.Terminal && !noColor})
+		log = text.New(p.Stdout, p.Stderr, o, p.Terminal && !noColor)
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
@@ -139,15 +166,15 @@ func (p Process) reporters(o config.Options, command string) (*report.Fanout, []
 	return report.New(sinks...), findings
 }
 
-// format is that of the CI system that the environment tells of.
-func (p Process) format() string {
+// format is that of the CI system whose variables are set.
+func (p Process) format() report.Format {
 	switch {
 	case p.getenv("GITHUB_ACTIONS") == "true":
-		return "github"
+		return report.FormatGitHub
 	case p.getenv("GITLAB_CI") == "true":
-		return "gitlab"
+		return report.FormatGitLab
 	}
-	return "text"
+	return report.FormatText
 }
 
 func (p Process) getenv(name string) string {
@@ -160,17 +187,19 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if command == "post" {
 		return a.post(ctx, findings)
 	}
-	if command == "run" && a.options.Format == "github" {
-		// Later steps depend on the outputs, so nothing may happen that they would never hear of.
+	if command == "run" && a.options.Report.Format == report.FormatGitHub {
+		// Later steps depend on the outputs, so nothing may be started whose result they cannot get.
 		if err := github.CheckOutputs(a.getenv); err != nil {
 			findings = append(findings, event.Finding{Level: event.Error, Path: "GITHUB_OUTPUT",
 				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
 		}
 	}
-	set, found := a.load(findings)
+	set, found := manifest.Load(a.source())
 	findings = append(findings, found...)
-	o, found := a.overrides(command)
+	o := a.options.Render
+	o.NameSuffix, found = a.nameSuffix()
 	findings = append(findings, found...)
+	o.Stamp, o.Timeout = a.stamp(command), a.options.Run.Verdict.Timeout
 
 	var client *cluster.Client
 	if a.options.FromCronJob != "" {
@@ -181,11 +210,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		if client, err = a.connect(""); err != nil {
 			return a.refused(findings, err)
 		}
-		namespace := a.options.Namespace
-		if namespace == "" {
-			namespace = client.Namespace
-		}
-		if o.FromCronJob, err = client.CronJob(ctx, namespace, a.options.FromCronJob); err != nil {
+		if o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob); err != nil {
 			return a.refused(findings, err)
 		}
 	}
@@ -193,6 +218,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	findings = append(findings, found...)
 	if plan != nil {
 		a.reporter.AddSecrets(plan.Secrets...)
+		findings = append(findings, a.unknownContainers(plan)...)
 	}
 	if event.HasErrors(findings) {
 		return a.invalid(findings)
@@ -221,68 +247,58 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		plan.InNamespace(client.Namespace)
 	}
 	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned, Place: plan.Finding}
-	if a.options.DryRun == "server" {
+	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server accepts every object; nothing was created"})
 	}
-	finished, err := run.Run(ctx, client, objects, a.runOptions(plan), &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
+	follow := a.options.Run
+	follow.DeleteAfter = plan.DeleteAfter
+	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
 	return exitCode(finished), err
 }
 
-// load reads the manifest.
-func (a *app) load(findings []event.Finding) (*manifest.Set, []event.Finding) {
-	source := manifest.Source{
-		Paths:      a.options.Manifest,
-		Content:    a.options.ManifestContent,
-		References: a.options.References,
-		Stdin:      a.Stdin,
-		Dir:        a.Dir,
-		Substitute: a.options.Substitute,
-		LookupEnv:  a.LookupEnv,
+// source is where the manifest is read from.
+func (a *app) source() manifest.Source {
+	s := a.options.Source
+	s.Stdin, s.Dir, s.LookupEnv = a.Stdin, a.Dir, a.LookupEnv
+	// This is where the runner mounts the repository's checkout for a container action. A workflow has no business outside it.
+	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
+		s.Dir, s.Confine = workspace, workspace
 	}
-	// The runner hands the repository's checkout to a container action under this name, and nothing outside of it is the
-	// workflow's business.
-	if workspace, _ := a.LookupEnv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
-		source.Dir, source.Confine = workspace, workspace
-	}
-	return manifest.Load(source)
+	return s
 }
 
-// overrides are the options that change what is rendered.
-func (a *app) overrides(command string) (render.Options, []event.Finding) {
-	o := a.options
-	suffix, finding := a.nameSuffix()
-	out := render.Options{
-		Namespace: o.Namespace, Name: o.Name, NameSuffix: suffix,
-		Image: o.Image, ContainerCommand: o.ContainerCommand, ContainerArgs: o.ContainerArgs,
-		Env: o.Env, SecretEnv: o.SecretEnv, Labels: o.Labels, Annotations: o.Annotations,
-		Patch: o.Patch, RegistryCredentials: o.RegistryCredentials,
-		Stamp: a.stamp(command), Timeout: o.Timeout, Cleanup: o.Cleanup,
+// unknownContainers are the log-containers that the Job does not have. It is a warning, because an admission webhook may add them.
+func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
+	var names []string
+	for _, c := range slices.Concat(plan.Job.Spec.Template.Spec.InitContainers, plan.Job.Spec.Template.Spec.Containers) {
+		names = append(names, c.Name)
 	}
-	return out, finding
+	for _, name := range a.options.Run.LogContainers {
+		if slices.Contains(names, name) {
+			continue
+		}
+		f := event.Finding{Level: event.Warning, Path: "log-containers",
+			Message: fmt.Sprintf("the Job has no container %q, so none of its output is shown, unless the cluster adds one; it has: %s", name, strings.Join(names, ", "))}
+		if near := manifest.Closest(name, names); near != "" {
+			f.Suggestion = fmt.Sprintf("did you mean %q?", near)
+		}
+		findings = append(findings, f)
+	}
+	return findings
 }
 
+// connect finds the cluster; clusterName is the manifest's, "" without one.
 func (a *app) connect(clusterName string) (*cluster.Client, error) {
-	client, notices, err := cluster.Connect(cluster.Options{
-		Kubeconfig: a.options.Kubeconfig, Context: a.options.Context, ClusterName: clusterName,
-		LookupEnv: a.LookupEnv, Dir: a.Dir, APITimeout: a.options.APITimeout, UserAgent: "kubernetes-job-action/" + version,
-	})
+	o := a.options.Cluster
+	o.ClusterName, o.Dir, o.LookupEnv, o.UserAgent = clusterName, a.Dir, a.LookupEnv, "kubernetes-job-action/"+version
+	client, notices, err := cluster.Connect(o)
 	for _, n := range notices {
 		err = errors.Join(err, a.reporter.Event(n))
 	}
 	return client, err
-}
-
-func (a *app) runOptions(plan *render.Plan) run.Options {
-	o := a.options
-	return run.Options{
-		Preflight: o.Preflight, Wait: o.Wait, IfExists: o.IfExists, Cleanup: o.Cleanup,
-		ManifestTTL: plan.Job.Spec.TTLSecondsAfterFinished != nil && !plan.TTLSet,
-		OnCancel:    o.OnCancel, OnTimeout: o.OnTimeout, Logs: o.Logs, LogContainers: o.LogContainers,
-		Verdict: verdict.Options{FailFast: o.FailFast, Timeout: o.Timeout, StartTimeout: o.StartTimeout},
-	}
 }
 
 // tell reports findings.
@@ -309,11 +325,11 @@ func (a *app) invalid(findings []event.Finding) (int, error) {
 			}
 		}
 	}
-	things := fmt.Sprintf("%d problems", errs)
+	things := fmt.Sprintf("these %d problems", errs)
 	if errs == 1 {
-		things = "one problem"
+		things = "this problem"
 	}
-	return a.refused(nil, &event.Cause{Reason: reason, Message: things + " must be mended first; nothing was created"})
+	return a.refused(nil, &event.Cause{Reason: reason, Message: "fix " + things + " first; nothing was created"})
 }
 
 // refused ends a run that could not begin.
@@ -332,7 +348,7 @@ func (a *app) refused(findings []event.Finding, err error) (int, error) {
 func ThisProcess() Process {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "." // every path that is opened then says what is wrong with it
+		dir = "." // whoever opens a file in it gets the reason
 	}
 	info, err := os.Stderr.Stat()
 	args := os.Args[1:]

@@ -75,25 +75,27 @@ func TestMainWithoutCluster(t *testing.T) {
 		stdout, stderr []string // each must match
 	}{
 		"version":             {args: "version", stdout: []string{`^dev\n$`}},
-		"help":                {args: "--help", stdout: []string{`^Run one Kubernetes Job`, `--manifest`, `Exit codes: 0 succeeded`}},
+		"help":                {args: "--help", stdout: []string{`^Run one Kubernetes Job`, `--manifest`, `Exit codes\n    0  succeeded`}},
 		"help of a command":   {args: "render -h", stdout: []string{`^Run one Kubernetes Job`}},
 		"help before a fault": {args: "--help --nonsense", stdout: []string{`^Run one Kubernetes Job`}},
 		"help as a word":      {args: "help", stdout: []string{`^Run one Kubernetes Job`}},
-		"nothing":             {code: 2, stderr: []string{`^✗ manifest: there is no manifest: nothing says what to run \(.*; --help lists all options\)\n✗ one problem must be mended first; nothing was created\n`, `InvalidInput`}},
-		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`there is no command "rnder"; did you mean "render"\?`}},
-		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`there is no command "job.yaml"`, `--manifest job.yaml`}},
-		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: there is no such flag; --help lists them \(did you mean "--manifest"\?\)`}},
+		"nothing":             {code: 2, stderr: []string{`^✗ manifest: there is no manifest: nothing says what to run \(.*; --help lists all options\)\n✗ fix this problem first; nothing was created\n`, `InvalidInput`}},
+		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`unknown command "rnder"; did you mean "render"\?`}},
+		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`unknown command "job.yaml"; if it is the manifest, use --manifest=job.yaml`}},
+		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: unknown flag; --help lists all \(did you mean "--manifest"\?\)`}},
 		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
 
 		"post without a record": {args: "post", stderr: []string{`^· this step has no record of a Job, so there is nothing to clean up\n$`}},
 
 		"validate":             {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
-		"value without =":      {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`"false" is not understood: it needs an equals sign before it, as in --wait=false`}},
+		"value without =":      {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`unexpected argument "false": a value needs an equals sign, as in --wait=false`}},
 		"validate stdin":       {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a glob":      {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
+		"a container's typo":   {args: "validate -f job.yaml --log-containers=mian", stderr: []string{`^! log-containers: the Job has no container "mian", so none of its output is shown, unless the cluster adds one; it has: main \(did you mean "main"\?\)\n·`}},
+		"its container":        {args: "validate -f job.yaml --log-containers=main", stderr: []string{`^· the manifest is valid`}},
 		"validate a folder":    {args: "validate -f k8s", stderr: []string{`the manifest is valid: Job migrate`}},
-		"validate bad":         {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\)\n`, `2 problems must be mended first; nothing was created`, `InvalidManifest`}},
+		"validate bad":         {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\)\n`, `fix these 2 problems first; nothing was created`, `InvalidManifest`}},
 		"validate two":         {args: "validate -f two.yaml", code: 2, stderr: []string{`more than one workload: Job migrate \(two.yaml:2\), Job migrate \(two.yaml:12\)`}},
 		"validate empty":       {args: "validate -f empty.yaml", code: 2, stderr: []string{`empty.yaml: .*empty`}},
 		"validate nothing":     {args: "validate", code: 2, stderr: []string{`manifest`}},
@@ -224,7 +226,7 @@ func TestDotenvFile(t *testing.T) {
 	env["PLUGIN_DOTENV_FILE"] = "nowhere/job.env"
 	got := call(t, dir, "", env, "run", "-f", "job.yaml")
 	if want := "✗ dotenv-file: " + filepath.Join(dir, "nowhere/job.env") + " cannot be written: no such file or directory\n" +
-		"✗ one problem must be mended first; nothing was created\n"; got.code != 2 || !strings.HasSuffix(got.stderr, want+"\n  reason            InvalidInput\n") {
+		"✗ fix this problem first; nothing was created\n"; got.code != 2 || !strings.HasSuffix(got.stderr, want+"\n  reason            InvalidInput\n") {
 		t.Errorf("exit code %d, %q, want %q", got.code, got.stderr, want)
 	}
 }

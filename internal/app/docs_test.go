@@ -156,8 +156,8 @@ func TestComponent(t *testing.T) {
 		t.Errorf("jobs %+v", jobs)
 	}
 	want, _ := config.Parse(nil, func(string) (string, bool) { return "", false })
-	want.DotenvFile = j.Artifacts.Reports.Dotenv
-	if diff := cmp.Diff(want, j.parsed(t)); diff != "" || want.DotenvFile == "" {
+	want.Report.DotenvFile = j.Artifacts.Reports.Dotenv
+	if diff := cmp.Diff(want, j.parsed(t)); diff != "" || want.Report.DotenvFile == "" {
 		t.Errorf("the defaults (-want +got):\n%s", diff)
 	}
 
@@ -168,8 +168,8 @@ func TestComponent(t *testing.T) {
 			t.Errorf("%q: job %+v", value, j)
 		}
 		o := j.parsed(t)
-		if cmp.Diff([]string{value}, o.Manifest) != "" || cmp.Diff([]string{value}, o.Image) != "" || o.NameSuffix != value || o.Context != value || o.Timeout.Minutes() != 90 || o.Cleanup != "never" {
-			t.Errorf("%q becomes manifest %q, image %q, name-suffix %q, context %q", value, o.Manifest, o.Image, o.NameSuffix, o.Context)
+		if cmp.Diff([]string{value}, o.Source.Paths) != "" || cmp.Diff([]string{value}, o.Render.Image) != "" || o.Render.NameSuffix != value || o.Cluster.Context != value || o.Run.Verdict.Timeout.Minutes() != 90 || o.Render.Cleanup != "never" {
+			t.Errorf("%q becomes manifest %q, image %q, name-suffix %q, context %q", value, o.Source.Paths, o.Render.Image, o.Render.NameSuffix, o.Cluster.Context)
 		}
 	}
 }

@@ -9,8 +9,8 @@ const (
 	exitInvalid   = int(event.InputWrong)
 )
 
-// exitCode maps how a run ended to the code that the process exits with. The outcome speaks before the reason: what our own timeout
-// ended may have a reason that says what the Job waited for.
+// exitCode is the exit code of a run that ended so. The outcome counts before the reason: when our own timeout ended the run, the reason
+// may say what the Job was waiting for.
 func exitCode(f event.Finished) int {
 	switch f.Outcome {
 	case event.Succeeded, event.Created:

@@ -17,14 +17,14 @@ var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
 	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
-	"internal/config":        {"internal/event"},
-	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/event"},
+	"internal/config":        {"internal/run", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
+	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
 	"internal/report":        {"internal/event"},
 	"internal/report/text":   {"internal/report", "internal/event"},
 	"internal/report/github": {"internal/report", "internal/event"},
 	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/outage", "internal/event"},
-	"internal/logs":          {"internal/outage", "internal/event"},
+	"internal/logs":          {"internal/outage", "internal/pods", "internal/event"},
 	"internal/verdict":       {"internal/refusal", "internal/event"},
 	"internal/render":        {"internal/kubernetesjob", "internal/manifest", "internal/event"},
 	"internal/kubernetesjob": {"internal/manifest", "internal/event"},
@@ -32,6 +32,7 @@ var below = map[string][]string{
 	"internal/cluster":       {"internal/outage", "internal/refusal", "internal/event"},
 	"internal/outage":        {"internal/event"},
 	"internal/refusal":       {"internal/event"},
+	"internal/pods":          {},
 	"internal/event":         {},
 	"internal/golden":        {}, // for tests
 	"internal/apitest":       {}, // for tests
@@ -83,6 +84,11 @@ func TestHouse(t *testing.T) {
 		}
 		if p.Doc == "" {
 			t.Errorf("%s has no package comment", room)
+		}
+		for _, d := range p.Deps {
+			if d == "k8s.io/client-go/kubernetes/scheme" || d == "k8s.io/client-go/discovery" {
+				t.Errorf("%s depends on %s, which links all of Kubernetes' API", room, d)
+			}
 		}
 		if strings.HasPrefix(room, "internal/event") || room == "internal/verdict" || room == "internal/render" || room == "internal/kubernetesjob" {
 			for _, d := range p.Deps {

@@ -37,8 +37,8 @@ type record struct {
 
 // The ends of a main step.
 const (
-	settled   = "settled"   // the Job is deleted, or stays because it should
-	undeleted = "undeleted" // the Job should have been deleted, and could not be
+	settled   = "settled"   // the Job was deleted, or is meant to stay
+	undeleted = "undeleted" // the Job could not be deleted
 )
 
 // recorder is a run.Sink that keeps the record up to date, and passes everything on.
@@ -86,7 +86,7 @@ func (r *recorder) save() error {
 		Message: fmt.Sprintf("the post step will not know about the Job: GITHUB_STATE cannot be written: %v", err)})
 }
 
-// post deletes the Job of a main step that was killed, or that could not delete it. Mostly all is well, and it says nothing.
+// post deletes the Job of a main step that was killed, or that could not delete it. Usually there is nothing to do, and it prints nothing.
 func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 	say := func(level event.Level, format string, args ...any) error {
 		return a.reporter.Event(event.Notice{Level: level, Message: fmt.Sprintf(format, args...)})
@@ -96,17 +96,17 @@ func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 		return exitOK, say(event.Info, "this step has no record of a Job, so there is nothing to clean up")
 	}
 	var r record
-	if err := json.Unmarshal([]byte(text), &r); err != nil {
-		return exitInvalid, say(event.Error, "the record of the Job, STATE_%s, cannot be read: %v", stateName, err)
+	if err := json.Unmarshal([]byte(text), &r); err != nil || r.Namespace == "" || r.Name == "" || r.UID == "" {
+		return exitInvalid, say(event.Error, "the record of the Job, STATE_%s, cannot be read: it is not what the main step wrote", stateName)
 	}
 	job := event.Ref{Kind: "Job", Namespace: r.Namespace, Name: r.Name}
 	why := "the main step was killed"
 	switch {
 	case r.End == settled:
-		return exitOK, say(event.Debug, "the main step has ended by itself, so %s is left alone", job)
+		return exitOK, say(event.Debug, "the main step ended on its own, so %s is left alone", job)
 	case r.End == undeleted:
 		why = "the main step could not delete it"
-	case a.options.OnCancel == "leave":
+	case a.options.Run.OnCancel == run.UnfinishedLeave:
 		return exitOK, say(event.Info, "the main step was killed; %s is left alone, as on-cancel says", job)
 	}
 	told, err := a.remove(ctx, r, job, why, findings)
@@ -128,10 +128,10 @@ func (a *app) remove(ctx context.Context, r record, job event.Ref, why string, f
 		return "", err
 	}
 	if event.HasErrors(findings) {
-		return "", &event.Cause{Reason: event.InvalidInput, Message: "an option is wrong"}
+		return "", &event.Cause{Reason: event.InvalidInput, Message: "an option is invalid"}
 	}
-	a.options.Context = cmp.Or(r.Context, a.options.Context)
-	a.options.APITimeout = min(a.options.APITimeout, postLimit)
+	o := &a.options.Cluster
+	o.Context, o.APITimeout = cmp.Or(r.Context, o.Context), min(o.APITimeout, postLimit)
 	client, err := a.connect("")
 	if err != nil {
 		return "", err

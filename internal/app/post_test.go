@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
@@ -67,24 +67,6 @@ func status(err *apierrors.StatusError) metav1.Status {
 	return s
 }
 
-// saved is the environment that the post step of a step with this GITHUB_STATE gets.
-func saved(t *testing.T, file string) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	env := map[string]string{}
-	for entry := range slices.Chunk(slices.Collect(strings.Lines(string(text))), 3) {
-		name, delimiter, ok := strings.Cut(entry[0], "<<")
-		if !ok || len(entry) != 3 || entry[2] != delimiter {
-			t.Fatalf("GITHUB_STATE holds %q", text)
-		}
-		env["STATE_"+name] = strings.TrimSuffix(entry[1], "\n")
-	}
-	return env
-}
-
 // TestPost plays the post step after what the main step has told before its end.
 func TestPost(t *testing.T) {
 	const url = "/apis/batch/v1/namespaces/ns/jobs/j"
@@ -103,7 +85,7 @@ func TestPost(t *testing.T) {
 		"no Job was created": {main: []event.Event{helper, event.Finished{Outcome: event.Failed, Job: ref}}, want: "· this step has no record of a Job, so there is nothing to clean up\n"},
 		"the end is known":   {main: []event.Event{created, helper, event.Finished{Outcome: event.Succeeded, Job: ref, UID: "ours"}}},
 		"the end, for debuggers": {main: []event.Event{created, event.Finished{Outcome: event.Created}}, inputs: map[string]string{"RUNNER_DEBUG": "1"},
-			want: "::debug::the main step has ended by itself, so Job ns/j is left alone\n"},
+			want: "::debug::the main step ended on its own, so Job ns/j is left alone\n"},
 		"killed": {main: []event.Event{created, helper}, api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}},
 			want: "· Job ns/j deleted (the main step was killed)\n"},
 		"killed, and the input context is empty": {main: []event.Event{created}, inputs: map[string]string{"INPUT_CONTEXT": "", "INPUT_DRY-RUN": "client"},
@@ -117,9 +99,10 @@ func TestPost(t *testing.T) {
 		"no kubeconfig": {main: []event.Event{created}, inputs: map[string]string{"INPUT_KUBECONFIG": "{clusters: []}"}, code: 2,
 			want: "::error::Job ns/j may still be running and could not be deleted: the kubeconfig has no contexts. A whole kubeconfig of one cluster is made by: kubectl config view --raw --flatten --minify%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option": {main: []event.Event{created}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}, code: 2,
-			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is wrong%0A→ kubectl -n ns delete job j\n"},
+			want: "::error::api-timeout: \"soon\" is not a duration such as 90s, 5m or 1h30m\n::error::Job ns/j may still be running and could not be deleted: an option is invalid%0A→ kubectl -n ns delete job j\n"},
 		"a wrong option, and the end is known": {main: []event.Event{created, event.Finished{}}, inputs: map[string]string{"INPUT_API-TIMEOUT": "soon"}},
-		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: unexpected end of JSON input\n"},
+		"a damaged record":                     {inputs: map[string]string{"STATE_job": "{"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
+		"an empty record":                      {inputs: map[string]string{"STATE_job": "{}"}, code: 2, want: "::error::the record of the Job, STATE_job, cannot be read: it is not what the main step wrote\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state := filepath.Join(t.TempDir(), "state")
@@ -129,7 +112,7 @@ func TestPost(t *testing.T) {
 			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STATE": state}
 			getenv := func(name string) string { return env[name] }
 			var log bytes.Buffer
-			main := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv, context: "other"}
+			main := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv, context: "other"}
 			for _, e := range c.main {
 				if err := main.Event(e); err != nil {
 					t.Fatal(err)
@@ -139,10 +122,18 @@ func TestPost(t *testing.T) {
 				if got := log.String(); !strings.Contains(got, "created") || strings.Contains(got, "::warning") {
 					t.Errorf("the main step told %q", got)
 				}
-				for name, value := range saved(t, state) {
-					env[name] = value
-					if name != "STATE_job" || !strings.HasPrefix(value, `{"namespace":"ns","name":"j","uid":"ours","context":"other"`) {
-						t.Errorf("the runner sets %s to %s", name, value)
+				text, err := os.ReadFile(state)
+				if err != nil {
+					t.Fatal(err)
+				}
+				values, err := actionsrunner.Values(string(text))
+				if err != nil || len(values) > 1 {
+					t.Errorf("the runner reads %q, %v", values, err)
+				}
+				for name, value := range values {
+					env["STATE_"+name] = value
+					if name != "job" || !strings.HasPrefix(value, `{"namespace":"ns","name":"j","uid":"ours","context":"other"`) {
+						t.Errorf("the runner sets STATE_%s to %s", name, value)
 					}
 				}
 			}
@@ -162,7 +153,7 @@ func TestRecordCannotBeWritten(t *testing.T) {
 	env := map[string]string{"GITHUB_STATE": filepath.Join(t.TempDir(), "no", "such", "folder")}
 	getenv := func(name string) string { return env[name] }
 	var log bytes.Buffer
-	r := &recorder{Fanout: report.New(github.New(&log, getenv, github.Options{})), getenv: getenv}
+	r := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv}
 	for _, e := range []event.Event{event.Object{Object: event.Ref{Kind: "Job", Name: "j"}, Action: "created", UID: "ours"}, event.Finished{Outcome: event.Succeeded}} {
 		if err := r.Event(e); err != nil {
 			t.Fatal(err)

@@ -2,21 +2,20 @@ package app
 
 import (
 	"crypto/rand"
-	"fmt"
 	"strings"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// stampPrefix begins the annotations that tell where a Job comes from.
+// stampPrefix is the prefix of the annotations that say which CI run created a Job.
 const stampPrefix = "kubernetes-job-action.planton.ai/"
 
-// ciRun is what the CI system says about its run; the fields are empty outside of one.
+// ciRun is what the CI system says about its run; its fields are empty outside CI.
 type ciRun struct{ url, id, attempt, pipeline, commit string }
 
-// ciRun reads the variables that GitHub's and GitLab's runners set for every job. A job of GitLab that is tried again has
-// another id, so there is no attempt.
+// ciRun reads the variables that GitHub's and GitLab's runners set for every job. GitLab gives a job that is retried a new id, so it
+// has no attempts.
 func (a *app) ciRun() ciRun {
 	if id := a.getenv("GITHUB_RUN_ID"); id != "" {
 		return ciRun{
@@ -29,8 +28,8 @@ func (a *app) ciRun() ciRun {
 	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), pipeline: a.getenv("CI_PIPELINE_ID"), commit: a.getenv("CI_COMMIT_SHA")}
 }
 
-// stamp are the annotations of a Job of this run. The nonce tells our own Job from another one of the same name when the
-// answer to its creation was lost; where nothing is created there is none, so that equal input gives equal output.
+// stamp are the annotations of a Job of this run. The nonce identifies our own Job among others of the same name when the answer to its
+// creation was lost. Commands that create nothing leave it out, so that equal input gives equal output.
 func (a *app) stamp(command string) map[string]string {
 	r := a.ciRun()
 	stamp := map[string]string{}
@@ -47,14 +46,14 @@ func (a *app) stamp(command string) map[string]string {
 
 // nameSuffix is the option of that name, with "run" resolved.
 func (a *app) nameSuffix() (string, []event.Finding) {
-	if a.options.NameSuffix != "run" {
-		return a.options.NameSuffix, nil
+	if suffix := a.options.Render.NameSuffix; suffix != "run" {
+		return suffix, nil
 	}
 	r := a.ciRun()
 	if r.id == "" {
 		return "", []event.Finding{{Level: event.Error, Path: "name-suffix",
 			Message:    "`run` needs the id of a CI run, and neither GITHUB_RUN_ID nor CI_JOB_ID is set",
-			Suggestion: fmt.Sprintf("outside of CI, say it yourself: --name-suffix=%s", "1")}}
+			Suggestion: "outside CI, choose one yourself, as in --name-suffix=1"}}
 	}
 	return strings.TrimSuffix(r.id+"-"+r.attempt, "-"), nil
 }

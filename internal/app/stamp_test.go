@@ -6,9 +6,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/render"
 )
 
-// What a Job tells of the run that made it, and the suffix "run".
+// What a Job says of the run that made it, and the suffix "run".
 func TestStamp(t *testing.T) {
 	for name, c := range map[string]struct {
 		env    map[string]string
@@ -28,7 +29,7 @@ func TestStamp(t *testing.T) {
 		"no CI": {nil, "", map[string]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := &app{Process: Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}, options: config.Options{NameSuffix: "run"}}
+			a := &app{Process: Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}, options: config.Options{Render: render.Options{NameSuffix: "run"}}}
 			want := map[string]string{}
 			for key, value := range c.want {
 				want[stampPrefix+key] = value

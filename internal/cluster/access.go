@@ -50,7 +50,7 @@ func (a Access) name() string {
 func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access) ([]event.Notice, error) {
 	review := &authorizationv1.SelfSubjectRulesReview{Spec: authorizationv1.SelfSubjectRulesReviewSpec{Namespace: namespace}}
 	err := c.Do(ctx, "ask what is allowed in namespace "+namespace, func(ctx context.Context) error {
-		answer, err := c.AuthorizationV1().SelfSubjectRulesReviews().Create(ctx, review, metav1.CreateOptions{})
+		answer, err := single[authorizationv1.SelfSubjectRulesReview](c, authorizationv1.GroupName, "selfsubjectrulesreviews", "").Create(ctx, review, metav1.CreateOptions{})
 		if err == nil {
 			review = answer
 		}
@@ -155,7 +155,7 @@ func (c *Client) denied(ctx context.Context, namespace string, needs []Access) [
 			all.Go(func() {
 				var answer *authorizationv1.SelfSubjectAccessReview
 				err := c.Do(ctx, "ask what is allowed", func(ctx context.Context) (err error) {
-					answer, err = c.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, ask, metav1.CreateOptions{})
+					answer, err = single[authorizationv1.SelfSubjectAccessReview](c, authorizationv1.GroupName, "selfsubjectaccessreviews", "").Create(ctx, ask, metav1.CreateOptions{})
 					return err
 				})
 				if err == nil && !answer.Status.Allowed {
@@ -179,7 +179,7 @@ func (c *Client) denied(ctx context.Context, namespace string, needs []Access) [
 func (c *Client) whoAmI(ctx context.Context) string {
 	var answer *authenticationv1.SelfSubjectReview
 	err := c.Do(ctx, "ask for the user's name", func(ctx context.Context) (err error) {
-		answer, err = c.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		answer, err = single[authenticationv1.SelfSubjectReview](c, authenticationv1.GroupName, "selfsubjectreviews", "").Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 		return err
 	})
 	if err != nil {

@@ -12,13 +12,9 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/transport"
 	"k8s.io/klog/v2"
 
@@ -40,9 +36,6 @@ type Options struct {
 
 // Client talks to one cluster. Its fields are set before the first call and not changed afterwards.
 type Client struct {
-	kubernetes.Interface
-	Dynamic dynamic.Interface
-
 	Server    string // the API server's address
 	Context   string // the kubeconfig context, "" in a pod
 	Namespace string // the context's namespace, "default" when it names none
@@ -54,7 +47,9 @@ type Client struct {
 	// namespace's pod security. The text is the server's. It must not block, and may be nil.
 	OnWarning func(text string)
 
-	mapper meta.RESTMapper // discovers the cluster's kinds when it is first asked
+	groups  map[string]rest.Interface // what the typed clients send their requests with, by API group
+	dynamic dynamic.Interface
+	kinds   sync.Map // what discover has learned: schema.GroupVersionKind → metav1.APIResource
 }
 
 // Connect finds the cluster and makes the clients. It sends no request, so that it cannot tell whether the server answers.
@@ -98,14 +93,10 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	typed, err := kubernetes.NewForConfigAndClient(config, client)
-	if err != nil {
+	if c.dynamic, err = dynamic.NewForConfigAndClient(config, client); err != nil {
 		return err
 	}
-	c.Interface = typed
-	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(typed.Discovery()))
-	c.Dynamic, err = dynamic.NewForConfigAndClient(config, client)
-	return err
+	return c.dialGroups(config, client)
 }
 
 // window is how many bytes of one answer may have arrived without having been read: a terminal that is slower than 64 log

@@ -268,7 +268,7 @@ func dialled(t *testing.T, cluster, user map[string]any) *Client {
 func look(t *testing.T, c *Client) error {
 	t.Helper()
 	return c.Do(t.Context(), "read ConfigMap ns/x", func(ctx context.Context) error {
-		_, err := c.CoreV1().ConfigMaps("ns").Get(ctx, "x", metav1.GetOptions{})
+		_, err := c.ConfigMaps("ns").Get(ctx, "x", metav1.GetOptions{})
 		return err
 	})
 }
@@ -348,7 +348,7 @@ func TestWindow(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	client := dialled(t, map[string]any{"server": server.URL, "certificate-authority-data": authority}, map[string]any{"token": "s3cr3t"})
-	body, err := client.CoreV1().Pods("ns").GetLogs("p", &corev1.PodLogOptions{}).Stream(t.Context())
+	body, err := client.OpenLog(t.Context(), "ns", "p", &corev1.PodLogOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

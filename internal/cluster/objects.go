@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -32,7 +34,7 @@ func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job,
 	unanswered := false // a try may have created the Job, and nobody knows
 	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}
 	err := c.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
-		jobs := c.BatchV1().Jobs(job.Namespace)
+		jobs := c.Jobs(job.Namespace)
 		answer, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager})
 		if apierrors.IsAlreadyExists(err) && job.Annotations[NonceAnnotation] != "" {
 			there, getErr := jobs.Get(ctx, job.Name, metav1.GetOptions{})
@@ -64,7 +66,7 @@ func (c *Client) CronJob(ctx context.Context, namespace, name string) (*batchv1.
 	var cronJob *batchv1.CronJob
 	ref := event.Ref{Kind: "CronJob", Namespace: namespace, Name: name}
 	err := c.Do(ctx, "read "+ref.String(), func(ctx context.Context) (err error) {
-		cronJob, err = c.BatchV1().CronJobs(namespace).Get(ctx, name, metav1.GetOptions{})
+		cronJob, err = single[batchv1.CronJob](c, batchv1.GroupName, "cronjobs", namespace).Get(ctx, name, metav1.GetOptions{})
 		return err
 	})
 	if err != nil {
@@ -79,16 +81,16 @@ func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created
 	name := job.Namespace
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: job.Labels}}
 	err = c.Do(ctx, fmt.Sprintf("create Namespace %s", name), func(ctx context.Context) error {
-		_, err := c.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
+		_, err := c.Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
 		created = err == nil
 		switch {
 		case apierrors.IsAlreadyExists(err):
 			return nil
 		case apierrors.IsForbidden(err):
-			_, lookErr := c.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+			_, lookErr := c.Namespaces().Get(ctx, name, metav1.GetOptions{})
 			if apierrors.IsForbidden(lookErr) {
 				// Who may create the Job is answered 404 where there is no namespace, whatever is answered elsewhere.
-				_, lookErr = c.BatchV1().Jobs(name).Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
+				_, lookErr = c.Jobs(name).Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll}})
 				if outage.KindOf(lookErr).Answered() && lookErr != nil && !apierrors.IsNotFound(lookErr) && !denied.MatchString(lookErr.Error()) {
 					return nil
 				}
@@ -105,10 +107,10 @@ func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created
 // AccessToApply is what Apply needs for the object. Without an error and without verbs, the cluster does not know its kind, yet.
 func (c *Client) AccessToApply(ctx context.Context, obj *unstructured.Unstructured) (Access, error) {
 	var access Access
-	err := c.Do(ctx, "look up the kind "+obj.GetKind(), func(context.Context) error {
-		mapping, namespace, err := c.locate(obj)
+	err := c.Do(ctx, "look up the kind "+obj.GetKind(), func(ctx context.Context) error {
+		resource, namespace, err := c.locate(ctx, obj)
 		if err == nil {
-			access = Access{Group: mapping.Resource.Group, Resource: mapping.Resource.Resource, Verbs: []string{"create", "patch"},
+			access = Access{Group: resource.Group, Resource: resource.Resource, Verbs: []string{"create", "patch"},
 				Name: obj.GetName(), Namespace: namespace, ClusterWide: namespace == ""}
 		} else if meta.IsNoMatchError(err) {
 			err = nil
@@ -119,18 +121,40 @@ func (c *Client) AccessToApply(ctx context.Context, obj *unstructured.Unstructur
 }
 
 // locate finds the resource of the object's kind, and the namespace that it goes into; "" when the kind has none.
-func (c *Client) locate(obj *unstructured.Unstructured) (*meta.RESTMapping, string, error) {
+func (c *Client) locate(ctx context.Context, obj *unstructured.Unstructured) (resource schema.GroupVersionResource, namespace string, err error) {
 	gvk := obj.GroupVersionKind()
-	mapping, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	switch {
-	case err != nil:
-		return nil, "", err
-	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
-		return mapping, "", nil
-	case obj.GetNamespace() == "":
-		return mapping, c.Namespace, nil
+	found, err := c.discover(ctx, gvk)
+	if err == nil && found.Namespaced {
+		namespace = cmp.Or(obj.GetNamespace(), c.Namespace)
 	}
-	return mapping, obj.GetNamespace(), nil
+	return gvk.GroupVersion().WithResource(found.Name), namespace, err
+}
+
+// discover asks for the kinds of the group and version, unless it knows the kind already. client-go's RESTMapper would ask for
+// those of every group, and links the models of OpenAPI. The error of a kind that is not there is one that meta.IsNoMatchError
+// knows; it is asked for again the next time, because what is applied may define it.
+func (c *Client) discover(ctx context.Context, gvk schema.GroupVersionKind) (metav1.APIResource, error) {
+	gv := gvk.GroupVersion()
+	known, ok := c.kinds.Load(gvk)
+	if !ok {
+		path := "/apis/" + gv.String()
+		if gv.Group == corev1.GroupName {
+			path = "/api/" + gv.Version
+		}
+		var all metav1.APIResourceList
+		if err := c.groups[corev1.GroupName].Get().AbsPath(path).Do(ctx).Into(&all); err != nil && !apierrors.IsNotFound(err) {
+			return metav1.APIResource{}, err
+		}
+		for _, r := range all.APIResources {
+			if !strings.Contains(r.Name, "/") { // no subresource
+				c.kinds.Store(gv.WithKind(r.Kind), r)
+			}
+		}
+		if known, ok = c.kinds.Load(gvk); !ok {
+			return metav1.APIResource{}, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gv.Version}}
+		}
+	}
+	return known.(metav1.APIResource), nil
 }
 
 // Apply makes the object in the cluster what the manifest says, by server-side apply. The fields of the manifest are taken from
@@ -149,15 +173,15 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryR
 		options.DryRun = []string{metav1.DryRunAll}
 	}
 	return c.Do(ctx, "apply "+ref.String(), func(ctx context.Context) error {
-		mapping, namespace, err := c.locate(obj)
+		resource, namespace, err := c.locate(ctx, obj)
 		if err != nil {
 			return err
 		}
-		var resource dynamic.ResourceInterface = c.Dynamic.Resource(mapping.Resource)
+		var client dynamic.ResourceInterface = c.dynamic.Resource(resource)
 		if namespace != "" {
-			resource = c.Dynamic.Resource(mapping.Resource).Namespace(namespace)
+			client = c.dynamic.Resource(resource).Namespace(namespace)
 		}
-		_, err = resource.Apply(ctx, ref.Name, obj, options)
+		_, err = client.Apply(ctx, ref.Name, obj, options)
 		return err
 	})
 }

@@ -136,15 +136,17 @@ func TestEnsureNamespace(t *testing.T) {
 	}
 }
 
-// discovery is what the client asks about the kinds of a cluster that has ConfigMaps and Namespaces.
-func discovery() []exchange {
-	return []exchange{
-		{"GET /api", 200, &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}}},
-		{"GET /apis", 200, &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}},
-		{"GET /api/v1", 200, &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1", APIResources: []metav1.APIResource{
-			{Name: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: []string{"patch"}}, {Name: "namespaces", Kind: "Namespace", Verbs: []string{"patch"}}}}},
-	}
+// kinds is what the API server says about a group.
+func kinds(groupVersion string, resources ...metav1.APIResource) *metav1.APIResourceList {
+	return &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: groupVersion, APIResources: resources}
 }
+
+// core asks about the core group of a cluster that has ConfigMaps and Namespaces.
+var core = exchange{"GET /api/v1", 200, kinds("v1", metav1.APIResource{Name: "configmaps", Kind: "ConfigMap", Namespaced: true},
+	metav1.APIResource{Name: "namespaces", Kind: "Namespace"}, metav1.APIResource{Name: "pods/eviction", Kind: "Eviction", Namespaced: true})}
+
+// noWidgets asks about the group of Widgets, which is not there.
+var noWidgets = exchange{"GET /apis/example.com/v1", 404, apierrors.NewGenericServerResponse(404, "get", schema.GroupResource{}, "", "", 0, true).Status()}
 
 func object(text string) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{}
@@ -156,11 +158,11 @@ func object(text string) *unstructured.Unstructured {
 
 func TestApply(t *testing.T) {
 	there := map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "x"}}
-	c := scripted(t, append(discovery(),
+	c := scripted(t, core,
 		exchange{"PATCH /api/v1/namespaces/ns/configmaps/x?fieldManager=kubernetes-job-action&force=true", 200, there},
 		exchange{"PATCH /api/v1/namespaces/default/configmaps/x?dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, there},
 		exchange{"PATCH /api/v1/namespaces/team?fieldManager=kubernetes-job-action&force=true", 200, there},
-	)...)
+	)
 	if err := c.Apply(t.Context(), object("{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}"), false); err != nil {
 		t.Error(err)
 	}
@@ -177,11 +179,26 @@ func TestApply(t *testing.T) {
 }
 
 func TestApplyUnknownKind(t *testing.T) {
-	c := scripted(t, discovery()...)
-	var cause *event.Cause
-	err := c.Apply(t.Context(), object("{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}"), false)
-	if !errors.As(err, &cause) || cause.Reason != event.InvalidManifest || !strings.Contains(err.Error(), `cannot apply Widget x: the cluster does not know this kind: no matches for kind "Widget" in version "example.com/v1"`) {
-		t.Errorf("got %v", err)
+	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("no")).Status()
+	const widget, eviction = "{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", "{apiVersion: v1, kind: Eviction, metadata: {name: x}}"
+	for _, test := range []struct {
+		name, object string
+		exchange     exchange
+		reason       event.Reason
+		want         string
+	}{
+		{"no such group", widget, noWidgets, event.InvalidManifest, `cannot apply Widget x: the cluster does not know this kind: no matches for kind "Widget" in version "example.com/v1"`},
+		{"no such kind in the group", widget, exchange{"GET /apis/example.com/v1", 200, kinds("example.com/v1")}, event.InvalidManifest, `no matches for kind "Widget"`},
+		{"it is of a subresource", eviction, core, event.InvalidManifest, `no matches for kind "Eviction" in version "v1"`},
+		{"nobody may ask", widget, exchange{"GET /apis/example.com/v1", 403, forbidden}, event.Forbidden, "cannot apply Widget x: "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var cause *event.Cause
+			err := scripted(t, test.exchange).Apply(t.Context(), object(test.object), false)
+			if !errors.As(err, &cause) || cause.Reason != test.reason || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 
@@ -249,16 +266,22 @@ func TestPreflight(t *testing.T) {
 }
 
 func TestAccessToApply(t *testing.T) {
-	c := scripted(t, discovery()...)
-	for text, want := range map[string]Access{
-		"{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}": {Resource: "configmaps", Verbs: []string{"create", "patch"}, Namespace: "ns", Name: "x"},
-		"{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}":                {Resource: "configmaps", Verbs: []string{"create", "patch"}, Namespace: "default", Name: "x"},
-		"{apiVersion: v1, kind: Namespace, metadata: {name: x}}":                {Resource: "namespaces", Verbs: []string{"create", "patch"}, ClusterWide: true, Name: "x"},
-		"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}":       {},
+	// A kind that is known is not asked for again; one that is not may have been defined since.
+	c := scripted(t, core, noWidgets, exchange{"GET /apis/example.com/v1", 200, kinds("example.com/v1", metav1.APIResource{Name: "widgets", Kind: "Widget", Namespaced: true})})
+	verbs := []string{"create", "patch"}
+	for _, test := range []struct {
+		object string
+		want   Access
+	}{
+		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "ns", Name: "x"}},
+		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "default", Name: "x"}},
+		{"{apiVersion: v1, kind: Namespace, metadata: {name: x}}", Access{Resource: "namespaces", Verbs: verbs, ClusterWide: true, Name: "x"}},
+		{"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", Access{}},
+		{"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", Access{Group: "example.com", Resource: "widgets", Verbs: verbs, Namespace: "default", Name: "x"}},
 	} {
-		got, err := c.AccessToApply(t.Context(), object(text))
-		if diff := cmp.Diff(want, got); diff != "" || err != nil {
-			t.Errorf("%s: %v (-want +got)\n%s", text, err, diff)
+		got, err := c.AccessToApply(t.Context(), object(test.object))
+		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", test.object, err, diff)
 		}
 	}
 }

@@ -13,158 +13,134 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+	"github.com/planton/kubernetes-job-action/internal/render"
+	"github.com/planton/kubernetes-job-action/internal/report"
+	"github.com/planton/kubernetes-job-action/internal/run"
 )
 
-// Options are the validated values of one run. A list is nil when the option was not given.
+// Options are the validated values of one run, in the structs of the packages that act on them. A list is nil when the option was
+// not given. What is no choice of the user, such as the working directory, the caller adds.
 type Options struct {
-	// Workload
-	Manifest            []string
-	ManifestContent     string
-	FromCronJob         string
-	References          []string
-	Substitute          []string
-	Namespace           string
-	Name                string
-	NameSuffix          string
-	Image               []string
-	ContainerCommand    []string
-	ContainerArgs       []string
-	Env                 []string
-	SecretEnv           []string
-	Labels              []string
-	Annotations         []string
-	Patch               string
-	RegistryCredentials string
+	Source  manifest.Source
+	Render  render.Options
+	Cluster cluster.Options
+	Run     run.Options
+	Report  report.Options
 
-	// Cluster
-	Kubeconfig string
-	Context    string
-	Preflight  bool
-	APITimeout time.Duration
-
-	// Follow
-	Wait          bool
-	Timeout       time.Duration
-	StartTimeout  time.Duration
-	FailFast      bool
-	Logs          string
-	LogContainers []string
-	Timestamps    bool
-
-	// Ownership
-	IfExists  string
-	Cleanup   string
-	OnCancel  string
-	OnTimeout string
-	DryRun    string
-
-	// Results
-	DotenvFile string
-	Summary    bool
-	Format     string
-
-	// Flags only
+	FromCronJob string // the CronJob's name, which the caller reads into Render.FromCronJob
+	DryRun      DryRun
 	ShowSecrets bool
 	Help        bool
 }
 
-// Option is the declaration of one option.
-type Option struct {
+// DryRun says how much of a run is only tried.
+type DryRun string
+
+// The dry runs.
+const (
+	DryRunNone   DryRun = "none"   // nothing: the Job runs
+	DryRunClient DryRun = "client" // the objects are printed
+	DryRunServer DryRun = "server" // the API server checks the objects
+)
+
+// option is the declaration of one option.
+type option struct {
 	Name      string
-	Shorthand string   // one letter for the command line, or ""
-	Group     string   // one of Groups
-	Default   string   // as a user would write it
-	Values    []string // the allowed values of an enumeration, else nil
-	Help      string   // one or two sentences of Markdown
-	FlagOnly  bool     // of the command line alone: neither an input nor an environment variable
-	Common    bool     // an input of the GitLab component too
+	Shorthand string // one letter for the command line, or ""
+	Group     string // one of groups
+	Default   string // as a user would write it
+	Help      string // one or two sentences of Markdown
+	FlagOnly  bool   // of the command line alone: neither an input nor an environment variable
+	Common    bool   // an input of the GitLab component too
 	value     pflag.Value
 }
 
-// Groups are the headings under which the options are shown, in order.
-var Groups = []string{"Workload", "Cluster", "Follow", "Ownership", "Results"}
+// groups are the headings under which the options are shown, in order.
+var groups = []string{"Workload", "Cluster", "Follow", "Ownership", "Results"}
 
-// Declare returns the declarations, bound to o. Their order is the order in which users see them.
-func Declare(o *Options) []Option {
+// declare returns the declarations, bound to o. Their order is the order in which users see them.
+func declare(o *Options) []option {
 	const workload, clusterGroup, follow, ownership, results = "Workload", "Cluster", "Follow", "Ownership", "Results"
-	return []Option{
-		{Name: "manifest", Shorthand: "f", Group: workload, Common: true, value: (*lines)(&o.Manifest),
-			Help: "The manifest: a path, a glob, or `-` for standard input; several on lines of their own. A KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, with the objects that it needs beside it."},
-		{Name: "manifest-content", Group: workload, value: (*text)(&o.ManifestContent),
+	return []option{
+		{Name: "manifest", Shorthand: "f", Group: workload, Common: true, value: (*lines)(&o.Source.Paths),
+			Help: "The manifest: a file, a folder, a glob, or `-` for standard input; one per line. It holds a KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, and may hold other objects that the Job needs."},
+		{Name: "manifest-content", Group: workload, value: (*text)(&o.Source.Content),
 			Help: "The manifest itself, instead of a path."},
 		{Name: "from-cronjob", Group: workload, Common: true, value: (*text)(&o.FromCronJob),
-			Help: "The name of a CronJob in the cluster whose job is run now, instead of a manifest."},
-		{Name: "references", Group: workload, value: (*lines)(&o.References),
-			Help: "Files (paths or globs, one a line) with the resource manifests that `valueFrom` refers to, their `status.outputs` filled in."},
-		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Substitute),
-			Help: "Names of environment variables, one a line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
-		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Namespace),
+			Help: "The name of a CronJob in the cluster to run now, instead of a manifest."},
+		{Name: "references", Group: workload, value: (*lines)(&o.Source.References),
+			Help: "Files (paths or globs, one per line) with the resource manifests that `valueFrom` refers to, with their `status.outputs` filled in."},
+		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Source.Substitute),
+			Help: "Names of environment variables, one per line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
+		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
-		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Name),
+		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Render.Name),
 			Help: "The Job's name, instead of the manifest's."},
-		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.NameSuffix),
-			Help: "Added to the Job's name with a hyphen, so that every run has a Job of its own. `run` means the id and the attempt of the CI run; the jobs of a matrix share both and need names of their own, made with `strategy.job-index`."},
-		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Image),
-			Help: "The image to run instead of the manifest's: one reference for the only container, or `container=reference` lines."},
-		{Name: "container-command", Group: workload, value: (*lines)(&o.ContainerCommand),
-			Help: "The container's command (its ENTRYPOINT), one element a line."},
-		{Name: "container-args", Group: workload, value: (*lines)(&o.ContainerArgs),
-			Help: "The container's arguments, one a line."},
-		{Name: "env", Group: workload, value: (*lines)(&o.Env),
-			Help: "Environment variables of the container, one `NAME=VALUE` a line."},
-		{Name: "secret-env", Group: workload, value: (*lines)(&o.SecretEnv),
-			Help: "Environment variables that are kept in a Secret, which is deleted with the Job, and masked in every output; one `NAME=VALUE` a line."},
-		{Name: "labels", Group: workload, value: (*lines)(&o.Labels),
-			Help: "Labels for the Job and its pods, one `KEY=VALUE` a line."},
-		{Name: "annotations", Group: workload, value: (*lines)(&o.Annotations),
-			Help: "Annotations for the Job and its pods, one `KEY=VALUE` a line."},
-		{Name: "patch", Group: workload, value: (*text)(&o.Patch),
-			Help: "A strategic merge patch on the Job, in YAML or JSON, for what has no option of its own."},
-		{Name: "registry-credentials", Group: workload, value: (*text)(&o.RegistryCredentials),
-			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` a line."},
+		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.Render.NameSuffix),
+			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
+		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
+			Help: "The image to run instead of the manifest's: one reference for the only container, or one `container=reference` per line."},
+		{Name: "container-command", Group: workload, value: (*lines)(&o.Render.ContainerCommand),
+			Help: "The container's command (its ENTRYPOINT), one element per line."},
+		{Name: "container-args", Group: workload, value: (*lines)(&o.Render.ContainerArgs),
+			Help: "The container's arguments, one per line."},
+		{Name: "env", Group: workload, value: (*lines)(&o.Render.Env),
+			Help: "Environment variables for every container, one `NAME=VALUE` per line."},
+		{Name: "secret-env", Group: workload, value: (*lines)(&o.Render.SecretEnv),
+			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line."},
+		{Name: "labels", Group: workload, value: (*lines)(&o.Render.Labels),
+			Help: "Labels for the Job and its pods, one `KEY=VALUE` per line."},
+		{Name: "annotations", Group: workload, value: (*lines)(&o.Render.Annotations),
+			Help: "Annotations for the Job and its pods, one `KEY=VALUE` per line."},
+		{Name: "patch", Group: workload, value: (*text)(&o.Render.Patch),
+			Help: "A strategic merge patch for the Job, in YAML or JSON, for everything that has no option of its own."},
+		{Name: "registry-credentials", Group: workload, value: (*text)(&o.Render.RegistryCredentials),
+			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` per line."},
 
-		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*text)(&o.Kubeconfig),
-			Help: "The kubeconfig: YAML, base64 or a path. Without it `$KUBECONFIG`, then the service account of the pod that this runs in, then `~/.kube/config`."},
-		{Name: "context", Group: clusterGroup, Common: true, value: (*text)(&o.Context),
-			Help: "The kubeconfig context. Without it the manifest's `targetCluster` decides, then the kubeconfig's current context."},
-		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Preflight),
-			Help: "Ask the cluster first whether everything that the run needs is allowed, and name all that is missing at once."},
-		{Name: "api-timeout", Group: clusterGroup, Default: "2m", value: (*duration)(&o.APITimeout),
-			Help: "How long the API server may be out of reach before the run is given up."},
+		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Kubeconfig),
+			Help: "The kubeconfig: YAML, base64 or a path. Without it, `$KUBECONFIG` is used, then the service account of the pod that this runs in, then `~/.kube/config`."},
+		{Name: "context", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Context),
+			Help: "The kubeconfig context. Without it, the manifest's `targetCluster` decides, then the kubeconfig's current context."},
+		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Run.Preflight),
+			Help: "Check first whether the cluster allows everything that the run needs, and list all missing permissions at once."},
+		{Name: "api-timeout", Group: clusterGroup, Default: "2m", value: (*duration)(&o.Cluster.APITimeout),
+			Help: "How long the API server may be unreachable before the run gives up."},
 
-		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Wait),
+		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Run.Wait),
 			Help: "Wait for the Job to end. `false` creates it and returns."},
-		{Name: "timeout", Group: follow, Default: "1h", Common: true, value: (*duration)(&o.Timeout),
-			Help: "How long the Job may take in all. Its `activeDeadlineSeconds` becomes a minute more when the manifest has none, so that it ends even when the runner is killed. `0` means for ever."},
-		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.StartTimeout),
-			Help: "How long until a first main container runs. Time in which the Job is suspended or init containers work does not count. `0` means for ever."},
-		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.FailFast),
-			Help: "End the run early when the Job cannot succeed any more: an image or a Secret that does not exist, pods that are refused."},
-		{Name: "logs", Group: follow, Default: "stream", Values: []string{"stream", "on-failure", "none"}, value: (*text)(&o.Logs),
-			Help: "Whether container output is shown: live, only after a failure, or not at all."},
-		{Name: "log-containers", Group: follow, value: (*lines)(&o.LogContainers),
-			Help: "Names of the containers whose output is shown, one a line. Without it all are."},
-		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Timestamps),
-			Help: "Begin every line of container output with the time at which it was written."},
+		{Name: "timeout", Group: follow, Default: "1h", Common: true, value: (*duration)(&o.Run.Verdict.Timeout),
+			Help: "How long the Job may take in total. Also sets `activeDeadlineSeconds`, one minute longer, when the manifest has none, so that the Job ends even when the runner is killed. `0` means no limit."},
+		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.Run.Verdict.StartTimeout),
+			Help: "How long it may take until a first main container runs, without the time in which the Job is suspended or init containers run. Also how long a Job that is replaced may take to go away. `0` means no limit."},
+		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.Run.Verdict.FailFast),
+			Help: "End the run as soon as the Job can no longer succeed: an image or a Secret does not exist, pods are refused."},
+		{Name: "logs", Group: follow, Default: "stream", value: oneOf(&o.Run.Logs, run.LogsStream, run.LogsOnFailure, run.LogsNone),
+			Help: "Whether to show container output: live, only after a failure, or not at all."},
+		{Name: "log-containers", Group: follow, value: (*lines)(&o.Run.LogContainers),
+			Help: "Names of the containers whose output is shown, one per line. Without it, all are."},
+		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Report.Timestamps),
+			Help: "Begin every line of container output with the time when it was written."},
 
-		{Name: "if-exists", Group: ownership, Default: "replace-finished", Values: []string{"replace-finished", "replace", "fail"}, Common: true, value: (*text)(&o.IfExists),
-			Help: "What to do when a Job of that name exists: replace it when it has finished, replace it in any case, or fail."},
-		{Name: "cleanup", Group: ownership, Default: "auto", Values: []string{"auto", "always", "on-success", "never"}, Common: true, value: (*text)(&o.Cleanup),
-			Help: "When the Job is deleted at the end. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
-		{Name: "on-cancel", Group: ownership, Default: "delete", Values: []string{"delete", "leave"}, value: (*text)(&o.OnCancel),
-			Help: "What becomes of the Job when the run is cancelled."},
-		{Name: "on-timeout", Group: ownership, Default: "delete", Values: []string{"delete", "leave"}, value: (*text)(&o.OnTimeout),
-			Help: "What becomes of the Job when the run ends before the Job does: by `timeout`, `start-timeout` or `fail-fast`."},
-		{Name: "dry-run", Group: ownership, Default: "none", Values: []string{"none", "client", "server"}, value: (*text)(&o.DryRun),
+		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
+			Help: "What to do when a Job of that name exists: replace it if it has finished (else fail), replace it in any case, or fail."},
+		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
+			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
+		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
+			Help: "What happens to the Job when the run is cancelled."},
+		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),
+			Help: "What happens to the Job when the run ends before the Job does: by `timeout`, `start-timeout` or `fail-fast`."},
+		{Name: "dry-run", Group: ownership, Default: "none", value: oneOf(&o.DryRun, DryRunNone, DryRunClient, DryRunServer),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
-		{Name: "dotenv-file", Group: results, value: (*text)(&o.DotenvFile),
-			Help: "A file to write the outputs to, for `artifacts:reports:dotenv` of GitLab: `exit-code` is the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. What GitLab cannot take is left out and named."},
-		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Summary),
+		{Name: "dotenv-file", Group: results, value: (*text)(&o.Report.DotenvFile),
+			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
+		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
-		{Name: "format", Group: results, Default: "auto", Values: []string{"auto", "github", "gitlab", "text"}, value: (*text)(&o.Format),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` tells which."},
+		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` detects which."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
@@ -187,7 +163,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	flags := pflag.NewFlagSet("kubernetes-job-action", pflag.ContinueOnError)
 	flags.Usage = func() {}
 	flags.SetOutput(io.Discard)
-	declared := Declare(&o)
+	declared := declare(&o)
 	for _, d := range declared {
 		if d.Default != "" {
 			if err := d.value.Set(d.Default); err != nil {
@@ -212,38 +188,38 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 			}
 		}
 	}
-	// The environment came first, so that the first use of a list flag must start the list anew.
+	// The environment was read first, so the first use of a list flag replaces its list.
 	for _, d := range declared {
 		f := flags.Lookup(d.Name)
 		if l, ok := d.value.(*lines); ok {
 			f.Value = &listFlag{lines: l}
 		}
-		// pflag stops at the first error, and a user wants them all.
+		// pflag stops at the first error, but users want all of them.
 		f.Value = lenient{f.Value, func(err error) { refuse(d.Name, "%v", err) }}
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
 		switch {
 		case errors.As(err, &unknown):
-			refuse("--"+unknown.GetSpecifiedName(), "there is no such flag; --help lists them")
+			refuse("--"+unknown.GetSpecifiedName(), "unknown flag; --help lists all")
 		default:
 			refuse("", "%v", err)
 		}
 	}
 	for _, rest := range flags.Args() {
 		if new(truth).Set(rest) == nil {
-			refuse("", "%q is not understood: it needs an equals sign before it, as in --wait=%s", rest, rest)
+			refuse("", "unexpected argument %q: a value needs an equals sign, as in --wait=%s", rest, rest)
 		} else {
-			refuse("", "%q is not understood: a manifest is given with --manifest", rest)
+			refuse("", "unexpected argument %q: if it is the manifest, use --manifest=%s", rest, rest)
 		}
 	}
 	for _, d := range declared {
-		if v := d.value.String(); d.Values != nil && !slices.Contains(d.Values, v) {
-			refuse(d.Name, "%q is not one of %s", v, strings.Join(d.Values, ", "))
+		if v, all := d.value.String(), d.words(); all != nil && !slices.Contains(all, v) {
+			refuse(d.Name, "%q is not one of %s", v, strings.Join(all, ", "))
 		}
 	}
-	if o.APITimeout == 0 {
-		refuse("api-timeout", "must be more than 0")
+	if o.Cluster.APITimeout == 0 {
+		refuse("api-timeout", "must be greater than 0")
 	}
 	return o, findings
 }
@@ -262,7 +238,7 @@ func variables(option string) []string {
 func Names() []string {
 	var o Options
 	var names []string
-	for _, d := range Declare(&o) {
+	for _, d := range declare(&o) {
 		names = append(names, d.Name)
 	}
 	return names
@@ -274,18 +250,21 @@ func Usage() string {
 	b.WriteString(`Run one Kubernetes Job as if it were a local command.
 
   kubernetes-job-action [run] --manifest job.yaml     run it and follow it to its end
-  kubernetes-job-action validate --manifest job.yaml  check the manifest, without a cluster
+  kubernetes-job-action validate --manifest job.yaml  check the manifest
   kubernetes-job-action render --manifest job.yaml    print the objects that run would create
   kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
   kubernetes-job-action version                       print the version
 
-Exit codes: 0 succeeded · 1 the Job failed · 2 invalid option or manifest, nothing was created ·
-3 the cluster cannot be reached or refuses · 4 a timeout of this run · 5 the Job was deleted or replaced by
-someone else · 130 cancelled
+validate and render need no cluster, except for --from-cronjob.
+
+Exit codes
 `)
+	for _, c := range event.Classes {
+		fmt.Fprintf(&b, "  %3d  %s\n", c.Class, c.Meaning)
+	}
 	var o Options
-	declared := Declare(&o)
-	for _, group := range Groups {
+	declared := declare(&o)
+	for _, group := range groups {
 		fmt.Fprintf(&b, "\n%s\n", group)
 		for _, d := range declared {
 			if d.Group != group {
@@ -299,18 +278,27 @@ someone else · 130 cancelled
 			if d.Default != "" && d.Default != "false" {
 				name += "=" + d.Default
 			}
-			fmt.Fprintf(&b, "  %s%-28s %s\n", short, name, wrap(d.describe(), 36, 120))
+			fmt.Fprintf(&b, "  %s%-28s %s\n", short, name, wrap(d.describe(), 35, 120))
 		}
 	}
 	return b.String()
 }
 
+// words are the allowed values of an enumeration; nil for every other option.
+func (d option) words() []string {
+	if e, ok := d.value.(interface{ words() []string }); ok {
+		return e.words()
+	}
+	return nil
+}
+
 // describe is the help with the allowed values.
-func (d Option) describe() string {
-	if d.Values == nil {
+func (d option) describe() string {
+	words := d.words()
+	if words == nil {
 		return d.Help
 	}
-	return d.Help + " One of `" + strings.Join(d.Values, "`, `") + "`."
+	return d.Help + " One of `" + strings.Join(words, "`, `") + "`."
 }
 
 // wrap breaks text into lines of at most width characters, the second and later ones indented.
@@ -336,7 +324,7 @@ func wrap(text string, indent, width int) string {
 func ActionInputs() string {
 	var o Options
 	var b strings.Builder
-	for _, d := range Declare(&o) {
+	for _, d := range declare(&o) {
 		if d.FlagOnly {
 			continue
 		}
@@ -355,13 +343,13 @@ func ActionInputs() string {
 func Component() (inputs, env string) {
 	var o Options
 	var in, vars strings.Builder
-	for _, d := range Declare(&o) {
+	for _, d := range declare(&o) {
 		if !d.Common {
 			continue
 		}
 		fmt.Fprintf(&in, "    %s:\n      description: >-\n        %s\n", d.Name, d.describe())
-		if d.Values != nil {
-			fmt.Fprintf(&in, "      options: [%s]\n", strings.Join(d.Values, ", "))
+		if words := d.words(); words != nil {
+			fmt.Fprintf(&in, "      options: [%s]\n", strings.Join(words, ", "))
 		}
 		fmt.Fprintf(&in, "      default: %q\n", d.Default)
 		name := strings.ToUpper(strings.ReplaceAll(d.Name, "-", "_")) // no variable of GitLab has a hyphen
@@ -374,8 +362,8 @@ func Component() (inputs, env string) {
 func Tables() string {
 	var o Options
 	var b strings.Builder
-	declared := Declare(&o)
-	for _, group := range Groups {
+	declared := declare(&o)
+	for _, group := range groups {
 		fmt.Fprintf(&b, "### %s\n\n| option | default | meaning |\n|---|---|---|\n", group)
 		for _, d := range declared {
 			if d.Group != group || d.FlagOnly {
@@ -392,15 +380,35 @@ func Tables() string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// text is a value that is kept as it is given.
+// text is a value that is kept as given.
 type text string
 
 func (t *text) Set(s string) error { *t = text(s); return nil }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Type() string       { return "string" }
 
-// lines is a list, one element a line; space around an element and empty lines do not count, as in the inputs of the
-// actions that GitHub publishes.
+// word is a value of an enumeration. Parse checks it against all when every source was read: a flag may replace a wrong variable.
+type word[T ~string] struct {
+	at  *T
+	all []T
+}
+
+func oneOf[T ~string](at *T, all ...T) word[T] { return word[T]{at, all} }
+
+func (w word[T]) Set(s string) error { *w.at = T(s); return nil }
+func (w word[T]) String() string     { return string(*w.at) }
+func (w word[T]) Type() string       { return "string" }
+
+func (w word[T]) words() []string {
+	var words []string
+	for _, one := range w.all {
+		words = append(words, string(one))
+	}
+	return words
+}
+
+// lines is a list, one element per line. Space around an element and empty lines are ignored, as in the inputs of the actions
+// that GitHub publishes.
 type lines []string
 
 func (l *lines) Set(s string) error {
@@ -415,7 +423,7 @@ func (l *lines) Set(s string) error {
 func (l *lines) String() string { return strings.Join(*l, "\n") }
 func (l *lines) Type() string   { return "lines" }
 
-// listFlag is a list on the command line: a flag that is given again adds to the list, whose elements may hold any text.
+// listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.
 type listFlag struct {
 	*lines
 	begun bool
@@ -429,7 +437,7 @@ func (l *listFlag) Set(s string) error {
 	return nil
 }
 
-// lenient hands the error of a value on, so that the other flags are read too.
+// lenient reports a wrong value and goes on, so that the other flags are read too.
 type lenient struct {
 	pflag.Value
 	refuse func(error)
@@ -442,7 +450,7 @@ func (l lenient) Set(s string) error {
 	return nil
 }
 
-// truth is a boolean, written as YAML's core schema writes it (@actions/core getBooleanInput takes the same six words).
+// truth is a boolean as YAML's core schema writes it (getBooleanInput of @actions/core takes the same six words).
 type truth bool
 
 func (t *truth) Set(s string) error {

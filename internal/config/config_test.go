@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/run"
 )
 
 func env(pairs ...string) func(string) (string, bool) {
@@ -26,21 +27,21 @@ func TestParseSources(t *testing.T) {
 		get  func(Options) any
 		want any
 	}{
-		{"default", nil, nil, func(o Options) any { return o.Timeout }, time.Hour},
-		{"input keeps its hyphen", nil, []string{"INPUT_API-TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
-		{"input with underscores", nil, []string{"INPUT_API_TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
-		{"plugin setting", nil, []string{"PLUGIN_API_TIMEOUT", "30s"}, func(o Options) any { return o.APITimeout }, 30 * time.Second},
-		{"hyphenated input is stronger", nil, []string{"INPUT_IF-EXISTS", "fail", "INPUT_IF_EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "fail"},
-		{"empty input is not given", nil, []string{"INPUT_IF-EXISTS", "", "PLUGIN_IF_EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "replace"},
-		{"flag wins", []string{"--if-exists=fail"}, []string{"INPUT_IF-EXISTS", "replace"}, func(o Options) any { return o.IfExists }, "fail"},
-		{"lines of an input", nil, []string{"INPUT_MANIFEST", " a.yaml\r\n\n  b.yaml "}, func(o Options) any { return o.Manifest }, []string{"a.yaml", "b.yaml"}},
-		{"repeated flag", []string{"-f", "a.yaml", "--manifest", "b.yaml"}, []string{"INPUT_MANIFEST", "c.yaml"}, func(o Options) any { return o.Manifest }, []string{"a.yaml", "b.yaml"}},
-		{"flag element keeps its space", []string{"--container-args", " x\ny "}, nil, func(o Options) any { return o.ContainerArgs }, []string{" x\ny "}},
-		{"list not given is nil", nil, nil, func(o Options) any { return o.Manifest == nil }, true},
-		{"bare boolean flag", []string{"--timestamps"}, nil, func(o Options) any { return o.Timestamps }, true},
-		{"boolean input", nil, []string{"INPUT_WAIT", "False"}, func(o Options) any { return o.Wait }, false},
-		{"text is kept byte for byte", nil, []string{"INPUT_MANIFEST-CONTENT", "a: |\n  b\n"}, func(o Options) any { return o.ManifestContent }, "a: |\n  b\n"},
-		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Timeout }, time.Duration(0)},
+		{"default", nil, nil, func(o Options) any { return o.Run.Verdict.Timeout }, time.Hour},
+		{"input keeps its hyphen", nil, []string{"INPUT_API-TIMEOUT", "30s"}, func(o Options) any { return o.Cluster.APITimeout }, 30 * time.Second},
+		{"input with underscores", nil, []string{"INPUT_API_TIMEOUT", "30s"}, func(o Options) any { return o.Cluster.APITimeout }, 30 * time.Second},
+		{"plugin setting", nil, []string{"PLUGIN_API_TIMEOUT", "30s"}, func(o Options) any { return o.Cluster.APITimeout }, 30 * time.Second},
+		{"hyphenated input is stronger", nil, []string{"INPUT_IF-EXISTS", "fail", "INPUT_IF_EXISTS", "replace"}, func(o Options) any { return o.Run.IfExists }, run.IfExistsFail},
+		{"empty input is not given", nil, []string{"INPUT_IF-EXISTS", "", "PLUGIN_IF_EXISTS", "replace"}, func(o Options) any { return o.Run.IfExists }, run.IfExistsReplace},
+		{"flag wins", []string{"--if-exists=fail"}, []string{"INPUT_IF-EXISTS", "replace"}, func(o Options) any { return o.Run.IfExists }, run.IfExistsFail},
+		{"lines of an input", nil, []string{"INPUT_MANIFEST", " a.yaml\r\n\n  b.yaml "}, func(o Options) any { return o.Source.Paths }, []string{"a.yaml", "b.yaml"}},
+		{"repeated flag", []string{"-f", "a.yaml", "--manifest", "b.yaml"}, []string{"INPUT_MANIFEST", "c.yaml"}, func(o Options) any { return o.Source.Paths }, []string{"a.yaml", "b.yaml"}},
+		{"flag element keeps its space", []string{"--container-args", " x\ny "}, nil, func(o Options) any { return o.Render.ContainerArgs }, []string{" x\ny "}},
+		{"list not given is nil", nil, nil, func(o Options) any { return o.Source.Paths == nil }, true},
+		{"bare boolean flag", []string{"--timestamps"}, nil, func(o Options) any { return o.Report.Timestamps }, true},
+		{"boolean input", nil, []string{"INPUT_WAIT", "False"}, func(o Options) any { return o.Run.Wait }, false},
+		{"text is kept byte for byte", nil, []string{"INPUT_MANIFEST-CONTENT", "a: |\n  b\n"}, func(o Options) any { return o.Source.Content }, "a: |\n  b\n"},
+		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Run.Verdict.Timeout }, time.Duration(0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o, findings := Parse(c.args, env(c.env...))
@@ -60,13 +61,13 @@ func TestParseRefuses(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{[]string{"--nope"}, nil, "--nope: there is no such flag; --help lists them"},
+		{[]string{"--nope"}, nil, "--nope: unknown flag; --help lists all"},
 		{[]string{"--timeout=soon"}, nil, `timeout: "soon" is not a duration such as 90s, 5m or 1h30m`},
 		{[]string{"--timeout=-5s"}, nil, `timeout: "-5s" is negative`},
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
-		{[]string{"job.yaml"}, nil, `"job.yaml" is not understood: a manifest is given with --manifest`},
-		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be more than 0"},
+		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
+		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
 	} {
 		_, findings := Parse(c.args, env(c.env...))
 		if len(findings) != 1 || findings[0].String() != c.want || findings[0].Level != event.Error {
@@ -86,7 +87,7 @@ func TestParseRefusesAll(t *testing.T) {
 func TestDeclarations(t *testing.T) {
 	var o Options
 	seen := map[string]bool{}
-	for _, d := range Declare(&o) {
+	for _, d := range declare(&o) {
 		if seen[d.Name] || seen["-"+d.Shorthand] {
 			t.Errorf("%s is declared twice", d.Name)
 		}
@@ -107,7 +108,7 @@ func TestDeclarations(t *testing.T) {
 func TestUsageNamesEveryOption(t *testing.T) {
 	var o Options
 	usage := Usage()
-	for _, d := range Declare(&o) {
+	for _, d := range declare(&o) {
 		if !strings.Contains(usage, "--"+d.Name) {
 			t.Errorf("--help does not name %s", d.Name)
 		}

@@ -5,7 +5,7 @@ import "strings"
 // Outcome is how a run ended.
 type Outcome string
 
-// The outcomes. Created is the end of a run that was told not to wait.
+// The outcomes. Created is the end of a run that does not wait for the Job.
 const (
 	Succeeded Outcome = "succeeded"
 	Failed    Outcome = "failed"
@@ -48,7 +48,7 @@ const (
 	ReasonCancelled          Reason = "Cancelled"
 )
 
-// Class is what kind of end a reason stands for. It is the exit code of the program.
+// Class is the kind of end that a reason stands for, and the exit code of the program.
 type Class int
 
 // The classes. Fine is the end without a reason.
@@ -72,8 +72,8 @@ type ClassMeaning struct {
 var Classes = []ClassMeaning{
 	{Fine, "succeeded (or created, rendered, valid)"},
 	{JobFailed, "the Job failed"},
-	{InputWrong, "an option or the manifest is wrong; nothing was created"},
-	{ClusterSays, "the cluster cannot be reached or refuses"},
+	{InputWrong, "an option or the manifest is invalid; nothing was created"},
+	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
 	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`)"},
 	{JobGone, "the Job was deleted or replaced by someone else"},
 	{Interrupted, "cancelled"},
@@ -88,35 +88,35 @@ type ReasonMeaning struct {
 
 // Reasons are all reasons; docs/reasons.md is made from them.
 var Reasons = []ReasonMeaning{
-	{BackoffLimitExceeded, JobFailed, "More pods failed than backoffLimit allows, each for a reason of its container's."},
-	{DeadlineExceeded, JobFailed, "The Job, or a pod by its template, was active for longer than its activeDeadlineSeconds."},
+	{BackoffLimitExceeded, JobFailed, "Containers exited with an error in more pods than backoffLimit allows."},
+	{DeadlineExceeded, JobFailed, "The Job, or one of its pods, was active for longer than its activeDeadlineSeconds allows."},
 	{PodFailurePolicy, JobFailed, "A rule of the Job's podFailurePolicy ended it."},
-	{FailedIndexes, JobFailed, "Some indexes of an Indexed Job failed, each as often as backoffLimitPerIndex allows."},
+	{FailedIndexes, JobFailed, "Some indexes of an Indexed Job failed more often than backoffLimitPerIndex allows."},
 	{MaxFailedIndexesExceeded, JobFailed, "More indexes of an Indexed Job failed than maxFailedIndexes allows."},
 	{ImagePull, JobFailed, "An image cannot be pulled: it does not exist, or credentials are missing."},
-	{InvalidImageName, JobFailed, "An image's name is not a valid one."},
-	{CreateContainerConfig, JobFailed, "A container cannot be created: a Secret, a ConfigMap or a key is missing, or its settings do not go together."},
+	{InvalidImageName, JobFailed, "An image name is invalid."},
+	{CreateContainerConfig, JobFailed, "A container cannot be created: a Secret, a ConfigMap or a key is missing, or its settings contradict each other."},
 	{FailedMount, JobFailed, "A volume cannot be mounted."},
 	{PodCreateRejected, JobFailed, "The API server refuses the Job's pods: quota, admission, a missing service account."},
-	{Unschedulable, JobFailed, "No node takes a pod."},
+	{Unschedulable, JobFailed, "No node can take one of the Job's pods."},
 	{OOMKilled, JobFailed, "A container used more memory than its limit."},
 	{ContainerExit, JobFailed, "A container exited with a code other than 0, or could not be started."},
 	{Evicted, JobFailed, "A pod was evicted from its node."},
-	{Preempted, JobFailed, "A pod had to make room for one of higher priority."},
+	{Preempted, JobFailed, "A pod was removed to make room for one of higher priority."},
 	{NodeLost, JobFailed, "The node of a pod was lost or shut down."},
-	{InvalidManifest, InputWrong, "The manifest is wrong."},
-	{InvalidInput, InputWrong, "An option is wrong, or the name of the Job is taken."},
+	{InvalidManifest, InputWrong, "The manifest is invalid."},
+	{InvalidInput, InputWrong, "An option is invalid, or the name of the Job is taken."},
 	{Forbidden, ClusterSays, "The cluster does not allow what the run needs: permissions, quota or admission."},
-	{Unauthorized, ClusterSays, "The cluster does not accept the credentials."},
-	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer for api-timeout."},
+	{Unauthorized, ClusterSays, "The cluster rejects the credentials."},
+	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer within api-timeout."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
 	{Timeout, OurTimeout, "The Job did not end within timeout."},
 	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
-	{JobReplaced, JobGone, "The Job was deleted, and another one has its name."},
+	{JobReplaced, JobGone, "The Job was deleted, and another one has taken its name."},
 	{ReasonCancelled, Interrupted, "The run was cancelled."},
 }
 
-// Class is JobFailed for what is no reason of ours: a Job's own controller may have other words.
+// Class is the class of the reason's row, and JobFailed without one: a Job's controller may set a reason of its own.
 func (r Reason) Class() Class {
 	for _, known := range Reasons {
 		if known.Reason == r {
@@ -127,13 +127,13 @@ func (r Reason) Class() Class {
 }
 
 // Cause says why something failed: a stable reason, the object that it concerns, one sentence, and what to do next.
-// A *Cause is an error, so that what fails before a Job exists travels the ordinary way.
+// A *Cause is an error, so what fails before a Job exists is returned like any other error.
 type Cause struct {
 	Reason    Reason
 	Object    Ref
 	Container string // "" when the cause is not one container's
 	ExitCode  *int32 // of that container
-	Message   string // what failed, where and why, in one sentence, without a full stop
+	Message   string // what failed, where and why: one sentence without a full stop
 	Hint      string // the next command or the fix; may be empty
 	Err       error  // the underlying error, for errors.Is and debug output; may be nil
 }

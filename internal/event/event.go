@@ -9,6 +9,7 @@ package event
 
 import (
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -22,7 +23,7 @@ type Fact interface{ isFact() }
 // Event is one piece of news for the user. The set is closed.
 type Event interface{ isEvent() }
 
-// All events and facts, so that a test can show that something knows each of them.
+// Every event and every fact, so that tests can check that none is forgotten.
 var (
 	Events = []Event{Started{}, Object{}, Attempt{}, Progress{}, Notice{}, Finding{}, Lines{}, Gap{}, Finished{}}
 	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}}
@@ -47,7 +48,7 @@ func (r Ref) String() string {
 	}
 }
 
-// JobSeen is a state of the followed Job as the API server told it. Job is never nil and never changed by anybody.
+// JobSeen is a state of the followed Job as the API server reported it. Job is never nil, and nobody changes it.
 // Gone says that the object was deleted; Job is then the last state that was seen.
 type JobSeen struct {
 	Job  *batchv1.Job
@@ -82,7 +83,7 @@ type Stream struct {
 	Restart     int // 0 for the first run of the container in its pod, 1 after one restart in place, …
 }
 
-// ContainerKind tells work from its company.
+// ContainerKind is the role of a container in its pod.
 type ContainerKind string
 
 // The kinds of containers. A Sidecar is an init container with restartPolicy Always.
@@ -98,15 +99,15 @@ type Line struct {
 	Text string
 }
 
-// Lines are one or more lines of one stream, in order, each delivered exactly once in a run.
+// Lines are one or more lines of one stream, in order. Each line is delivered exactly once in a run.
 type Lines struct {
 	Stream *Stream
 	Lines  []Line
 }
 
-// Gap says that lines of a stream are lost for good, or may be: what a rotated file held that nobody has read cannot be known.
-// After is the time stamp of the last line before the gap and Until that of the first line behind it; each is zero where
-// there is none.
+// Gap says that lines of a stream are lost, or may be: nobody knows what a file held that was rotated away unread.
+// After is the time stamp of the last line before the gap, and Until that of the first line after it; each is zero when there is
+// no such line.
 type Gap struct {
 	Stream *Stream
 	After  time.Time
@@ -134,7 +135,7 @@ type Object struct {
 	Object Ref
 	Action string // created, applied, replaced, deleted, kept
 	Detail string // why, or until when; may be empty
-	UID    string // of the run's own Job when it was created; empty for everything else
+	UID    string // set when the run's own Job was created, empty otherwise
 }
 
 // Attempt is the news of one pod in words: it was scheduled, it pulls its image, a container started, restarted or ended.
@@ -144,7 +145,7 @@ type Attempt struct {
 	Message string
 }
 
-// Progress is the state of the whole Job in numbers, sent when it changed in substance and as heartbeat.
+// Progress is the state of the whole Job in numbers. It is sent when the numbers change, and as a heartbeat.
 type Progress struct {
 	Wanted    int
 	Succeeded int
@@ -154,7 +155,7 @@ type Progress struct {
 	Suspended bool
 	Note      string // what explains the waiting: a queue, an unschedulable pod; may be empty
 	Elapsed   time.Duration
-	Heartbeat bool // nothing new: said only because nothing else was for a while
+	Heartbeat bool // nothing new: sent only because nothing else was sent for a while
 }
 
 // Waiting is a group of pods that wait for the same thing.
@@ -188,7 +189,7 @@ func (p Progress) String() string {
 	return s
 }
 
-// Seconds writes a duration as users read it: "0.4 s", "45 s", "3 min 20 s", "2 h 5 min".
+// Seconds writes a duration as users read it: "0.4 s", "45 s", "3 min 20 s", "2 h 5 min", "24 h".
 func Seconds(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:
@@ -196,16 +197,16 @@ func Seconds(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()))
 	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+		return strings.TrimSuffix(fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60), " 0 s")
 	default:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60), " 0 min")
 	}
 }
 
 // Ellipsis stands where a text was cut. A secret that was cut there is masked like a whole one.
 const Ellipsis = "…"
 
-// Shorten cuts s to at most limit bytes, with an Ellipsis for what was cut, and never inside of a character.
+// Shorten cuts s to at most limit bytes, with an Ellipsis for what was cut, and never inside a character.
 func Shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -248,11 +249,11 @@ type Finished struct {
 	Failed        int
 	FailedIndexes string // as the Job's status writes them: "1,3-5"
 	StartedAt     time.Time
-	CompletedAt   time.Time     // zero when the Job did not end by itself
+	CompletedAt   time.Time     // zero when the Job did not end on its own
 	Duration      time.Duration // by the cluster's own time stamps where they exist
 	Pods          []PodResult
-	Tail          []string // last lines of the container that decided
-	Warnings      []Cause  // what a user should know although it did not decide: an OOM kill at exit code 0
+	Tail          []string // last lines of the container that decided the outcome
+	Warnings      []Cause  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
 	Undeleted     bool     // the Job may still run: it should have been deleted, and could not be
 }
 

@@ -19,6 +19,8 @@ func TestWords(t *testing.T) {
 		{Seconds(45 * time.Second), "45 s"},
 		{Seconds(200 * time.Second), "3 min 20 s"},
 		{Seconds(125 * time.Minute), "2 h 5 min"},
+		{Seconds(time.Minute), "1 min"},
+		{Seconds(24*time.Hour + 30*time.Second), "24 h"},
 		{Progress{Wanted: 10, Succeeded: 2, Running: 3, Waiting: []Waiting{{1, "pulling image", 45 * time.Second}}}.String(),
 			"2/10 done, 3 running, 1 pulling image (45 s)"},
 		{Progress{Wanted: 1, Failed: 2, Suspended: true, Note: "in a queue"}.String(), "0/1 done, 2 failed, suspended: in a queue"},
@@ -26,7 +28,7 @@ func TestWords(t *testing.T) {
 		{Finding{File: "a.yaml", Line: 3, Column: 5, Path: "spec.x", Message: "is no field", Suggestion: `did you mean "y"?`}.String(),
 			`a.yaml:3:5: spec.x: is no field (did you mean "y"?)`},
 		{(&Cause{Message: "it failed"}).Error(), "it failed"},
-		{(&Cause{Message: "it failed", Hint: "Mend it."}).Error(), "it failed. Mend it."},
+		{(&Cause{Message: "it failed", Hint: "Fix it."}).Error(), "it failed. Fix it."},
 	} {
 		if c.got != c.want {
 			t.Errorf("got %q, want %q", c.got, c.want)

@@ -38,7 +38,7 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// HasErrors tells whether one of the findings is an error.
+// HasErrors reports whether one of the findings is an error.
 func HasErrors(findings []Finding) bool {
 	for _, f := range findings {
 		if f.Level == Error {

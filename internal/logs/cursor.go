@@ -32,6 +32,9 @@ type cursor struct {
 
 // add moves the cursor behind lines, which were delivered.
 func (c *cursor) add(lines []event.Line) {
+	if len(lines) == 0 {
+		return
+	}
 	last, text := lines[len(lines)-1].At, lines[len(lines)-1].Text
 	n := 0
 	for i := len(lines) - 1; i >= 0 && lines[i].At.Equal(last); i-- {
@@ -73,7 +76,7 @@ type history struct {
 }
 
 // block is how many lines of a history are looked through at once.
-const block = 512
+const block = remembered / 256
 
 func (h *history) add(lines []event.Line) {
 	for i := range lines {
@@ -115,30 +118,38 @@ func identity(line event.Line) uint64 {
 	return maphash.String(seed, line.Text) ^ uint64(line.At.UnixNano())
 }
 
-// seeker finds the cursor in an answer.
+// seeker finds the cursor in an answer. In the first answer of a run, it finds the end of what was delivered already: as another
+// run's, before the news of a restart came.
 type seeker struct {
 	cursor
+	past   *history
 	seen   int
 	found  bool // the cursor's line has passed, or there is none to look for
 	missed bool // the file does not hold it: it was rotated away
+	begun  bool // a line that was not delivered yet has come
 }
 
-func seek(c cursor) *seeker { return &seeker{cursor: c, found: c.n == 0} }
+func (c *container) seek() *seeker { return &seeker{cursor: c.cur, past: &c.past, found: c.cur.n == 0} }
 
 // skip gives the lines that were not delivered yet. As soon as a line is later than all that were delivered, the cursor's line
-// will not come any more.
+// will not come any more; when the clock was set back, as soon as one was not delivered.
 func (s *seeker) skip(lines []event.Line) []event.Line {
-	if s.found || s.missed {
+	if s.missed || s.begun || s.found && s.n > 0 {
 		return lines
 	}
 	for i := range lines {
 		switch at := lines[i].At; {
+		case s.n == 0:
+			if !s.past.holds(lines[i]) {
+				s.begun = true
+				return lines[i:]
+			}
 		case at.Equal(s.at):
 			if s.seen++; s.seen >= s.n && maphash.String(seed, lines[i].Text) == s.sum {
 				s.found = true
 				return lines[i+1:]
 			}
-		case at.After(s.max):
+		case at.After(s.max), s.astray() && !at.IsZero() && !s.past.holds(lines[i]):
 			s.found, s.missed = s.seen > 0, s.seen == 0
 			return lines[i:]
 		}

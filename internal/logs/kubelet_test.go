@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,9 +18,18 @@ import (
 // stampFormat is RFC3339NanoFixed of k8s.io/cri-client/pkg/logs.
 const stampFormat = "2006-01-02T15:04:05.000000000Z07:00"
 
+// record is one entry of a log file in the CRI's format: a line, or with the tag P a part of one that goes on in the next record.
 type record struct {
 	at   time.Time
 	text string
+	part bool
+	line int // its line's number
+}
+
+// written is one line that a container wrote.
+type written struct {
+	record
+	tail *record // the record with which a file begins that a rotation within the line has made
 }
 
 // logFile is one file of a container's log; rotation starts another one.
@@ -33,11 +43,12 @@ type logFile struct {
 type containerLog struct {
 	mu      sync.Mutex
 	current *logFile
-	all     []record
+	all     []written
 	firsts  map[int]bool // numbers of lines that begin a file
 	running bool
 	news    chan struct{} // closed at each change
 	raw     string        // written behind the last record: an unterminated line
+	lost    bool          // with its node: what is open stays open and says nothing
 }
 
 func newContainerLog() *containerLog {
@@ -52,26 +63,35 @@ func (c *containerLog) change(f func()) {
 	c.news = make(chan struct{})
 }
 
-func (c *containerLog) write(at time.Time, text string) {
+// write writes a line. One that is given in several parts is written in as many records.
+func (c *containerLog) write(at time.Time, parts ...string) {
 	c.change(func() {
-		if len(c.current.records) == 0 && c.current.number > 0 {
-			c.firsts[len(c.all)] = true
+		for i, text := range parts {
+			c.record(at.Add(time.Duration(i)), text, i < len(parts)-1, i == 0)
 		}
-		r := record{at.UTC(), text}
-		c.current.records = append(c.current.records, r)
-		c.all = append(c.all, r)
 	})
+}
+
+func (c *containerLog) record(at time.Time, text string, part, first bool) {
+	if first {
+		c.all = append(c.all, written{record: record{at: at.UTC(), line: len(c.all)}})
+	}
+	line := &c.all[len(c.all)-1]
+	r := record{at.UTC(), text, part, len(c.all) - 1}
+	if len(c.current.records) == 0 && c.current.number > 0 {
+		c.firsts[len(c.all)-1] = true
+		if !first {
+			line.tail = &record{at: r.at}
+		}
+	}
+	if line.text += text; line.tail != nil {
+		line.tail.text += text
+	}
+	c.current.records = append(c.current.records, r)
 }
 
 func (c *containerLog) rotate() {
 	c.change(func() { c.current = &logFile{number: c.current.number + 1} })
-}
-
-// pass writes to the file before the current one, which the follower has left.
-func (c *containerLog) pass(at time.Time, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = append(c.all, record{at.UTC(), text})
 }
 
 func (c *containerLog) end() { c.change(func() { c.running = false }) }
@@ -88,6 +108,7 @@ type body struct {
 	follow  bool
 	watched int // number of the newest file when the follower began to watch; -1 before
 	pending []byte
+	middle  bool // the record before was a part of a line
 	ends    bool
 	budget  int // bytes until the answer breaks off; -1 for never
 	err     error
@@ -122,13 +143,22 @@ func (b *body) Close() error {
 func (b *body) fill() (wait <-chan struct{}) {
 	b.log.mu.Lock()
 	defer b.log.mu.Unlock()
+	if b.log.lost {
+		return make(chan struct{})
+	}
 	for len(b.pending) < 4096 {
 		if b.next < len(b.file.records) {
 			r := b.file.records[b.next]
 			b.next++
 			if !r.at.Before(b.since) {
-				b.pending = append(b.pending, r.at.Format(stampFormat)+" "+r.text+"\n"...)
+				if !b.middle {
+					b.pending = append(b.pending, r.at.Format(stampFormat)+" "...)
+				}
+				if b.pending = append(b.pending, r.text...); !r.part {
+					b.pending = append(b.pending, '\n')
+				}
 			}
+			b.middle = r.part
 			continue
 		}
 		switch newest := b.log.current.number; {
@@ -172,10 +202,6 @@ func (b *body) Read(p []byte) (int, error) {
 			n := copy(p, b.pending)
 			if b.budget >= 0 {
 				n = min(n, b.budget)
-				if n == b.budget && p[n-1] == '\n' {
-					n-- // where a line ends, an answer that was cut cannot be told from one that is whole
-					b.budget--
-				}
 				b.budget -= n
 			}
 			b.pending = b.pending[n:]
@@ -194,16 +220,23 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 }
 
-// kubelet serves logs by container id and counts what it is asked for.
+// kubelet serves logs by pod and container and counts what it is asked for. What it knows of a container is ahead of what the API
+// server has heard.
 type kubelet struct {
 	mu       sync.Mutex
-	logs     map[string]*containerLog // by pod and container: the current run
+	logs     map[string]*containerLog // the current run, or the last one while the next one waits to be started
 	previous map[string]*containerLog
 	requests int
 	open     int
 	most     int
 	fault    func() (budget int, err error, refuse error)
+	lost     bool // the node: nothing is answered any more, and open answers say nothing
 }
+
+// words are the kubelet's own, in an answer with status 200: an answer's error that is sent as its text.
+type words string
+
+func (w words) Error() string { return string(w) }
 
 func newKubelet() *kubelet {
 	return &kubelet{logs: map[string]*containerLog{}, previous: map[string]*containerLog{}}
@@ -215,6 +248,19 @@ func (k *kubelet) serve(container string, current, previous *containerLog) {
 	k.logs[container] = current
 	if previous != nil {
 		k.previous[container] = previous
+	}
+}
+
+func (k *kubelet) lose() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lost = true
+	for _, logs := range []map[string]*containerLog{k.logs, k.previous} {
+		for _, log := range logs {
+			log.mu.Lock()
+			log.lost = true
+			log.mu.Unlock()
+		}
 	}
 }
 
@@ -230,14 +276,22 @@ func (k *kubelet) Open(ctx context.Context, _, pod string, o *corev1.PodLogOptio
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if k.lost {
+		return nil, apierrors.NewInternalError(errors.New("dial tcp: no route to host"))
+	}
 	budget, cut, refuse := -1, error(nil), error(nil)
 	if k.fault != nil {
-		if budget, cut, refuse = k.fault(); refuse != nil {
+		budget, cut, refuse = k.fault()
+		var said words
+		if errors.As(refuse, &said) {
+			return io.NopCloser(strings.NewReader(string(said))), nil
+		}
+		if refuse != nil {
 			return nil, refuse
 		}
-	}
-	if o.LimitBytes != nil && (budget < 0 || budget > int(*o.LimitBytes)) {
-		budget, cut = int(*o.LimitBytes), io.EOF
+		if o.TailLines != nil && cut == io.EOF {
+			budget = -1 // an answer of a few lines is one packet: it comes or it does not
+		}
 	}
 	log, ok := k.logs[pod+"/"+o.Container]
 	if o.Previous {
@@ -276,8 +330,10 @@ func randomFaults(rnd *rand.Rand, often float64) func() (int, error, error) {
 			return 0, nil, apierrors.NewInternalError(errors.New("proxy error"))
 		case x < often*0.25:
 			return 0, nil, apierrors.NewGenericServerResponse(404, "", podLog, "p", `pod "p" does not exist`, 0, false)
-		case x < often*0.3:
+		case x < often*0.28:
 			return 0, nil, errors.New("connect: connection refused")
+		case x < often*0.3:
+			return 0, nil, words("unable to retrieve container logs for containerd://id")
 		case x < often*0.7:
 			return 1 + rnd.IntN(200000), io.ErrUnexpectedEOF, nil
 		case x < often:

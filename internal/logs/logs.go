@@ -2,15 +2,17 @@
 // live, whatever happens to the connection, the kubelet or the log file in between. What cannot be had any more is said with
 // an event.Gap.
 //
-// One container run (a container id) is one event.Stream. It is followed by one goroutine, and a second one that reads ahead
-// by one batch. The end of an answer never means that the run has ended: the pod's status says that. Then the rest is read
-// without follow, from the place up to which lines were delivered, and only then the run is done.
+// One run of a container (a container id) is one event.Stream. A container has one reader for all its runs: one goroutine, and a
+// second one that reads ahead by one batch. The end of an answer never means that the run has ended: the pod's status says that.
+// Then the rest is read without follow, from the place up to which lines were delivered, and only then the run is done.
 //
-// Three things are known about the kubelet's side, and rule the details (k8s.io/cri-client/pkg/logs, pkg/kubelet):
+// Four things are known about the kubelet's side, and rule the details (k8s.io/cri-client/pkg/logs, pkg/kubelet):
 //   - sinceTime filters lines by their time stamps, in whole seconds; so an answer overlaps with what was delivered.
 //   - A follower may sit at the end of a file that was rotated away and say nothing, while the container writes on.
 //   - The API server ends its answer in good order when the kubelet's answer breaks off (StreamObject in
 //     k8s.io/apiserver ignores the error), so an orderly end proves nothing.
+//   - A log is asked for by the container's name, and the kubelet knows of a restart before anybody else (validateContainerLogStatus
+//     in pkg/kubelet/kubelet_pods.go), so an answer may be the next run's.
 package logs
 
 import (
@@ -18,17 +20,17 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
 // Opener opens the log of one container of a pod, as client-go's Pods(namespace).GetLogs(pod, o).Stream(ctx) does. When ctx
@@ -52,28 +54,22 @@ type Follower struct {
 	stop context.CancelFunc
 	work context.Context // ends with Close, and when the time for draining is over
 	halt context.CancelFunc
-	runs sync.WaitGroup // goroutines of container runs
-	all  sync.WaitGroup // those and the one that drains
+	jobs sync.WaitGroup // goroutines that end with work
+	last sync.WaitGroup // the one that drains
 
 	opened atomic.Bool // a log was, once
 
-	mu        sync.Mutex
-	numbering Numbering
-	known     map[containerKey][]*run
-	waiting   []*run // in order of appearance
-	reading   int    // runs that have a goroutine
-	following int    // those of them that were running when they got it
-	appeared  int    // runs so far
-	pending   int    // those that are not done
-	draining  bool
-	closed    bool
-	forbidden bool
-	drained   chan struct{} // closed when nothing is pending while draining
-}
-
-type containerKey struct {
-	pod       types.UID
-	container string
+	mu         sync.Mutex
+	numbering  pods.Numbering
+	containers map[[2]string]*container // by the pod's UID and the container's name
+	waiting    []*container             // for a place, in order of appearance
+	reading    int                      // containers that have a place
+	following  int                      // those of them whose place is for following
+	draining   bool
+	closed     bool
+	forbidden  bool
+	announced  bool          // that containers wait for a place
+	drained    chan struct{} // closed when everything is read while draining
 }
 
 // New makes a Follower that works until Close or until ctx is done.
@@ -84,7 +80,7 @@ func New(ctx context.Context, o Options) *Follower {
 	if o.MinBackoff == 0 {
 		o.MinBackoff = 100 * time.Millisecond
 	}
-	f := &Follower{Options: o, known: map[containerKey][]*run{}, drained: make(chan struct{})}
+	f := &Follower{Options: o, containers: map[[2]string]*container{}, drained: make(chan struct{})}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	f.work, f.halt = context.WithCancel(f.ctx)
 	return f
@@ -137,41 +133,50 @@ func (f *Follower) observe(base event.Stream, s corev1.ContainerStatus, policy c
 		return
 	}
 	base.Container = s.Name
-	key := containerKey{types.UID(base.PodUID), s.Name}
+	key := [2]string{base.PodUID, s.Name}
+	c := f.containers[key]
+	if c == nil {
+		c = newContainer(f, len(f.containers)+1)
+		f.containers[key] = c
+	}
 	var current, previous string
 	var now state
+	var started time.Time // of the current run
 	switch t := s.State.Terminated; {
 	case s.State.Running != nil:
+		started = s.State.Running.StartedAt.Time
 		current, now = cmp.Or(s.ContainerID, nameless(s)), state{restarts: policy != corev1.RestartPolicyNever, gone: gone}
 	case t != nil && ran(t):
+		started = t.StartedAt.Time
 		current, now = cmp.Or(t.ContainerID, s.ContainerID, nameless(s)), ended(t, policy, gone)
 	}
+	restart := int(s.RestartCount)
 	if t := s.LastTerminationState.Terminated; t != nil && ran(t) && t.ContainerID != "" && t.ContainerID != current {
 		previous = t.ContainerID
-		restart := int(s.RestartCount)
-		if current != "" {
-			restart--
-		}
 		was := ended(t, policy, gone)
 		was.previous = true
-		f.update(key, base, previous, max(restart, 0), was)
+		if started.After(was.at) {
+			was.until = started
+		} else if !was.at.IsZero() {
+			was.until = was.at.Add(2 * behind)
+		}
+		if current == "" {
+			restart++ // it counts the run that is due
+		}
+		f.update(c, base, previous, max(restart-1, 0), was)
 	}
 	if current != "" {
-		f.update(key, base, current, int(s.RestartCount), now)
+		f.update(c, base, current, restart, now)
 	}
-	if current == "" && previous == "" {
-		for _, r := range f.known[key] {
-			f.set(r, func(was *state) {
-				was.ended = was.ended || s.State.Terminated != nil // its id is unknown after the node was started anew
-				was.gone = was.gone || gone
-			})
+	for _, r := range c.runs {
+		now := r.now
+		switch id := r.stream.ContainerID; {
+		case current == "" && previous == "": // its id is unknown after the node was started anew
+			now.ended, now.gone = now.ended || s.State.Terminated != nil, now.gone || gone
+		case id != current && id != previous:
+			now.ended, now.replaced, now.gone = true, true, now.gone || gone
 		}
-		return
-	}
-	for _, r := range f.known[key] {
-		if id := r.stream.ContainerID; id != current && id != previous {
-			f.set(r, func(s *state) { s.ended, s.replaced, s.gone = true, true, s.gone || gone })
-		}
+		c.set(r, now)
 	}
 }
 
@@ -190,79 +195,107 @@ func ended(t *corev1.ContainerStateTerminated, policy corev1.RestartPolicy, gone
 }
 
 // update notes the state of a run, which is new when its id is.
-func (f *Follower) update(key containerKey, stream event.Stream, id string, restart int, now state) {
-	for _, r := range f.known[key] {
+func (f *Follower) update(c *container, stream event.Stream, id string, restart int, now state) {
+	for _, r := range c.runs {
 		if r.stream.ContainerID == id {
-			f.set(r, func(s *state) { *s = now })
+			c.set(r, now)
 			return
 		}
 	}
 	stream.ContainerID, stream.Restart = id, restart
-	r := newRun(f, &stream, now)
-	if runs := f.known[key]; len(runs) > 0 {
-		r.before = runs[len(runs)-1]
-	}
-	f.known[key] = append(f.known[key], r)
-	f.waiting = append(f.waiting, r)
-	f.pending++
-}
-
-// set changes the state of a run and wakes it when that says something new.
-func (f *Follower) set(r *run, change func(*state)) {
-	was := r.now
-	change(&r.now)
-	if r.now != was {
-		r.wake()
+	c.runs = append(c.runs, &run{&stream, now})
+	if !c.queued {
+		c.queued = true
+		f.waiting = append(f.waiting, c)
 	}
 }
 
-// admit gives free places to waiting runs, in order, each after the run before it in the same container. An eighth of the places is for runs that have ended: those that run may
-// do so for ever, and must not keep the others from being read while their pods exist.
+// admit gives free places to waiting containers, in order. An eighth of the places is for what can be read to its end: containers
+// that run may do so for ever, and must not keep the others from being read while their pods exist.
 func (f *Follower) admit() {
 	if f.forbidden {
-		f.pending -= len(f.waiting)
 		f.waiting = nil
 	}
-	f.waiting = slices.DeleteFunc(f.waiting, func(r *run) bool {
-		follows := !r.now.ended && !r.now.gone && !f.draining
-		if f.closed || f.reading == f.Streams || r.before != nil && !r.before.done || follows && f.following >= f.Streams-f.Streams/8 {
+	f.waiting = slices.DeleteFunc(f.waiting, func(c *container) bool {
+		follow := c.follows()
+		if f.closed || f.reading == f.Streams || follow && f.following >= f.places() {
 			return false
 		}
 		f.reading++
-		if follows {
+		if follow {
 			f.following++
 		}
-		f.runs.Add(1)
-		f.all.Go(func() {
-			defer f.runs.Done()
-			r.read(f.work)
-			f.release(r, follows)
+		f.jobs.Go(func() {
+			c.read(f.work, follow)
+			f.release(c, follow)
 		})
 		return true
 	})
-	if f.draining && f.pending == 0 && !f.closed {
+	if !f.announced && !f.draining && !f.closed && len(f.queue()) > 0 {
+		f.announced = true
+		f.jobs.Go(f.announce)
+	}
+	if f.draining && f.reading+len(f.waiting) == 0 && !f.closed {
 		f.closed = true
 		close(f.drained)
 	}
 }
 
-func (f *Follower) release(r *run, followed bool) {
+func (f *Follower) release(c *container, followed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reading--
 	if followed {
 		f.following--
 	}
-	if r.done {
-		f.pending--
-		r.past, r.seams.found, r.carry, r.tail = history{}, nil, "", "" // f.known keeps the run itself, to know it again
+	if c.at < len(c.runs) {
+		f.waiting = append(f.waiting, c)
+	} else {
+		c.queued, c.past = false, history{} // the rest is needed to know its runs again
 	}
 	f.admit()
 }
 
-// Drain reads every log to its end, for at most limit, which begins anew after an outage that it ended in; what is unread then is
-// given up with a Gap. Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to
-// now. It does not wait, and must be called once at most.
+// places are how many containers can be followed at once.
+func (f *Follower) places() int { return f.Streams - f.Streams/8 }
+
+// queue are the running containers that wait for a place, by name.
+func (f *Follower) queue() (names []string) {
+	for _, c := range f.waiting {
+		if c.follows() {
+			names = append(names, c.stream().Container+" of "+c.stream().Pod)
+		}
+	}
+	return names
+}
+
+// announce says once which containers wait for a place, after a moment in which the others of a burst of pods come.
+func (f *Follower) announce() {
+	select {
+	case <-time.After(behind):
+	case <-f.work.Done():
+		return
+	}
+	f.mu.Lock()
+	names, closed := f.queue(), f.closed || f.draining
+	f.announced = len(names) > 0
+	f.mu.Unlock()
+	if len(names) == 0 || closed {
+		return
+	}
+	if n := len(names) - 5; n > 0 {
+		names = append(names[:5], fmt.Sprintf("and %d more", n))
+	}
+	f.send(f.work, event.Notice{
+		Level: event.Warning, Key: "logs-waiting",
+		Message: fmt.Sprintf("%d containers are followed at once; the output of these comes when others have ended: %s", f.places(), strings.Join(names, ", ")),
+		Hint:    "choose fewer containers with log-containers; what a node rotates away meanwhile is lost without a word",
+	})
+}
+
+// Drain reads every log to its end, for at most limit, which begins anew after an outage; what is unread then is given up with a Gap.
+// Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to now. It does not wait,
+// and must be called once at most.
 func (f *Follower) Drain(limit time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -270,58 +303,43 @@ func (f *Follower) Drain(limit time.Duration) {
 		return
 	}
 	f.draining = true
-	for _, runs := range f.known {
-		for _, r := range runs {
-			r.wake()
-		}
+	for _, c := range f.containers {
+		c.wake()
 	}
 	f.admit()
-	f.all.Go(func() {
-		late := time.NewTimer(limit)
-		defer late.Stop()
-		for away, over := false, false; !over; {
+	f.last.Go(func() {
+		for left := limit; left > 0; {
 			select {
 			case <-f.drained:
-				over = true
-			case <-late.C:
-				switch {
-				case f.Outage != nil && f.Outage():
-					away = true
-					late.Reset(time.Second)
-				case away:
-					away = false
-					late.Reset(limit)
-				default:
-					over = true
+				left = 0
+			case <-time.After(min(left, time.Second)):
+				if left -= time.Second; f.Outage != nil && f.Outage() {
+					left = limit
 				}
 			case <-f.ctx.Done():
 				return
 			}
 		}
-		for _, r := range f.abandon() {
-			r.gap(f.ctx, time.Time{}, "the log could not be read to its end within "+event.Seconds(limit)+" after the Job's end")
-		}
+		f.abandon("the log could not be read to its end within " + event.Seconds(limit) + " after the Job's end")
 		f.send(f.ctx, event.Drained{})
 	})
 }
 
-// abandon ends all reading and gives the runs that are not done.
-func (f *Follower) abandon() []*run {
+// abandon ends all reading, and says what is lost by that.
+func (f *Follower) abandon(why string) {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
 	f.halt()
-	f.runs.Wait()
-	var open []*run
-	for _, runs := range f.known {
-		for _, r := range runs {
-			if !r.done && !f.forbidden {
-				open = append(open, r)
-			}
+	f.jobs.Wait()
+	if f.forbidden {
+		return
+	}
+	for _, c := range slices.SortedFunc(maps.Values(f.containers), func(a, b *container) int { return a.number - b.number }) {
+		for c.at < len(c.runs) && f.ctx.Err() == nil {
+			c.giveUp(f.ctx, why)
 		}
 	}
-	slices.SortFunc(open, func(a, b *run) int { return a.number - b.number })
-	return open
 }
 
 // Close stops everything and waits until it has.
@@ -330,16 +348,17 @@ func (f *Follower) Close() {
 	f.closed = true
 	f.mu.Unlock()
 	f.stop()
-	f.all.Wait()
+	f.jobs.Wait()
+	f.last.Wait()
 }
 
-// send tells whether e was received.
-func (f *Follower) send(ctx context.Context, e event.Fact) bool {
+// send fails when ctx ends before e is received.
+func (f *Follower) send(ctx context.Context, e event.Fact) error {
 	select {
 	case f.Out <- e:
-		return true
+		return nil
 	case <-ctx.Done():
-		return false
+		return ctx.Err()
 	}
 }
 
@@ -356,42 +375,4 @@ func (f *Follower) forbid(ctx context.Context, err error) {
 			Hint:    `allow the verb "get" on "pods/log" in the Job's namespace for this user`,
 		})
 	}
-}
-
-// Numbering gives each pod of a Job its completion index and its number among the pods of that index, or among all pods of
-// the Job when it has no indexes: also with a parallelism above 1, where the number tells the order in which pods came.
-// Pods count in the order in which they are shown; where the Job counts failures by index, its own count is taken.
-// The zero value is ready. It is not safe for concurrent use.
-type Numbering struct {
-	attempts map[types.UID]int
-	last     map[int]int
-}
-
-// Of gives the index of a pod, -1 without one, and its attempt, from 1.
-func (n *Numbering) Of(pod *corev1.Pod) (index, attempt int) {
-	index = Index(pod)
-	if attempt = n.attempts[pod.UID]; attempt > 0 {
-		return index, attempt
-	}
-	if n.attempts == nil {
-		n.attempts, n.last = map[types.UID]int{}, map[int]int{}
-	}
-	attempt = n.last[index] + 1
-	if failed, err := strconv.Atoi(pod.Annotations[batchv1.JobIndexFailureCountAnnotation]); err == nil {
-		ignored, _ := strconv.Atoi(pod.Annotations[batchv1.JobIndexIgnoredFailureCountAnnotation])
-		attempt = failed + ignored + 1
-	}
-	n.attempts[pod.UID] = attempt
-	n.last[index] = max(n.last[index], attempt)
-	return index, attempt
-}
-
-// Index is a pod's completion index, -1 without one.
-func Index(pod *corev1.Pod) int {
-	for _, in := range []map[string]string{pod.Annotations, pod.Labels} {
-		if i, err := strconv.Atoi(in[batchv1.JobCompletionIndexAnnotation]); err == nil {
-			return i
-		}
-	}
-	return -1
 }

@@ -15,20 +15,17 @@ const (
 	// maxLine is the longest text that is delivered as one line. A longer line comes in pieces of exactly this size, so that
 	// the pieces are the same ones whenever it is read again.
 	maxLine = 1 << 20
-	// maxStamp is more than the longest time stamp and its space take.
-	maxStamp = 64
+	// maxStamp is what the longest time stamp and its space take.
+	maxStamp = len(time.RFC3339Nano + " ")
 )
 
 // reader splits an answer of pods/log with timestamps into lines. What it holds is bounded by maxLine, whatever comes.
 type reader struct {
-	src   io.Reader
-	buf   []byte
-	n     int  // buf[:n] is a line whose end was not read yet
-	mid   bool // its first pieces were delivered
-	long  bool // a line had to be cut
-	at    time.Time
-	clock clock
-	size  int64 // bytes read so far
+	src io.Reader
+	buf []byte
+	n   int  // buf[:n] is a line whose end was not read yet
+	mid bool // its first pieces were delivered
+	at  time.Time
 }
 
 func newReader(src io.Reader) *reader { return &reader{src: src, buf: make([]byte, chunk)} }
@@ -43,7 +40,6 @@ func (r *reader) next() ([]event.Line, error) {
 		}
 		m, err := r.src.Read(r.buf[r.n:])
 		lines := r.split(m)
-		r.size += int64(m)
 		if len(lines) > 0 || err != nil {
 			return lines, err
 		}
@@ -73,7 +69,7 @@ func (r *reader) split(m int) []event.Line {
 	for r.n > maxLine+maxStamp {
 		head := 0
 		if !r.mid {
-			head = r.clock.width(r.buf[:maxStamp])
+			head = width(r.buf[:maxStamp])
 		}
 		lines = r.piece(lines, string(r.buf[:head+maxLine]))
 		r.consume(head + maxLine)
@@ -95,7 +91,7 @@ func (r *reader) line(lines []event.Line, text string) []event.Line {
 	if len(text) > maxLine {
 		head := 0
 		if !r.mid {
-			head = r.clock.width([]byte(text[:maxStamp]))
+			head = width([]byte(text[:maxStamp]))
 		}
 		for len(text) > head+maxLine {
 			lines = r.piece(lines, text[:head+maxLine])
@@ -107,7 +103,7 @@ func (r *reader) line(lines []event.Line, text string) []event.Line {
 
 func (r *reader) piece(lines []event.Line, text string) []event.Line {
 	lines = append(lines, r.stamped(text))
-	r.mid, r.long = true, true
+	r.mid = true
 	return lines
 }
 
@@ -116,7 +112,7 @@ func (r *reader) piece(lines []event.Line, text string) []event.Line {
 // are not older than sinceTime, an answer starts with them.
 func (r *reader) stamped(text string) event.Line {
 	if !r.mid {
-		if at, rest, ok := r.clock.parse(text); ok {
+		if at, rest, ok := parse(text); ok {
 			r.at = at
 			return event.Line{At: at, Text: rest}
 		}
@@ -132,58 +128,27 @@ func (r *reader) rest() (line event.Line, stamped bool) {
 	if r.mid {
 		return event.Line{At: r.at, Text: text}, true
 	}
-	at, rest, ok := r.clock.parse(text)
+	at, rest, ok := parse(text)
 	if !ok {
 		return event.Line{Text: text}, false
 	}
 	return event.Line{At: at, Text: rest}, true
 }
 
-// clock parses the time stamps of the CRI, "2006-01-02T15:04:05.000000000Z07:00", and remembers the second of the last one:
-// most lines differ from the one before in their nanoseconds only.
-type clock struct {
-	second [20]byte // with its point
-	zone   [6]byte  // "Z" or "+07:00"
-	zoned  int      // bytes of zone that count; 0 when nothing is remembered
-	at     time.Time
-}
-
-const nanos = 9
-
-func (c *clock) parse(s string) (at time.Time, rest string, ok bool) {
-	end := len(c.second) + nanos + c.zoned
-	if c.zoned > 0 && len(s) > end && s[end] == ' ' && s[:len(c.second)] == string(c.second[:]) && s[end-c.zoned:end] == string(c.zone[:c.zoned]) {
-		n := 0
-		for i := len(c.second); i < len(c.second)+nanos; i++ {
-			d := s[i] - '0'
-			if d > 9 {
-				return time.Time{}, "", false
-			}
-			n = n*10 + int(d)
-		}
-		return c.at.Add(time.Duration(n)), s[end+1:], true
-	}
-	end = strings.IndexByte(s[:min(len(s), maxStamp)], ' ')
-	if end < 0 {
+// parse parts a line from the time stamp of the CRI before it, "2006-01-02T15:04:05.000000000Z07:00 ".
+func parse(s string) (at time.Time, text string, ok bool) {
+	stamp, _, ok := strings.Cut(s[:min(len(s), maxStamp)], " ")
+	if !ok {
 		return time.Time{}, "", false
 	}
-	at, err := time.Parse(time.RFC3339Nano, s[:end])
-	if err != nil {
-		return time.Time{}, "", false
-	}
-	at = at.UTC()
-	if zone := end - len(c.second) - nanos; zone == 1 && s[end-1] == 'Z' || zone == len(c.zone) {
-		copy(c.second[:], s)
-		c.zoned = copy(c.zone[:], s[end-zone:end])
-		c.at = at.Truncate(time.Second)
-	}
-	return at, s[end+1:], true
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	return at.UTC(), s[len(stamp)+1:], err == nil
 }
 
 // width is the length of a line's time stamp with its space, 0 when it has none.
-func (c *clock) width(head []byte) int {
+func width(head []byte) int {
 	s := string(head)
-	if _, rest, ok := c.parse(s); ok {
+	if _, rest, ok := parse(s); ok {
 		return len(s) - len(rest)
 	}
 	return 0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,61 +23,65 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// reply is one expected request and what it is answered.
+// reply is what one request is answered.
 type reply struct {
-	want string // "follow", "read", "tail" or "previous", and the second of sinceTime when there is one
 	text string
 	end  error // behind text; nil means the end of the answer
 	hold bool  // the answer stays open
 	err  error
-	late time.Duration // from the beginning of the answer to text
 }
 
-// script answers requests in order, and knows whether all were made.
-type script struct {
-	t       *testing.T
-	mu      sync.Mutex
-	replies []reply
+// answers answers requests to follow in order, and knows whether all were made. Other requests, of whatever number, are answered by
+// what first has for them and then from the files, as the kubelet does it.
+type answers struct {
+	t        *testing.T
+	mu       sync.Mutex
+	follows  []reply
+	first    []string
+	file     string
+	previous string
 }
 
-func (s *script) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	asked := "read"
+func (a *answers) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	text := a.file
 	switch {
-	case o.Previous:
-		asked = "previous"
+	case o.Follow && len(a.follows) == 0:
+		a.t.Errorf("no other stream was expected: %s/%s/%s", ns, pod, o.Container)
+		return nil, apierrors.NewForbidden(podLog, pod, errors.New("there are no streams"))
 	case o.Follow:
-		asked = "follow"
-	case o.TailLines != nil:
-		asked = "tail"
+		r := a.follows[0]
+		a.follows = a.follows[1:]
+		if r.err != nil {
+			return nil, r.err
+		}
+		var rest io.Reader = errReader{r.end}
+		if r.hold {
+			rest = ctxReader{ctx}
+		}
+		return io.NopCloser(io.MultiReader(strings.NewReader(r.text), rest)), nil
+	case o.Previous && a.previous == "":
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("previous terminated container %q in pod %q not found", o.Container, pod))
+	case o.Previous:
+		text = a.previous
+	case len(a.first) > 0:
+		text, a.first = a.first[0], a.first[1:]
 	}
-	if o.SinceTime != nil {
-		asked += o.SinceTime.UTC().Format(" 05")
+	lines := slices.DeleteFunc(strings.SplitAfter(text, "\n"), func(line string) bool {
+		at, _, stamped := parse(line)
+		return line == "" || stamped && o.SinceTime != nil && at.Before(o.SinceTime.Time)
+	})
+	if o.TailLines != nil {
+		lines = lines[max(0, len(lines)-int(*o.TailLines)):]
 	}
-	if len(s.replies) == 0 {
-		s.t.Errorf("nothing more was expected: %s %s/%s/%s", asked, ns, pod, o.Container)
-		return nil, apierrors.NewForbidden(podLog, pod, errors.New("the script is over"))
-	}
-	r := s.replies[0]
-	s.replies = s.replies[1:]
-	if asked != r.want {
-		s.t.Errorf("asked for %q, expected %q", asked, r.want)
-	}
-	if r.err != nil {
-		return nil, r.err
-	}
-	var rest io.Reader = errReader{r.end}
-	if r.hold {
-		rest = ctxReader{ctx}
-	}
-	return io.NopCloser(io.MultiReader(lateReader{ctx, r.late}, strings.NewReader(r.text), rest)), nil
+	return io.NopCloser(strings.NewReader(strings.Join(lines, ""))), nil
 }
 
-func (s *script) done() {
-	s.t.Helper()
-	for _, r := range s.replies {
-		s.t.Errorf("was never asked for %q", r.want)
+func (a *answers) done() {
+	a.t.Helper()
+	for _, r := range a.follows {
+		a.t.Errorf("was never asked for the stream %.80q", r.text)
 	}
 }
 
@@ -87,21 +92,6 @@ func (e errReader) Read([]byte) (int, error) {
 		return 0, io.EOF
 	}
 	return 0, e.err
-}
-
-// lateReader is empty, and takes its time to say so.
-type lateReader struct {
-	ctx context.Context
-	d   time.Duration
-}
-
-func (l lateReader) Read([]byte) (int, error) {
-	select {
-	case <-time.After(l.d):
-		return 0, io.EOF
-	case <-l.ctx.Done():
-		return 0, l.ctx.Err()
-	}
 }
 
 type ctxReader struct{ ctx context.Context }
@@ -116,166 +106,160 @@ func line(second, milli int, text string) string {
 	return fmt.Sprintf("2000-01-01T00:00:%02d.%03d000000Z %s\n", second, milli, text)
 }
 
-func TestRun(t *testing.T) {
-	run := func(s corev1.ContainerStatus) func(*Follower) {
-		return func(f *Follower) { f.Observe(pod("p", s), false) }
+func observe(s corev1.ContainerStatus) func(*Follower) {
+	return func(f *Follower) { f.Observe(pod("p", s), false) }
+}
+
+func gone(s corev1.ContainerStatus) func(*Follower) {
+	return func(f *Follower) { f.Observe(pod("p", s), true) }
+}
+
+func wait(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
+
+func restarting(s corev1.ContainerStatus) func(*Follower) {
+	return func(f *Follower) {
+		p := pod("p", s)
+		p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+		f.Observe(p, false)
 	}
-	restarting := func(s corev1.ContainerStatus) func(*Follower) {
-		return func(f *Follower) {
-			p := pod("p", s)
-			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
-			f.Observe(p, false)
-		}
-	}
-	endedAtSix := func(f *Follower) {
-		s := terminated("id")
-		s.State.Terminated.FinishedAt = metav1.Date(2000, 1, 1, 0, 0, 6, 0, time.UTC)
-		run(s)(f)
-	}
-	crashed := func(f *Follower) {
-		restarting(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: dead("id", 1)})(f)
-	}
-	again := func(f *Follower) {
-		s := running("id1")
-		s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
-		restarting(s)(f)
-	}
-	thrice := func(f *Follower) {
-		s := running("id2")
-		s.RestartCount, s.LastTerminationState = 2, dead("id1", 1)
-		restarting(s)(f)
-	}
-	wait := func(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
-	gone := func(s corev1.ContainerStatus) func(*Follower) {
-		return func(f *Follower) { f.Observe(pod("p", s), true) }
-	}
-	refused := apierrors.NewBadRequest(`container "main" in pod "p" is waiting to start: ContainerCreating`)
+}
+
+func crashed(id string) corev1.ContainerStatus {
+	return corev1.ContainerStatus{Name: "main", ContainerID: id, State: dead(id, 1)}
+}
+
+// again is the second run of a container.
+func again() corev1.ContainerStatus {
+	s := running("id1")
+	s.RestartCount, s.LastTerminationState = 1, dead("id", 1)
+	return s
+}
+
+// TestAnswers is about single answers that are unusual.
+func TestAnswers(t *testing.T) {
+	const words = "unable to retrieve container logs for containerd://id"
+	long := strings.Repeat("x", 1000)
+	longLines := func(n int) string { return strings.Repeat(line(5, 500, long), n) }
 	tests := map[string]struct {
 		steps   []func(*Follower)
-		replies []reply
+		answers *answers
 		want    string
 	}{
-		"a stream that is cut in a line": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a") + line(5, 600, "b") + "2000-01-01T00:00:05.7", end: io.ErrUnexpectedEOF},
-				{want: "follow 05", text: line(5, 500, "a") + line(5, 600, "b") + line(5, 700, "c"), hold: true},
-				{want: "read 05", text: line(5, 500, "a") + line(5, 600, "b") + line(5, 700, "c") + line(6, 0, "d")},
-			},
-			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\ndrained\n",
-		},
 		"the second before, near its end": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 50, "a"), hold: true},
-				{want: "read 04", text: "end of a long line\n" + line(5, 50, "a") + line(5, 40, "b")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 50, "a"), hold: true}},
+				file:    "end of a long line\n" + line(5, 50, "a") + line(4, 980, "b"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
 		"the kubelet reads a file twice": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(4, 0, "a") + line(5, 0, "b") + line(6, 0, "c") + line(5, 0, "b") + line(6, 0, "c") + line(7, 0, "d"), hold: true},
-				{want: "read 06", text: line(6, 0, "c") + line(7, 0, "d")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(4, 0, "a") + line(5, 0, "b") + line(6, 0, "c") + line(5, 0, "b") + line(6, 0, "c") + line(7, 0, "d"), hold: true}},
+				file:    line(5, 0, "b") + line(6, 0, "c") + line(7, 0, "d"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\ndrained\n",
 		},
 		"the kubelet reads a file twice that was written in a moment": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{
-					want: "follow",
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{
 					text: line(6, 0, "a") + line(6, 20, "b") + line(6, 10, "c") + line(6, 30, "d") + line(6, 10, "c") + line(6, 30, "d") + line(6, 40, "e"),
 					hold: true,
-				},
-				{want: "read 05", text: line(6, 10, "c") + line(6, 30, "d") + line(6, 40, "e")},
+				}},
+				file: line(6, 10, "c") + line(6, 30, "d") + line(6, 40, "e"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\np/main/0 \"e\"\ndrained\n",
 		},
 		"the kubelet reads a file twice that begins within a line": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(4, 0, "one line") + line(6, 0, "c") + line(5, 0, "line") + line(6, 0, "c") + line(7, 0, "d"), hold: true},
-				{want: "read 06", text: line(6, 0, "c") + line(7, 0, "d")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(4, 0, "one line") + line(6, 0, "c") + line(5, 0, "line") + line(6, 0, "c") + line(7, 0, "d"), hold: true}},
+				file:    line(5, 0, "line") + line(6, 0, "c") + line(7, 0, "d"),
 			},
 			want: "p/main/0 \"one line\"\np/main/0 \"c\"\np/main/0 \"d\"\ndrained\n",
 		},
 		"the clock is set back": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(6, 0, "c") + line(5, 500, "b") + line(7, 0, "d"), hold: true},
-				{want: "read 06", text: line(6, 0, "c") + line(5, 500, "b") + line(7, 0, "d")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(6, 0, "c") + line(5, 500, "b") + line(7, 0, "d"), hold: true}},
+				file:    line(6, 0, "c") + line(5, 500, "b") + line(7, 0, "d"),
 			},
 			want: "p/main/0 \"c\"\np/main/0 \"b\"\np/main/0 \"d\"\ndrained\n",
 		},
 		"equal time stamps": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a") + line(5, 500, "a"), end: errors.New("reset")},
-				{want: "follow 05", text: line(5, 500, "a"), end: errors.New("reset")},
-				{want: "follow 05", text: strings.Repeat(line(5, 500, "a"), 3), hold: true},
-				{want: "read 05", text: strings.Repeat(line(5, 500, "a"), 4)},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{
+					{text: line(5, 500, "a") + line(5, 500, "a"), end: errors.New("reset")},
+					{text: line(5, 500, "a"), end: errors.New("reset")},
+					{text: strings.Repeat(line(5, 500, "a"), 3), hold: true},
+				},
+				file: strings.Repeat(line(5, 500, "a"), 4),
 			},
 			want: strings.Repeat("p/main/0 \"a\"\n", 4) + "drained\n",
 		},
 		"the last line has no newline": {
-			steps: []func(*Follower){run(terminated("id"))},
-			replies: []reply{
-				{want: "read", text: line(5, 500, "a") + strings.TrimSuffix(line(6, 500, "b"), "b\n")},
-				{want: "read 05", text: line(5, 500, "a") + strings.TrimSuffix(line(6, 500, "b"), "\n")},
-				{want: "read 05", text: line(5, 500, "a") + strings.TrimSuffix(line(6, 500, "b"), "\n")},
+			steps: []func(*Follower){observe(terminated("id"))},
+			answers: &answers{
+				first: []string{line(5, 500, "a") + "2000-01-01T00:00:06.500000000Z "},
+				file:  line(5, 500, "a") + strings.TrimSuffix(line(6, 500, "b"), "\n"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
 		"no time stamps at all": {
-			steps: []func(*Follower){run(running("id")), wait(2 * time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: "a\nb\n", end: io.ErrUnexpectedEOF},
-				{want: "follow", text: "a\nb\nc\n", hold: true},
-				{want: "read", text: "a\nb\nc\n" + "d\n"},
+			steps: []func(*Follower){observe(running("id")), wait(2 * time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: "a\nb\n", end: io.ErrUnexpectedEOF}, {text: "a\nb\nc\n", hold: true}},
+				file:    "a\nb\nc\nd\n",
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/0 \"c\"\np/main/0 \"d\"\ndrained\n",
 		},
 		"the kubelet's words are not output": {
-			steps: []func(*Follower){run(terminated("id"))},
-			replies: []reply{
-				{want: "read", text: "failed to try resolving symlinks in path"},
-				{want: "read", text: line(5, 500, "a")},
-			},
-			want: "p/main/0 \"a\"\ndrained\n",
+			steps:   []func(*Follower){observe(terminated("id"))},
+			answers: &answers{first: []string{"failed to try resolving symlinks in path"}, file: line(5, 500, "a")},
+			want:    "p/main/0 \"a\"\ndrained\n",
 		},
 		"a log that is gone": {
-			steps: []func(*Follower){run(terminated("id"))},
-			replies: func() (r []reply) {
-				for range tries {
-					r = append(r, reply{want: "read", text: "unable to retrieve container logs for containerd://id"})
-				}
-				return r
-			}(),
-			want: "p/main/0 gap: the log cannot be read: unable to retrieve container logs for containerd://id\ndrained\n",
+			steps:   []func(*Follower){observe(terminated("id"))},
+			answers: &answers{file: words},
+			want:    "p/main/0 gap: the log cannot be read: " + words + "\ndrained\n",
+		},
+		"a log that is gone behind its first lines": {
+			steps: []func(*Follower){observe(running("id")), wait(10 * time.Millisecond), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a") + "2000-01-01T00:00:05.7", end: io.ErrUnexpectedEOF}, {text: words, end: io.ErrUnexpectedEOF}},
+				file:    words,
+			},
+			want: "p/main/0 \"a\"\np/main/0 gap: the log cannot be read: " + words + "\ndrained\n",
 		},
 		"refused at first": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", err: refused},
-				{want: "follow", text: line(5, 500, "a"), hold: true},
-				{want: "read 05", text: line(5, 500, "a")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{
+					{err: apierrors.NewBadRequest(`container "main" in pod "p" is waiting to start: ContainerCreating`)},
+					{text: line(5, 500, "a"), hold: true},
+				},
+				file: line(5, 500, "a"),
 			},
 			want: "p/main/0 \"a\"\ndrained\n",
 		},
 		"forbidden": {
-			steps:   []func(*Follower){run(running("id")), func(f *Follower) { f.Observe(pod("q", running("idq")), false) }},
-			replies: []reply{{want: "follow", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))}},
+			steps:   []func(*Follower){observe(running("id")), func(f *Follower) { f.Observe(pod("q", running("idq")), false) }},
+			answers: &answers{follows: []reply{{err: apierrors.NewForbidden(podLog, "p", errors.New("no"))}}},
 			want:    "error logs-forbidden\ndrained\n",
 		},
 		"forbidden by an API server that has just restarted": {
-			steps: []func(*Follower){run(running("id")), wait(10 * time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
-				{want: "follow 05", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
-				{want: "follow 05", err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
-				{want: "follow 05", text: line(5, 500, "a") + line(5, 600, "b"), hold: true},
-				{want: "read 05", text: line(5, 500, "a") + line(5, 600, "b")},
+			steps: []func(*Follower){observe(running("id")), wait(10 * time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{
+					{text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
+					{err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
+					{err: apierrors.NewForbidden(podLog, "p", errors.New("no"))},
+					{text: line(5, 500, "a") + line(5, 600, "b"), hold: true},
+				},
+				file: line(5, 500, "a") + line(5, 600, "b"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
@@ -284,212 +268,156 @@ func TestRun(t *testing.T) {
 			want:  "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
 		},
 		"deleted after it was read": {
-			steps:   []func(*Follower){run(running("id")), wait(500 * time.Millisecond), gone(running("id"))},
-			replies: []reply{{want: "follow", text: line(5, 500, "a")}},
+			steps:   []func(*Follower){observe(running("id")), wait(500 * time.Millisecond), gone(running("id"))},
+			answers: &answers{follows: []reply{{text: line(5, 500, "a")}}},
 			want:    "p/main/0 \"a\"\ndrained\n",
 		},
 		"deleted while it was cut": {
-			steps: []func(*Follower){run(running("id")), wait(time.Millisecond), gone(running("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
-				{want: "follow 05", err: errors.New("refused")},
-			},
-			want: "p/main/0 \"a\"\np/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+			steps:   []func(*Follower){observe(running("id")), wait(time.Millisecond), gone(running("id"))},
+			answers: &answers{follows: []reply{{text: line(5, 500, "a"), end: io.ErrUnexpectedEOF}, {err: errors.New("refused")}}},
+			want:    "p/main/0 \"a\"\np/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"deleted with its node, whose stream says nothing": {
+			steps:   []func(*Follower){observe(running("id")), wait(30 * time.Second), gone(running("id")), wait(10 * time.Second)},
+			answers: &answers{follows: []reply{{text: line(5, 500, "a") + strings.TrimSuffix(line(5, 700, "half of a li"), "\n"), hold: true}}},
+			want:    "p/main/0 \"a\"\np/main/0 \"half of a li\"\np/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
 		},
 		"never started": {
-			steps: []func(*Follower){run(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: corev1.ContainerState{
+			steps: []func(*Follower){observe(corev1.ContainerStatus{Name: "main", ContainerID: "id", State: corev1.ContainerState{
 				Terminated: &corev1.ContainerStateTerminated{ContainerID: "id", Reason: "StartError", StartedAt: metav1.Unix(0, 0)},
 			}})},
 			want: "drained\n",
 		},
 		"rotated away while it was cut": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
-				{want: "follow 05", text: line(9, 0, "z"), hold: true},
-				{want: "read 08", text: line(9, 0, "z")},
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a"), end: io.ErrUnexpectedEOF}, {text: line(9, 0, "z"), hold: true}},
+				file:    line(9, 0, "z"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
+		},
+		"rotated away while it was cut in a line": {
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a") + strings.TrimSuffix(line(5, 600, "be"), "\n"), end: io.ErrUnexpectedEOF}, {text: line(9, 0, "z"), hold: true}},
+				file:    line(9, 0, "z"),
+			},
+			want: "p/main/0 \"a\"\np/main/0 \"be\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
+		},
+		"rotated for ever": {
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a"), end: io.ErrUnexpectedEOF}, {hold: true}},
+			},
+			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\ndrained\n",
 		},
 		"a file lost while the kubelet's follower was behind": {
-			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 600) + line(9, 0, "z"), hold: true},
-				{want: "read 05", text: line(9, 0, "z")},
-				{want: "read 08", text: line(9, 0, "z")},
+			steps: []func(*Follower){observe(running("id")), wait(100 * time.Millisecond), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: longLines(600) + line(9, 0, "z"), hold: true}},
+				file:    line(9, 0, "z"),
 			},
-			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
+			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", long), 600) + "p/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
 		},
 		"a line that a rotation has cut, while the kubelet's follower stays with the old file": {
-			steps: []func(*Follower){run(running("id")), wait(10 * time.Second), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: strings.Repeat(line(5, 500, strings.Repeat("x", 1000)), 600) + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true},
-				{want: "read 05", text: line(5, 601, "line") + line(6, 0, "z")},
-				{want: "follow 05", text: line(5, 601, "line") + line(6, 0, "z"), hold: true},
-				{want: "read 05", text: line(5, 601, "line") + line(6, 0, "z")},
+			steps: []func(*Follower){observe(running("id")), wait(10 * time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{
+					{text: longLines(600) + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true},
+					{text: line(5, 601, "line") + line(6, 0, "z"), hold: true},
+				},
+				file: line(5, 601, "line") + line(6, 0, "z"),
 			},
-			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", strings.Repeat("x", 1000)), 600) + "p/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+			want: strings.Repeat(fmt.Sprintf("p/main/0 %q\n", long), 600) + "p/main/0 \"one \"\np/main/0 \"line\"\np/main/0 \"z\"\ndrained\n",
 		},
 		"a line that a rotation has cut, just before the end": {
-			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a") + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true},
-				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
-				{want: "read 05", text: line(5, 601, "line") + line(5, 700, "z")},
+			steps: []func(*Follower){observe(running("id")), observe(terminated("id")), wait(10 * time.Second)},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a") + strings.TrimSuffix(line(5, 600, "one "), "\n"), hold: true}},
+				file:    line(5, 601, "line") + line(5, 700, "z"),
 			},
-			want: "p/main/0 \"a\"\np/main/0 \"one line\"\np/main/0 \"z\"\ndrained\n",
+			want: "p/main/0 \"a\"\np/main/0 \"one \"\np/main/0 \"line\"\np/main/0 \"z\"\ndrained\n",
 		},
 		"a file lost behind a follower that was behind at the end": {
-			steps: []func(*Follower){run(running("id")), run(terminated("id")), wait(10 * time.Second)},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, "a"), hold: true},
-				{want: "read 05", text: line(15, 601, "z")},
-				{want: "read 05", text: line(15, 601, "z")},
-			},
-			want: "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
+			steps:   []func(*Follower){observe(running("id")), observe(terminated("id")), wait(10 * time.Second)},
+			answers: &answers{follows: []reply{{text: line(5, 500, "a"), hold: true}}, file: line(15, 601, "z")},
+			want:    "p/main/0 \"a\"\np/main/0 gap: " + rotated + "\np/main/0 \"z\"\ndrained\n",
 		},
-		"the runtime is behind with the log of a container that has ended": {
-			steps: []func(*Follower){endedAtSix},
-			replies: []reply{
-				{want: "read", text: line(5, 400, "a") + line(5, 500, strings.Repeat("x", burst))},
-				{want: "tail 05", text: line(6, 0, "z")},
-				{want: "read 05", text: line(5, 400, "a") + line(5, 500, strings.Repeat("x", burst)) + line(6, 0, "z")},
+		"the previous run's log is that of a later run": {
+			steps: []func(*Follower){func(f *Follower) {
+				s := running("id1")
+				s.RestartCount, s.State.Running.StartedAt.Time = 1, at("2000-01-01T00:00:07Z")
+				s.LastTerminationState = dead("id", 1)
+				s.LastTerminationState.Terminated.FinishedAt.Time = at("2000-01-01T00:00:05Z")
+				f.Observe(pod("p", s), false)
+				time.Sleep(time.Second)
+			}},
+			answers: &answers{
+				previous: line(7, 100, "b"),
+				follows:  []reply{{text: line(7, 100, "b"), hold: true}},
+				file:     line(7, 100, "b"),
 			},
-			want: "p/main/0 \"a\"\np/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/0 \"z\"\ndrained\n",
+			want: "p/main/0 gap: " + early + "\np/main/1 \"b\"\ndrained\n",
 		},
-		"the runtime is behind in the middle of a line": {
-			steps: []func(*Follower){run(running("id")), wait(time.Second), endedAtSix},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, strings.Repeat("x", burst)), hold: true},
-				{want: "tail 05", text: strings.TrimSuffix(line(6, 0, "z"), "\n")},
-				{want: "read 05", text: line(5, 500, strings.Repeat("x", burst)) + line(6, 0, "z")},
+		"an answer that was cut where what was delivered ends": {
+			steps: []func(*Follower){observe(running("id")), wait(time.Second), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{{text: line(5, 500, "a"), hold: true}},
+				first:   []string{line(6, 0, "b"), line(5, 500, "a"), line(6, 0, "b")},
+				file:    line(5, 500, "a") + line(6, 0, "b"),
 			},
-			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/0 \"z\"\ndrained\n",
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
-		"the next run's log is not this one's": {
-			steps: []func(*Follower){
-				restarting(running("id")),
-				wait(300 * time.Millisecond),
-				again,
-				wait(time.Second),
-			},
-			replies: []reply{
-				{want: "follow", text: line(0, 150, "a"), end: io.ErrUnexpectedEOF},
-				{want: "follow 00", text: line(0, 200, "second run"), hold: true}, // the news of the restart is late
-				{want: "previous 00", text: line(0, 150, "a") + line(0, 160, "b")},
-				{want: "follow", text: line(0, 200, "second run"), hold: true},
-				{want: "read 00", text: line(0, 200, "second run")},
-			},
-			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
+		"an answer that was cut before its first line": {
+			steps:   []func(*Follower){observe(terminated("id"))},
+			answers: &answers{first: []string{""}, file: line(5, 500, "a")},
+			want:    "p/main/0 \"a\"\ndrained\n",
 		},
 		"the next run's log is still empty": {
-			steps: []func(*Follower){
-				restarting(running("id")),
-				wait(300 * time.Millisecond),
-				crashed,
-				wait(300 * time.Millisecond),
-				again,
-				wait(time.Second),
+			steps: []func(*Follower){restarting(running("id")), wait(300 * time.Millisecond), restarting(crashed("id")), wait(5 * time.Second)},
+			answers: &answers{
+				follows:  []reply{{text: line(5, 500, "a")}},
+				previous: line(5, 500, "a") + line(5, 600, "b"),
 			},
-			replies: []reply{
-				{want: "follow", text: line(0, 150, "a")},
-				{want: "read 00"}, // the news of the restart is late
-				{want: "previous 00", text: line(0, 150, "a") + line(0, 160, "b")},
-				{want: "follow", text: line(0, 700, "second run"), hold: true},
-				{want: "read 00", text: line(0, 700, "second run")},
-			},
-			want: "p/main/0 \"a\"\np/main/0 \"b\"\np/main/1 \"second run\"\ndrained\n",
+			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
 		},
-		"the news of a restart is late when the end is looked at again": {
-			steps: []func(*Follower){crashed, wait(2500 * time.Millisecond), again, wait(time.Second)},
-			replies: []reply{
-				{want: "read", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "tail 00", text: line(1, 600, "second run")},
-				{want: "read 00", text: line(1, 600, "second run")},
-				{want: "previous 00", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "follow", text: line(1, 600, "second run"), hold: true},
-				{want: "read 01", text: line(1, 600, "second run")},
-			},
-			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"second run\"\ndrained\n",
+		"the next run's log is still empty, and nothing was read before": {
+			steps:   []func(*Follower){restarting(crashed("id")), wait(5 * time.Second)},
+			answers: &answers{previous: line(5, 500, "a")},
+			want:    "p/main/0 \"a\"\ndrained\n",
 		},
-		"restarted twice before the end was looked at again": {
-			steps: []func(*Follower){
-				crashed,
-				wait(500 * time.Millisecond),
-				thrice,
-				wait(2 * time.Second),
+		"a run that has ended already, while the next one waits": {
+			steps: []func(*Follower){restarting(running("id")), wait(500 * time.Millisecond), restarting(crashed("id")), wait(time.Second)},
+			answers: &answers{
+				follows:  []reply{{text: line(5, 500, "a")}},
+				file:     line(5, 500, "a"),
+				previous: line(5, 500, "a"),
 			},
-			replies: []reply{
-				{want: "read", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "previous", text: line(0, 300, "b")},
-				{want: "follow", text: line(0, 400, "c"), hold: true},
-				{want: "read 00", text: line(0, 400, "c")},
-			},
-			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
+			want: "p/main/0 \"a\"\ndrained\n",
 		},
-		"restarted before the end was known, and seen by a stream opened since": {
-			steps: []func(*Follower){
-				restarting(running("id")), wait(1050 * time.Millisecond), again, wait(time.Second),
+		"a run that was taken for the one before": {
+			steps: []func(*Follower){restarting(running("id")), wait(time.Minute), restarting(again()), wait(time.Minute)},
+			answers: &answers{
+				follows: append(slices.Repeat([]reply{{text: line(7, 0, "a"), hold: true}}, tries),
+					reply{text: line(7, 0, "a") + line(7, 100, "b"), hold: true}),
+				file:     line(7, 0, "a") + line(7, 100, "b"),
+				previous: words,
 			},
-			replies: []reply{
-				{want: "follow", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "follow 00", text: line(0, 300, "second run"), late: 80 * time.Millisecond, hold: true},
-				{want: "previous 00", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "follow", text: line(0, 300, "second run"), hold: true},
-				{want: "read 00", text: line(0, 300, "second run")},
-			},
-			want: "p/main/0 \"" + strings.Repeat("x", burst) + "\"\np/main/1 \"second run\"\ndrained\n",
+			want: "p/main/0 \"a\"\np/main/1 \"b\"\ndrained\n",
 		},
-		"restarted twice before the end was known, and the last run seen by a stream opened since": {
-			steps: []func(*Follower){
-				restarting(running("id")), wait(1050 * time.Millisecond),
-				thrice,
-				wait(5 * time.Second),
-			},
-			replies: []reply{
-				{want: "follow", text: line(0, 150, strings.Repeat("x", burst))},
-				{want: "follow 00", text: line(0, 400, "c"), late: 80 * time.Millisecond, hold: true},
-				{want: "previous", text: line(0, 300, "b")},
-				{want: "follow", text: line(0, 400, "c"), hold: true},
-				{want: "read 00", text: line(0, 400, "c")},
-			},
-			want: "p/main/0 \"" + strings.Repeat("x", burst) +
-				"\"\np/main/0 gap: the container was restarted twice before the log of this run could be read\n" +
-				"p/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
-		},
-		"restarted twice, and the kubelet knows it before the API server does": {
-			steps: []func(*Follower){
-				restarting(running("id")), wait(100 * time.Millisecond), again, wait(2 * time.Second), thrice, wait(5 * time.Second),
-			},
-			replies: []reply{
-				{want: "follow", text: line(0, 150, "a")},
-				{want: "previous 00", text: line(0, 300, "b")},
-				{want: "previous", text: line(0, 300, "b")},
-				{want: "follow", text: line(0, 400, "c"), hold: true},
-				{want: "read 00", text: line(0, 400, "c")},
-			},
-			want: "p/main/0 \"a\"\np/main/1 \"b\"\np/main/2 \"c\"\ndrained\n",
-		},
-		"restarted twice, and the API server tells it very late": {
-			steps: []func(*Follower){
-				again, wait(2 * time.Second), thrice, wait(5 * time.Second),
-			},
-			replies: []reply{
-				{want: "previous", text: line(0, 300, "b") + line(0, 310, "b2")},
-				{want: "follow", text: line(0, 300, "b") + line(0, 310, "b2")},
-				{want: "follow 00", text: line(0, 300, "b") + line(0, 310, "b2"), hold: true},
-				{want: "previous 00", text: line(0, 300, "b") + line(0, 310, "b2")},
-				{want: "follow", text: line(0, 400, "c"), hold: true},
-				{want: "read 00", text: line(0, 400, "c")},
-			},
-			want: "p/main/0 \"b\"\np/main/0 \"b2\"\np/main/0 gap: " + early + "\np/main/2 \"c\"\ndrained\n",
+		"the previous run's log is gone": {
+			steps:   []func(*Follower){restarting(again()), wait(time.Minute)},
+			answers: &answers{previous: words, follows: []reply{{text: line(7, 100, "b"), hold: true}}, file: line(7, 100, "b")},
+			want:    "p/main/0 gap: the log cannot be read: " + words + "\np/main/1 \"b\"\ndrained\n",
 		},
 		"a line in pieces, cut": {
-			steps: []func(*Follower){run(running("id")), wait(100 * time.Millisecond), run(terminated("id"))},
-			replies: []reply{
-				{want: "follow", text: line(5, 500, strings.Repeat("x", maxLine+100))[:maxLine+120], end: io.ErrUnexpectedEOF},
-				{want: "follow 05", text: line(5, 500, strings.Repeat("x", maxLine+100)), hold: true},
-				{want: "read 05", text: line(5, 500, strings.Repeat("x", maxLine+100))},
+			steps: []func(*Follower){observe(running("id")), wait(100 * time.Millisecond), observe(terminated("id"))},
+			answers: &answers{
+				follows: []reply{
+					{text: line(5, 500, strings.Repeat("x", maxLine+100))[:maxLine+120], end: io.ErrUnexpectedEOF},
+					{text: line(5, 500, strings.Repeat("x", maxLine+100)), hold: true},
+				},
+				file: line(5, 500, strings.Repeat("x", maxLine+100)),
 			},
 			want: "warning long-lines\np/main/0 \"" + strings.Repeat("x", maxLine) + "\"\np/main/0 \"" + strings.Repeat("x", 100) + "\"\ndrained\n",
 		},
@@ -497,8 +425,12 @@ func TestRun(t *testing.T) {
 	for title, tt := range tests {
 		t.Run(title, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				script, s := &script{t: t, replies: tt.replies}, newSink()
-				f := New(t.Context(), Options{Open: script.Open, Out: s.out})
+				a, s := tt.answers, newSink()
+				if a == nil {
+					a = &answers{}
+				}
+				a.t = t
+				f := New(t.Context(), Options{Open: a.Open, Out: s.out})
 				for _, step := range tt.steps {
 					step(f)
 					synctest.Wait()
@@ -506,7 +438,7 @@ func TestRun(t *testing.T) {
 				f.Drain(time.Minute)
 				<-s.done
 				f.Close()
-				script.done()
+				a.done()
 				if d := cmp.Diff(tt.want, s.text()); d != "" {
 					t.Errorf("%.2000s", d)
 				}
@@ -560,18 +492,16 @@ func TestForbiddenForLong(t *testing.T) {
 // Gaps carry the time stamps of the lines around them.
 func TestGapTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script, s := &script{t: t, replies: []reply{
-			{want: "follow", text: line(5, 500, "a"), end: io.ErrUnexpectedEOF},
-			{want: "follow 05", text: line(9, 0, "z"), hold: true},
-			{want: "read 08", text: line(9, 0, "z")},
-		}}, newSink()
-		f := New(t.Context(), Options{Open: script.Open, Out: s.out})
+		a, s := &answers{
+			t: t, follows: []reply{{text: line(5, 500, "a"), end: io.ErrUnexpectedEOF}, {text: line(9, 0, "z"), hold: true}}, file: line(9, 0, "z"),
+		}, newSink()
+		f := New(t.Context(), Options{Open: a.Open, Out: s.out})
 		f.Observe(pod("p", running("id")), false)
 		synctest.Wait()
 		f.Drain(time.Minute)
 		<-s.done
 		f.Close()
-		script.done()
+		a.done()
 		for _, e := range s.events {
 			if g, ok := e.(event.Gap); ok {
 				if g.After.Format("05.000") != "05.500" || g.Until.Format("05.000") != "09.000" {
@@ -627,17 +557,17 @@ func TestFinishedRunsHoldNothing(t *testing.T) {
 		f := New(t.Context(), Options{Open: k.Open, Out: s.out})
 		f.Observe(pod("p", running("id")), false)
 		synctest.Wait()
-		r := f.known[containerKey{"uid-p", "main"}][0]
-		if len(r.past.lines) != 1000 {
-			t.Errorf("%d lines are remembered while the log is followed", len(r.past.lines))
+		c := f.containers[[2]string{"uid-p", "main"}]
+		if len(c.past.lines) != 1000 {
+			t.Errorf("%d lines are remembered while the log is followed", len(c.past.lines))
 		}
 		log.end()
 		time.Sleep(time.Second)
 		f.Observe(pod("p", terminated("id")), false)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !r.done || r.past.lines != nil || r.carry+r.tail != "" {
-			t.Errorf("done: %t, remembered are %d lines, %q and %q", r.done, len(r.past.lines), r.carry, r.tail)
+		if c.at != 1 || c.past.lines != nil || c.half != nil || c.tail != "" || c.src != nil {
+			t.Errorf("%d runs were read, remembered are %d lines, %v and %q", c.at, len(c.past.lines), c.half, c.tail)
 		}
 		f.Drain(time.Minute)
 		<-s.done
@@ -708,18 +638,15 @@ func TestContainersAndKinds(t *testing.T) {
 // kwok's containers have no ids.
 func TestContainersWithoutID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		script, s := &script{t: t, replies: []reply{
-			{want: "follow", text: line(5, 500, "a"), hold: true},
-			{want: "read 05", text: line(5, 500, "a") + line(5, 600, "b")},
-		}}, newSink()
-		f := New(t.Context(), Options{Open: script.Open, Out: s.out})
+		a, s := &answers{t: t, follows: []reply{{text: line(5, 500, "a"), hold: true}}, file: line(5, 500, "a") + line(5, 600, "b")}, newSink()
+		f := New(t.Context(), Options{Open: a.Open, Out: s.out})
 		f.Observe(pod("p", running("")), false)
 		synctest.Wait()
 		f.Observe(pod("p", terminated("")), false)
 		f.Drain(time.Minute)
 		<-s.done
 		f.Close()
-		script.done()
+		a.done()
 		if got, want := s.text(), "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n"; got != want {
 			t.Errorf("got:\n%swant:\n%s", got, want)
 		}
@@ -744,27 +671,4 @@ func BenchmarkFollow(b *testing.B) {
 		f.Close()
 	}
 	b.ReportMetric(float64(lines)*float64(b.N)/b.Elapsed().Seconds(), "lines/s")
-}
-
-func TestNumbering(t *testing.T) {
-	var n Numbering
-	indexed := func(name, index, failures string) *corev1.Pod {
-		p := pod(name)
-		p.Annotations = map[string]string{"batch.kubernetes.io/job-completion-index": index}
-		if failures != "" {
-			p.Annotations["batch.kubernetes.io/job-index-failure-count"] = failures
-		}
-		return p
-	}
-	for i, tt := range []struct {
-		pod            *corev1.Pod
-		index, attempt int
-	}{
-		{pod("a"), -1, 1}, {pod("b"), -1, 2}, {pod("a"), -1, 1},
-		{indexed("c", "0", ""), 0, 1}, {indexed("d", "3", ""), 3, 1}, {indexed("e", "0", ""), 0, 2}, {indexed("f", "3", "4"), 3, 5},
-	} {
-		if index, attempt := n.Of(tt.pod); index != tt.index || attempt != tt.attempt {
-			t.Errorf("%d: pod %s has index %d and attempt %d, want %d and %d", i, tt.pod.Name, index, attempt, tt.index, tt.attempt)
-		}
-	}
 }

@@ -86,6 +86,7 @@ func TestPaths(t *testing.T) {
 		"a bad pattern":     {[]string{"["}, nil, `error: manifest: "[" is no pattern`},
 		"two stars":         {[]string{"**/x.yaml"}, nil, `error: manifest: "**/x.yaml": ** is not supported`},
 		"a missing file":    {[]string{"jbo.yaml"}, nil, `error: manifest: "jbo.yaml" cannot be read: no such file or directory (did you mean "job.yaml"?)`},
+		"an empty path":     {[]string{"", "job.yaml"}, []string{"job.yaml/job"}, `error: manifest: a path is empty`},
 		"a missing folder":  {[]string{"nowhere/job.yaml"}, nil, `no such file or directory (paths start at `},
 		"standard input":    {[]string{"-", "job.yaml"}, []string{"<stdin>/piped", "job.yaml/job"}, ""},
 		"stdin twice":       {[]string{"-", "-"}, []string{"<stdin>/piped"}, `"-" is given twice`},

@@ -50,6 +50,10 @@ func (r *reader) open(paths []string, option string) []file {
 	var files []file
 	seen := map[string]bool{}
 	for _, p := range paths {
+		if p == "" { // it would be the working directory, with all that lies there
+			r.problem(option, "a path is empty", "is the variable in it set?")
+			continue
+		}
 		if p == "-" {
 			files = append(files, r.standardInput(option)...)
 			continue

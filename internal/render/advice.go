@@ -96,14 +96,14 @@ func credential(e corev1.EnvVar) string {
 }
 
 // advice is about the finished Job as a whole.
-func (c *checker) advice(job *batchv1.Job, cleanup string) {
+func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
 	spec, at := &job.Spec, field.NewPath("spec")
 	if spec.ActiveDeadlineSeconds == nil {
-		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs for ever").suggestion = "set activeDeadlineSeconds or timeout"
+		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs forever").suggestion = "set activeDeadlineSeconds or timeout"
 	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
-	case ttl == nil && cleanup == "never":
-		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays for ever").suggestion = "set ttlSecondsAfterFinished"
+	case ttl == nil && cleanup == CleanupNever:
+		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays forever").suggestion = "set ttlSecondsAfterFinished"
 	case ttl != nil && *ttl >= 0 && *ttl < shortTTL:
 		c.add(event.Warning, at.Child("ttlSecondsAfterFinished"), "after %d s the Job is deleted with its pods, perhaps before their last lines were read", *ttl).suggestion =
 			fmt.Sprintf("allow %d s at least", shortTTL)

@@ -7,15 +7,27 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/kubernetes/scheme"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
+
+// scheme knows the kinds whose fields are checked here, those that stand beside a Job. The API server checks all others when they are
+// applied.
+var scheme = runtime.NewScheme()
+
+func init() {
+	known := runtime.NewSchemeBuilder(corev1.AddToScheme, networkingv1.AddToScheme, rbacv1.AddToScheme, schedulingv1.AddToScheme)
+	utilruntime.Must(known.AddToScheme(scheme))
+}
 
 // applyOrder are the kinds that others need before them; every other kind comes after these, in the file's order.
 var applyOrder = []string{
@@ -100,7 +112,7 @@ func (r *renderer) checkHelper(doc *manifest.Document) {
 		finding("apiVersion", "%q is no API version", doc.APIVersion)
 		return
 	}
-	typed, err := scheme.Scheme.New(gv.WithKind(doc.Kind))
+	typed, err := scheme.New(gv.WithKind(doc.Kind))
 	if err != nil {
 		return // a kind of somebody else's; the API server knows it
 	}

@@ -10,6 +10,7 @@
 package render
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -43,7 +44,7 @@ const (
 // keepFailed is how long a finished Job without a TTL of its own stays, so that a failure can be looked at.
 const keepFailed = 24 * time.Hour
 
-// Options are the overrides of a manifest. The zero value changes nothing; a nil list is not given, an empty one is empty.
+// Options are the overrides of a manifest. The zero value overrides nothing; a nil list is not given, an empty one is empty.
 type Options struct {
 	Namespace, Name  string
 	NameSuffix       string   // without its hyphen, already resolved
@@ -63,8 +64,19 @@ type Options struct {
 	FromCronJob *batchv1.CronJob  // the CronJob of the cluster whose template is run; the set then has no workload
 	Stamp       map[string]string // annotations of the Job, keys complete
 	Timeout     time.Duration     // becomes activeDeadlineSeconds, a minute later, when the manifest has none; 0: it does not
-	Cleanup     string            // auto, always, on-success or never; decides the TTL, see finish
+	Cleanup     Cleanup           // "" is CleanupAuto
 }
+
+// Cleanup says when a finished Job is deleted; see finish.
+type Cleanup string
+
+// When it can be deleted.
+const (
+	CleanupAuto      Cleanup = "auto"
+	CleanupAlways    Cleanup = "always"
+	CleanupOnSuccess Cleanup = "on-success"
+	CleanupNever     Cleanup = "never"
+)
 
 // Plan is what a run creates.
 type Plan struct {
@@ -76,7 +88,8 @@ type Plan struct {
 	Job     *batchv1.Job
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
 	Secrets []string         // values to be masked before anything is printed, sorted, see maskable
-	TTLSet  bool             // the TTL comes from us, not from the manifest
+
+	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
 	notes     []string // the readings that were chosen, for YAML
 	workload  *workload
@@ -115,7 +128,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	}
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
-		Apply: apply, Job: w.job, Owned: w.owned(), TTLSet: w.ttlSet, workload: w, documents: documents,
+		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	slices.Sort(r.secrets)
 	p.Secrets = slices.Compact(r.secrets)
@@ -178,13 +191,11 @@ func (r *renderer) transform(w *workload) {
 // not race with the timeout of one that was not.
 const deadlineMargin = time.Minute
 
-// finish gives the Job what every Job of ours carries.
-//
-// The TTL. The manifest's own always stays. Without one:
-//   - auto: run deletes a Job that succeeded; one that failed stays for a day;
+// finish gives the Job what every Job of ours carries, and decides when it is deleted. The manifest's own TTL always stays.
+//   - auto: the manifest's TTL decides; without one, run deletes a Job that succeeded, and one that failed stays for a day;
 //   - always: run deletes the Job however it ended; the day is the net for a run that was killed;
-//   - on-success: run deletes a Job that succeeded; one that failed stays until somebody deletes it;
-//   - never: nobody deletes it.
+//   - on-success: run deletes a Job that succeeded; one that failed stays until somebody deletes it, or its own TTL does;
+//   - never: run deletes no finished Job.
 func (r *renderer) finish(w *workload) {
 	job := w.job
 	job.TypeMeta = metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"}
@@ -192,10 +203,20 @@ func (r *renderer) finish(w *workload) {
 		seconds := int64(math.Ceil((r.options.Timeout + deadlineMargin).Seconds()))
 		job.Spec.ActiveDeadlineSeconds = &seconds
 	}
-	if job.Spec.TTLSecondsAfterFinished == nil && (r.options.Cleanup == "auto" || r.options.Cleanup == "always" || r.options.Cleanup == "") {
-		seconds := int32(keepFailed / time.Second)
-		job.Spec.TTLSecondsAfterFinished = &seconds
-		w.ttlSet = true
+	day := int32(keepFailed / time.Second)
+	ttl := job.Spec.TTLSecondsAfterFinished
+	switch r.options.Cleanup {
+	case CleanupNever:
+	case CleanupOnSuccess:
+		w.deleteAfter = []event.Outcome{event.Succeeded}
+	case CleanupAlways:
+		w.deleteAfter = []event.Outcome{event.Succeeded, event.Failed}
+		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
+	default:
+		if ttl == nil {
+			w.deleteAfter = []event.Outcome{event.Succeeded}
+		}
+		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 	}
 	set(&job.Labels, ManagedByLabel, ManagedBy)
 	hash, err := json.Marshal(job)

@@ -180,7 +180,7 @@ spec:
 `,
 			RegistryCredentials: "server=ghcr.io username=bot password=p4ss=word server=docker.io username=hub password=hubpass",
 		}},
-		{"cronjob", "cronjob.yaml", Options{Stamp: stamp, Cleanup: "always"}},
+		{"cronjob", "cronjob.yaml", Options{Stamp: stamp, Cleanup: CleanupAlways}},
 		{"several-documents", "several-documents.yaml", Options{}},
 		{"several-documents-moved", "several-documents.yaml", Options{Namespace: "pr-12"}},
 		{"dialects", "dialect-project-planton.yaml", Options{NameSuffix: "7"}},
@@ -488,17 +488,18 @@ func TestDeadlineAndTTL(t *testing.T) {
 		manifest      string
 		options       Options
 		deadline, ttl string
-		ttlSet        bool
+		deleteAfter   string // the outcomes
 		warnings      int
 	}{
-		"manifest decides":         {with, Options{Timeout: time.Hour, Cleanup: "auto"}, "60", "100", false, 0},
-		"manifest decides, always": {with, Options{Cleanup: "always"}, "60", "100", false, 0},
-		"manifest decides, never":  {with, Options{Cleanup: "never"}, "60", "100", false, 0},
-		"timeout rounds up":        {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: "auto"}, "62", "86400", true, 0},
-		"zero value is auto":       {without, Options{}, "-", "86400", true, 1},
-		"always has a net":         {without, Options{Timeout: time.Minute, Cleanup: "always"}, "120", "86400", true, 0},
-		"on-success keeps":         {without, Options{Timeout: time.Minute, Cleanup: "on-success"}, "120", "-", false, 0},
-		"never":                    {without, Options{Cleanup: "never"}, "-", "-", false, 2},
+		"manifest decides":             {with, Options{Timeout: time.Hour, Cleanup: CleanupAuto}, "60", "100", "", 0},
+		"manifest decides, always":     {with, Options{Cleanup: CleanupAlways}, "60", "100", "succeeded failed", 0},
+		"manifest decides, never":      {with, Options{Cleanup: CleanupNever}, "60", "100", "", 0},
+		"manifest decides, on-success": {with, Options{Cleanup: CleanupOnSuccess}, "60", "100", "succeeded", 0},
+		"timeout rounds up":            {without, Options{Timeout: 1500 * time.Millisecond, Cleanup: CleanupAuto}, "62", "86400", "succeeded", 0},
+		"zero value is auto":           {without, Options{}, "-", "86400", "succeeded", 1},
+		"always has a net":             {without, Options{Timeout: time.Minute, Cleanup: CleanupAlways}, "120", "86400", "succeeded failed", 0},
+		"on-success keeps":             {without, Options{Timeout: time.Minute, Cleanup: CleanupOnSuccess}, "120", "-", "succeeded", 0},
+		"never":                        {without, Options{Cleanup: CleanupNever}, "-", "-", "", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, findings := Render(loadText(t, test.manifest), test.options)
@@ -512,8 +513,9 @@ func TestDeadlineAndTTL(t *testing.T) {
 			if d := p.Job.Spec.TTLSecondsAfterFinished; d != nil {
 				ttl = fmt.Sprint(*d)
 			}
-			if deadline != test.deadline || ttl != test.ttl || p.TTLSet != test.ttlSet || len(findings) != test.warnings {
-				t.Errorf("deadline %s, ttl %s, ours %v, findings:\n%s", deadline, ttl, p.TTLSet, text(findings))
+			deleteAfter := strings.Trim(fmt.Sprint(p.DeleteAfter), "[]")
+			if deadline != test.deadline || ttl != test.ttl || deleteAfter != test.deleteAfter || len(findings) != test.warnings {
+				t.Errorf("deadline %s, ttl %s, deleted after %q, findings:\n%s", deadline, ttl, deleteAfter, text(findings))
 			}
 		})
 	}
@@ -552,6 +554,23 @@ func TestInNamespace(t *testing.T) {
 	want := []string{"Namespace /elsewhere", "ConfigMap team/here", "ConfigMap elsewhere/there", "team/migrate-env-secrets"}
 	if diff := cmp.Diff(want, got); diff != "" || p.Job.Namespace != "team" || p.Namespace != "team" {
 		t.Errorf("Job in %q, plan in %q, -want +got:\n%s", p.Job.Namespace, p.Namespace, diff)
+	}
+}
+
+// TestHelperFields meets a misspelt field in a helper of each group whose kinds are known here, and in one that only the API server knows.
+func TestHelperFields(t *testing.T) {
+	for object, want := range map[string]string{
+		"{apiVersion: v1, kind: Service, metadata: {name: x}, spec: {selektor: {}}}":                            "spec.selektor",
+		"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: x}, spec: {podSelektor: {}}}": "spec.podSelektor",
+		"{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: x}, rules: [{verb: [get]}]}":   "rules[0].verb",
+		"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: x}, valeu: 1}":                "valeu",
+		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replika: 1}}":                      "",
+	} {
+		_, findings := Render(loadText(t, plainJob+"\n---\n"+object), Options{})
+		got := text(findings)
+		if want == "" && got != "" || want != "" && !strings.Contains(got, ": "+want+": is no known field here") {
+			t.Errorf("%s: %s", object, got)
+		}
 	}
 }
 

@@ -37,8 +37,8 @@ type workload struct {
 	namespace       string // as the document names it
 	createNamespace bool
 	cluster         string
-	ttlSet          bool
-	broken          []string // paths of the document that did not decode
+	deleteAfter     []event.Outcome // see Plan
+	broken          []string        // paths of the document that did not decode
 }
 
 // owned are the objects that live and die with the Job.

@@ -7,11 +7,11 @@ import (
 
 const reset = "\x1b[0m"
 
-// Clean makes untrusted text fit for a terminal or a log. Colours (SGR sequences, ESC [ … m) stay, and end with the line:
-// the next line may be another container's, or ours. All other escape sequences go: they move the cursor, set titles, hide
-// links. A carriage return ends a line, because GitHub's runner reads it so: a progress bar becomes lines, and a line must
-// not overwrite what stands before it. Other control characters are shown as their Unicode pictures (NUL is ␀), invalid
-// UTF-8 as U+FFFD. The answer may have several lines, and is text itself, without a copy, when nothing had to be changed.
+// Clean makes untrusted text safe for a terminal or a log. Colours (SGR sequences, ESC [ … m) stay, but end with the line: the next
+// line may be another container's, or ours. All other escape sequences are removed: they move the cursor, set titles, hide
+// links. A carriage return ends a line, as it does for GitHub's runner: a progress bar becomes lines, and no line can overwrite
+// what stands before it. Other control characters are shown as their Unicode pictures (NUL is ␀), invalid
+// UTF-8 as U+FFFD. The result may have several lines. When nothing has to be changed it is text itself, without a copy.
 func Clean(text string) string { return clean(text, true) }
 
 // Plain is Clean without the colours.
@@ -93,8 +93,8 @@ func harmless(s string) int {
 	return i
 }
 
-// escape measures the escape sequence that s begins with (ECMA-48, and xterm's "Control Sequences" for strings that BEL
-// ends), and tells whether it sets a colour. Of what is no complete sequence only the ESC counts: the rest is text.
+// escape is the length of the escape sequence that s begins with (ECMA-48, and xterm's "Control Sequences" for strings that BEL
+// ends), and whether it sets a colour. Of an incomplete sequence only the ESC counts: the rest is text.
 func escape(s string) (length int, sgr bool) {
 	if len(s) < 2 {
 		return 1, false

@@ -3,15 +3,15 @@ package report
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
-// CheckFile tells whether WriteFile can write path, before there is anything to write. It changes nothing.
+// CheckFile returns an error when WriteFile could not write path. It leaves nothing behind.
 func CheckFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s cannot be written: it is no regular file", path)
+		return fmt.Errorf("%s cannot be written: it is not a regular file", path)
 	}
 	f, err := temporary(path)
 	if err != nil {
@@ -20,8 +20,8 @@ func CheckFile(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// WriteFile replaces the file path at once: whoever reads it, even after a kill, finds the old content or the new one. Its
-// folder must exist. Every user may read the file, because the helper of GitLab's runner that uploads it may be another one.
+// WriteFile replaces the file path atomically: even after a kill, readers find either the old content or the new one. Its folder must
+// exist. Every user may read the file, because the helper of GitLab's runner that uploads it may run as another user.
 func WriteFile(path string, content []byte) error {
 	f, err := temporary(path)
 	if err != nil {
@@ -38,7 +38,7 @@ func WriteFile(path string, content []byte) error {
 	return nil
 }
 
-// temporary makes the file that becomes path. It stands beside it, because only within a file system a rename is atomic.
+// temporary makes the file that becomes path. It is in the same folder, because a rename is atomic only within a file system.
 func temporary(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -47,10 +47,10 @@ func temporary(path string) (*os.File, error) {
 	return f, nil
 }
 
-// unwritable names the file that was meant, and not the temporary one.
+// unwritable names path, and not the temporary file.
 func unwritable(path string, err error) error {
-	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
-		err = inner.Err
+	if code := syscall.Errno(0); errors.As(err, &code) {
+		err = code
 	}
 	return fmt.Errorf("%s cannot be written: %w", path, err)
 }

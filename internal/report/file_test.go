@@ -75,7 +75,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	}
 	before := entries(t, dir)
 	for name, want := range map[string]string{
-		"folder":          "folder cannot be written: it is no regular file",
+		"folder":          "folder cannot be written: it is not a regular file",
 		"nowhere/job.env": "nowhere/job.env cannot be written: no such file or directory",
 		"file/job.env":    "file/job.env cannot be written: not a directory",
 	} {
@@ -84,7 +84,7 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 		if err == nil || err.Error() != filepath.Join(dir, want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
-		if err := WriteFile(path, []byte("x")); err == nil || !strings.Contains(err.Error(), name+" cannot be written") {
+		if err := WriteFile(path, []byte("x")); err == nil || !strings.HasPrefix(err.Error(), path+" cannot be written: ") || strings.Count(err.Error(), dir) != 1 {
 			t.Errorf("%s: written, %v", name, err)
 		}
 	}

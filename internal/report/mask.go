@@ -14,7 +14,7 @@ import (
 
 const (
 	masked = "***"
-	// gram is how many bytes of a secret are looked for at first; it is also the length of the shortest secret.
+	// gram is how many bytes of a secret are looked up first, and so the length of the shortest secret.
 	gram = 4
 )
 
@@ -25,12 +25,12 @@ type mask struct {
 	byGram map[uint32][]string // the secrets that begin with these bytes, longest first
 }
 
-// trivial tells a line that is no secret by itself, and whose masking would mangle everything else.
+// trivial reports whether a line is too short or too common to be a secret: masking it would mangle everything else.
 func trivial(line string) bool {
 	return len(line) < gram || line == "true" || line == "false" || line == "null"
 }
 
-// add adds a value in all its forms. It returns what a reader that masks lines by itself must be given.
+// add adds a value in all its forms. It returns the lines for a reader that masks by itself.
 func (m *mask) add(value string) []string {
 	value = strings.TrimSpace(value)
 	var lines []string
@@ -53,8 +53,8 @@ func (m *mask) add(value string) []string {
 				m.addForm(string(wrapped))
 			}
 		}
-		// Inside of a longer text (user:password) the encoding depends on where the value begins: three ways. The characters
-		// at both ends that hold bits of the neighbours are left out.
+		// Inside a longer text (user:password) there are three encodings, depending on where the value begins. The characters at both
+		// ends that also hold bits of the neighbours are left out.
 		for shift := range 3 {
 			shifted := encoding.WithPadding(base64.NoPadding).EncodeToString(append(make([]byte, shift), value...))
 			m.addForm(shifted[(8*shift+5)/6 : 8*(shift+len(value))/6])
@@ -89,7 +89,8 @@ func (m *mask) addForm(s string) {
 // hash spreads the keys over the bits of the filter (Knuth's multiplicative hashing).
 func hash(key uint32) uint16 { return uint16(key * 2654435769 >> 16) }
 
-// text is s with every secret replaced, also one whose end was cut off (event.Shorten); secrets that overlap or touch become one ***. Without secrets it is s itself.
+// text is s with every secret replaced, also one whose end was cut off (event.Shorten). Secrets that overlap or touch become one ***.
+// Without secrets it is s itself.
 func (m *mask) text(s string) string {
 	if m.byGram == nil || len(s) < gram {
 		return s
@@ -127,7 +128,7 @@ func (m *mask) text(s string) string {
 	return out.String() + s[done:from] + masked + s[to:]
 }
 
-// event is e with every text masked. What e shares with others is copied before it is changed.
+// event is e with every text masked. Slices that e shares are copied before they are changed.
 func (m *mask) event(e event.Event) event.Event {
 	if m.byGram == nil {
 		return e
@@ -137,7 +138,7 @@ func (m *mask) event(e event.Event) event.Event {
 		lines := e.Lines
 		for i, l := range e.Lines {
 			t := m.text(l.Text)
-			if t == l.Text { // the same pointer nearly always, so this is not a comparison of bytes
+			if t == l.Text { // nearly always the same pointer, so no bytes are compared
 				continue
 			}
 			if &lines[0] == &e.Lines[0] {

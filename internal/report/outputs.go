@@ -11,7 +11,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// How large the values may become, in bytes. GitHub allows 1 MB for all outputs of a job together.
+// Limits of single values, in bytes. GitHub allows 1 MB for all outputs of a job together.
 const (
 	maxMessage = 16 << 10
 	maxTail    = 64 << 10
@@ -29,20 +29,20 @@ var OutputDocs = []OutputDoc{
 	{"job-name", "Name of the Job, suffix included. Set as soon as the Job exists."},
 	{"namespace", "Namespace of the Job. Set as soon as the Job exists."},
 	{"job-uid", "UID of the Job. Set as soon as the Job exists."},
-	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` when the end is not awaited."},
+	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` with `wait: false`."},
 	{"reason", "Stable code of what went wrong, such as `BackoffLimitExceeded` or `ImagePull`; empty after success."},
 	{"message", "One sentence that names the cause; empty after success."},
-	{"exit-code", "Exit code of the container that decided: `0` after success, empty when no container did."},
+	{"exit-code", "Exit code of the container that decided the outcome: `0` after success, empty when no container did."},
 	{"attempts", "Number of pods that were started."},
 	{"succeeded", "Number of pods that succeeded."},
 	{"failed", "Number of pods that failed."},
 	{"failed-indexes", "Failed indexes of an Indexed Job, such as `1,3-5`."},
 	{"started-at", "When the Job started, by the cluster's clock, as RFC 3339 in UTC."},
-	{"completed-at", "When the Job ended, by the cluster's clock, as RFC 3339 in UTC; empty when it did not end by itself."},
-	{"duration-seconds", "How long the Job took, or was followed until this run ended it, in seconds, with fractions."},
-	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB, failed pods first when not all fit."},
-	{"log-tail", "Last lines of the container that decided. At most 64 KiB."},
-	{"job_name", "The same as `job-name`, under the name that earlier workflows use."},
+	{"completed-at", "When the Job ended, by the cluster's clock, as RFC 3339 in UTC; empty when it did not end on its own."},
+	{"duration-seconds", "How long the Job took, or ran until this run ended it, in seconds, with fractions."},
+	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB; if not all fit, failed pods come first."},
+	{"log-tail", "Last lines of the container that decided the outcome. At most 64 KiB."},
+	{"job_name", "Same as `job-name`, for workflows that use the earlier name."},
 }
 
 // Known are the outputs that are known when the Job exists.
@@ -50,8 +50,7 @@ func Known(job event.Ref, uid string) []Output {
 	return []Output{{"job-name", job.Name}, {"namespace", job.Namespace}, {"job-uid", uid}, {"job_name", job.Name}}
 }
 
-// Outputs are the outputs of a run that ended so, all of them, in the order of OutputDocs. The note is a sentence about what
-// did not fit into them; mostly "".
+// Outputs are all outputs of a run that ended so, in the order of OutputDocs. The note is a sentence about what did not fit; usually "".
 func Outputs(f event.Finished) (outputs []Output, note string) {
 	values := map[string]string{
 		"status":         string(f.Outcome),
@@ -62,7 +61,7 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 		"started-at":     rfc3339(f.StartedAt),
 		"completed-at":   rfc3339(f.CompletedAt),
 	}
-	if f.UID != "" { // else the Job that is named never was
+	if f.UID != "" { // else there was no such Job
 		for _, o := range Known(f.Job, f.UID) {
 			values[o.Name] = o.Value
 		}
@@ -117,10 +116,10 @@ func podsJSON(pods []event.PodResult) (value, note string) {
 	if err != nil {
 		return "[]", fmt.Sprintf("the output pods is empty: %v", err)
 	}
-	return string(all), fmt.Sprintf("the output pods holds %d of %d pods, the failed ones first", fit, len(pods))
+	return string(all), fmt.Sprintf("the output pods has room for only %d of %d pods, failed ones first", fit, len(pods))
 }
 
-// FailedFirst orders pods by what is worth more when not all can be shown, and keeps their order otherwise.
+// FailedFirst sorts failed pods before all others, for lists that cannot show every pod.
 func FailedFirst(pods []event.PodResult) []event.PodResult {
 	sorted := slices.Clone(pods)
 	rank := func(p event.PodResult) int {
@@ -133,14 +132,14 @@ func FailedFirst(pods []event.PodResult) []event.PodResult {
 	return sorted
 }
 
-// Tail joins lines, without their colours: as many as fit into limit bytes, from the last one backwards.
+// Tail joins the last lines, as many as fit into limit bytes, without their colours.
 func Tail(lines []string, limit int) string {
 	var kept []string
 	size := 0
 	for i := len(lines) - 1; i >= 0; i-- {
 		line := Plain(lines[i])
 		if size += len(line) + 1; size > limit {
-			kept = append(kept, fmt.Sprintf("… %d earlier lines are left out", i+1))
+			kept = append(kept, fmt.Sprintf("… %d earlier lines left out", i+1))
 			break
 		}
 		kept = append(kept, line)
@@ -149,8 +148,8 @@ func Tail(lines []string, limit int) string {
 	return strings.Join(kept, "\n")
 }
 
-// OutputLines shows outputs to people: name and value in two columns, without the empty ones and the older name, each on one
-// short line.
+// OutputLines are the outputs for people: name and value in two columns, one short line each. Empty ones and the earlier name are left
+// out.
 func OutputLines(outputs []Output) []string {
 	width := 0
 	for _, d := range OutputDocs {

@@ -8,15 +8,15 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Prefix is what the lines of a stream begin with: in brackets, and only as much of it as tells this stream from the others.
+// Prefix is what the lines of a stream begin with, in brackets: only what is needed to tell the streams of the Job apart.
 //
 //   - Of a Job with several pods: the completion index, right-aligned ("[ 3] "), or the random end of the pod's name ("[x7k2p] ").
 //   - Of pods with several containers: the container's name ("[migrate] ").
 //   - The attempt from the second on, unless the pod's name tells it already, and the restart of a container in its pod
 //     ("[attempt 2] ", "[restart 1] ").
 //
-// They come together when several hold: "[ 3 migrate attempt 2] ". The one stream of a Job with one pod and one container has
-// none, "", so that its output can be used as it is.
+// Several are combined: "[ 3 migrate attempt 2] ". The only stream of a Job with one pod and one container has no prefix, so that its
+// output can be used as it is.
 func Prefix(s *event.Stream, started event.Started) string {
 	var parts []string
 	pods := started.Pods > 1

@@ -10,8 +10,27 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that what it was
-// told did not reach its reader.
+// Options are the choices of the user about what is reported, and where.
+type Options struct {
+	Format     Format
+	Timestamps bool   // each line of a container begins with the kubelet's time stamp, in UTC
+	Summary    bool   // write the step summary, where there is one
+	DotenvFile string // also write the outputs to this file; "" for none
+}
+
+// Format is the protocol of the log.
+type Format string
+
+// The formats.
+const (
+	FormatAuto   Format = "auto" // the one of the CI system that this runs in
+	FormatGitHub Format = "github"
+	FormatGitLab Format = "gitlab"
+	FormatText   Format = "text"
+)
+
+// Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that
+// the event did not reach its reader.
 type Sink interface {
 	Event(event.Event) error
 }
@@ -27,18 +46,18 @@ type Fanout struct {
 	sinks   []Sink
 	mask    mask
 	pending error // of AddSecrets
-	broken  error // of the sinks that were given up
+	broken  error // of the sinks that failed
 }
 
-// New makes a Fanout. The first sink is the one that the user reads during the run: its errors are those of the Fanout. When
-// another one fails, it is given up, the others get a warning and go on, and the error comes with Finished: a file that
-// cannot be written must neither stop the run nor hide how it ended. The first sink is told of Finished last, so that it
-// ends with how the run ended, below what became of the files.
+// New makes a Fanout. The first sink is the log that the user reads during the run: its errors are those of the Fanout. Another sink
+// that fails gets no more events; the others get a warning, and the error is returned with Finished. A file that cannot be written
+// must neither stop the run nor hide how it ended. The first sink gets Finished last, so that the log ends with the outcome, below any
+// trouble with the files.
 func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 
-// AddSecrets adds values that no sink may see from now on; in all texts they become ***, also line by line, in base64, and as
-// JSON and URLs write them. Lines of less than four characters and such words as true stay, because hiding them would
-// hide everything else. Identities (names of objects, pods, nodes) are never masked: scripts need them.
+// AddSecrets adds values that no sink may see from now on. Wherever they occur they become ***: whole, line by line, in base64, and as
+// JSON and URLs write them. Lines shorter than four characters and words such as true are not masked, because that would
+// mangle everything else. Names of objects, pods and nodes are never masked: scripts need them.
 func (f *Fanout) AddSecrets(values ...string) {
 	var lines []string
 	for _, v := range values {
@@ -63,7 +82,7 @@ func (f *Fanout) Event(e event.Event) error {
 	if !last {
 		err = errors.Join(err, f.sinks[0].Event(e))
 	}
-	// A sink that fails leaves the list, so the warning about it can be an event of its own.
+	// A sink that fails is removed first, so the warning about it goes to the others.
 	for i := 1; i < len(f.sinks); i++ {
 		failed := f.sinks[i].Event(e)
 		if failed == nil {
@@ -73,11 +92,11 @@ func (f *Fanout) Event(e event.Event) error {
 		i--
 		f.broken = errors.Join(f.broken, failed)
 		warning := event.Notice{Level: event.Warning, Message: fmt.Sprintf("a report cannot be written: %v", failed)}
-		told := f.sinks[:i+1]
+		others := f.sinks[:i+1]
 		if last { // the others have ended already
-			told = f.sinks[:1]
+			others = f.sinks[:1]
 		}
-		for _, s := range told {
+		for _, s := range others {
 			err = errors.Join(err, s.Event(warning))
 		}
 	}

@@ -18,7 +18,7 @@ type Message struct {
 	Hint  string // what to do; may be empty
 }
 
-// Say puts an event into words; false for what has none of its own: Lines and Finished.
+// Say puts an event into words; false for Lines and Finished, which every reporter writes in its own way.
 func Say(e event.Event) (Message, bool) {
 	switch e := e.(type) {
 	case event.Started:
@@ -98,7 +98,7 @@ func Verdict(f event.Finished) string {
 			ended += " (" + tally(f) + ")"
 		}
 	case event.Created:
-		ended = "was created; its end is not awaited"
+		ended = "was created; this run does not wait for its end"
 	case event.TimedOut:
 		ended = "timed out"
 	case event.Cancelled:
@@ -107,7 +107,7 @@ func Verdict(f event.Finished) string {
 		ended = "vanished"
 	default:
 		ended = "failed"
-		if f.UID == "" { // the Job never was, so it cannot have failed
+		if f.UID == "" { // there was no Job that could fail
 			ended = "could not be run"
 		}
 	}
@@ -133,5 +133,5 @@ func tally(f event.Finished) string {
 	return text
 }
 
-// Good tells whether the outcome is what the user wanted.
+// Good reports whether the outcome is what the user wanted.
 func Good(o event.Outcome) bool { return o == event.Succeeded || o == event.Created }

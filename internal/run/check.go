@@ -24,7 +24,7 @@ var dryRun = metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
 func (r *runner) check(ctx context.Context) error {
 	client, objects, namespace := r.client, r.objects, r.objects.Job.Namespace
 	err := client.Do(ctx, "look at namespace "+namespace, func(ctx context.Context) error {
-		_, err := client.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+		_, err := client.Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		return err
 	})
 	if apierrors.IsNotFound(err) && objects.CreateNamespace {
@@ -41,7 +41,7 @@ func (r *runner) check(ctx context.Context) error {
 	if apierrors.IsAlreadyExists(err) {
 		var old *batchv1.Job
 		if err := client.Do(ctx, "look at the Job", func(ctx context.Context) (err error) {
-			old, err = client.BatchV1().Jobs(namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
+			old, err = client.Jobs(namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
 			return err
 		}); err != nil {
 			return err
@@ -64,7 +64,7 @@ func (r *runner) rehearse(ctx context.Context, apply []*unstructured.Unstructure
 	}
 	tries = append(tries, func() error {
 		return r.placed(r.ref(), r.client.Do(ctx, "check "+r.ref().String(), func(ctx context.Context) error {
-			_, err := r.client.BatchV1().Jobs(r.objects.Job.Namespace).Create(ctx, r.objects.Job, dryRun)
+			_, err := r.client.Jobs(r.objects.Job.Namespace).Create(ctx, r.objects.Job, dryRun)
 			return err
 		}))
 	})

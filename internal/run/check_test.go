@@ -20,15 +20,9 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// The discovery of a cluster that knows ConfigMaps and ServiceAccounts.
-var (
-	discovery = []exchange{
-		{"GET /api", 200, &metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions", APIVersion: "v1"}, Versions: []string{"v1"}}},
-		{"GET /apis", 200, &metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}}},
-		{"GET /api/v1", 200, &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1",
-			APIResources: []metav1.APIResource{{Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true, Verbs: metav1.Verbs{"patch"}}}}},
-	}
-)
+// kinds asks about the core group of a cluster that knows ServiceAccounts.
+var kinds = exchange{"GET /api/v1", 200, &metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1",
+	APIResources: []metav1.APIResource{{Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true}}}}
 
 // account is an object of the user's own.
 func account() *unstructured.Unstructured {
@@ -45,7 +39,7 @@ func TestCheck(t *testing.T) {
 	exists := apierrors.NewAlreadyExists(jobsResource, "j").Status()
 	const look, secret, note, job = "GET /api/v1/namespaces/ns", "POST /api/v1/namespaces/ns/secrets?dryRun=All", "POST /api/v1/namespaces/ns/configmaps?dryRun=All", "POST " + jobsURL + "?dryRun=All"
 	owned := []exchange{{secret, 201, &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}}, {note, 409, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "configmaps"}, "n").Status()}}
-	apply := append(append([]exchange{{look, 200, namespace}}, discovery...), exchange{accountURL + "dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, account()})
+	apply := []exchange{{look, 200, namespace}, kinds, {accountURL + "dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, account()}}
 	invalid := func(kind string, fields ...string) metav1.Status {
 		var list field.ErrorList
 		for _, f := range fields {
@@ -90,7 +84,7 @@ func TestCheck(t *testing.T) {
 		{"there was one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}), nil,
 			nil, `cannot look at the Job: jobs.batch "j" is forbidden: no`},
 		{"the API server is starting", append(append([]exchange{busy, busy, busy, busy, busy, busy, busy, busy, {look, 200, namespace}}, owned...), exchange{job, 201, there("x")}), nil,
-			[]string{"info: the API server does not answer (the API server answers 503: starting); trying again for up to 1m0s", "info: the API server answers again after "}, ""},
+			[]string{"info: the API server does not answer (the API server answers 503: starting); trying again for up to 1 min", "info: the API server answers again after "}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -24,7 +24,7 @@ type runner struct {
 	*inbox
 	created *batchv1.Job // the Job as its creation answered; nil before
 	unknown bool         // whether the Job was created
-	disarm  func() bool  // keeps a signal from deleting the Job; false when one has come
+	stop    func() bool  // keeps a signal from deleting the Job, see disarm
 	deleted chan error   // how the deletion that a signal began went
 }
 
@@ -48,12 +48,24 @@ func (r *runner) create(ctx context.Context) error {
 		return err
 	}
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
-	r.disarm = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
+	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
 	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
 	if err != nil {
 		return err
 	}
 	return r.createOwned(ctx)
+}
+
+// disarm keeps a signal from deleting the Job from now on. It is false when one has come: its deletion is on its way then.
+func (r *runner) disarm(ctx context.Context) bool {
+	if !r.stop() {
+		return false
+	}
+	if ctx.Err() != nil { // a context is done a moment before its functions run, and this one does not any more
+		go func() { r.deleted <- r.deleteOnCancel(ctx) }()
+		return false
+	}
+	return true
 }
 
 // prepare makes what pods cannot be made without.
@@ -111,14 +123,14 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		verbs = append(verbs, "list", "watch")
 	}
 	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs}}
-	if !r.options.Wait && r.options.IfExists != "fail" {
+	if !r.options.Wait && r.options.IfExists != IfExistsFail {
 		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Optional: true})
 	}
 	if r.options.Wait {
 		needs = append(needs,
 			cluster.Access{Resource: "pods", Verbs: []string{"list", "watch"}},
 			cluster.Access{Resource: "events", Verbs: []string{"list", "watch"}, Optional: true})
-		if r.options.Logs != "none" {
+		if r.options.Logs != LogsNone {
 			needs = append(needs, cluster.Access{Resource: "pods/log", Verbs: []string{"get"}})
 		}
 	}
@@ -145,7 +157,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	}
 	if name := r.objects.Job.Namespace; r.objects.CreateNamespace {
 		err := r.client.Do(ctx, "look at Namespace "+name, func(ctx context.Context) error {
-			_, err := r.client.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
+			_, err := r.client.Namespaces().Get(ctx, name, metav1.GetOptions{})
 			return err
 		})
 		switch {
@@ -193,7 +205,7 @@ func (r *runner) findUnanswered() {
 	defer cancel()
 	want := r.objects.Job
 	for {
-		found, err := r.client.BatchV1().Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
+		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil {
 			if found.Annotations[cluster.NonceAnnotation] == want.Annotations[cluster.NonceAnnotation] {
 				r.created = found
@@ -237,7 +249,7 @@ func (r *runner) makeRoom(ctx context.Context) error {
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, limit),
+			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, event.Seconds(limit)),
 			Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, ref.Name)})
 		defer cancel()
 	}
@@ -258,7 +270,7 @@ const lookAgain = 500 * time.Millisecond
 func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 	var changes <-chan watch.Event
 	var pause <-chan time.Time
-	w, err := r.client.BatchV1().Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
+	w, err := r.client.Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
 		FieldSelector: "metadata.name=" + old.Name, ResourceVersion: old.ResourceVersion})
 	if err == nil {
 		defer w.Stop()
@@ -284,12 +296,12 @@ func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 }
 
 // allowed tells whether the old Job may be replaced.
-func allowed(ifExists string, ref event.Ref, old *batchv1.Job) error {
+func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
 	switch {
-	case ifExists == "replace":
+	case ifExists == IfExistsReplace:
 		return nil
-	case ifExists == "fail":
+	case ifExists == IfExistsFail:
 		cause.Message = fmt.Sprintf("%s exists already (%s)", ref, state(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case finished(old):

@@ -96,7 +96,7 @@ func TestRefusedBeforeApplying(t *testing.T) {
 					exchanges = append(exchanges, exchange{rehearsal, test.code, test.try})
 				}
 				if strings.Contains(test.want, "Namespace ns") {
-					exchanges = append(exchanges, exchange{"GET /api", 400, apierrors.NewBadRequest("no discovery").Status()})
+					exchanges = append(exchanges, exchange{"GET /api/v1", 400, apierrors.NewBadRequest("no discovery").Status()})
 				}
 				r, _ := play(t, exchanges...)
 				// Without a name it is refused by the client itself.
@@ -151,12 +151,12 @@ func TestMakeRoom(t *testing.T) {
 		{"a rival took the name, and has ended", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 200, there("rival", batchv1.JobFailed)},
 			{create, 409, exists}, {get, 200, there("rival", batchv1.JobFailed)}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, {create, 201, there("ours")}}, 0, ""},
 		{"it does not end", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 403, denied}, {get, 200, old},
-			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "was deleted to make room, but is still there after 1.7s"},
+			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "was deleted to make room, but is still there after 1.7 s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := play(t, test.exchanges...)
-				r.options.IfExists = "replace-finished"
+				r.options.IfExists = IfExistsReplaceFinished
 				r.options.Verdict.StartTimeout = 1700 * time.Millisecond
 				begin := time.Now()
 				err := r.createJob(t.Context())
@@ -210,24 +210,24 @@ func TestCancelledCreation(t *testing.T) {
 	other.Annotations = map[string]string{cluster.NonceAnnotation: "m"}
 	for _, test := range []struct {
 		name      string
-		onCancel  string
+		onCancel  Unfinished
 		exchanges []exchange
 		took      time.Duration // since the cancellation
 		want      string        // what the user is told
 	}{
-		{"it has arrived", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
+		{"it has arrived", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
 			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
-		{"it arrives late", "delete", []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
+		{"it arrives late", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
 			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
-		{"it stays", "leave", []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
+		{"it stays", UnfinishedLeave, []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
 			"Job ns/j created; the run was cancelled; Job ns/j goes on, as on-cancel says"},
-		{"another has the name", "delete", []exchange{{create, 0, nil}, {get, 200, other}}, 0,
+		{"another has the name", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, other}}, 0,
 			"the run was cancelled before the Job was created"},
-		{"it never arrives", "delete", []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
+		{"it never arrives", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
 			"the run was cancelled before the Job was created"},
-		{"nobody answers", "delete", []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
+		{"nobody answers", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
-		{"its deletion is not answered", "delete", []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
+		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
 			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -304,7 +304,7 @@ func TestDeletionIsPatient(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := play(t, test.exchanges...)
-				r.options.OnTimeout, r.options.Cleanup = "delete", "always"
+				r.options.OnTimeout, r.options.DeleteAfter = UnfinishedDelete, []event.Outcome{event.Succeeded, event.Failed}
 				ctx, cancel := context.WithTimeout(t.Context(), test.cancel)
 				defer cancel()
 				begin := time.Now()
@@ -350,7 +350,7 @@ func TestCreation(t *testing.T) {
 		change    func(*loop)
 		want      []string
 	}{
-		{"everything", slices.Concat(discovery, []exchange{namespace, {review, 201, few}, {who, 201, me}}, room[:1],
+		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
 			[]exchange{{"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
@@ -360,7 +360,7 @@ func TestCreation(t *testing.T) {
 			[]string{"info: ci may not list, watch events in namespace ns; the run does without", "Namespace ns created (it stays)", "ServiceAccount ns/a applied (it stays)", "Job ns/j created",
 				"Secret ns/s created (it goes with the Job)", "started Job ns/j: 1 pods of 0 containers"}},
 		{"nothing is allowed", []exchange{{review, 201, none}, {who, 201, me}}, nil, []string{"info: ci may not list, watch events in namespace ns; the run does without", "failed: Forbidden"}},
-		{"the cluster does not tell what it takes", []exchange{{"GET /api", 403, denied}}, func(l *loop) { l.objects.Apply = []*unstructured.Unstructured{account()} }, []string{"failed: Forbidden"}},
+		{"the cluster does not tell what it takes", []exchange{{"GET /api/v1", 403, denied}}, func(l *loop) { l.objects.Apply = []*unstructured.Unstructured{account()} }, []string{"failed: Forbidden"}},
 		{"the Job of the name may not be looked at", []exchange{{"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}, {"GET " + jobURL, 401, apierrors.NewUnauthorized("no").Status()}},
 			func(l *loop) { l.options.Preflight, l.objects.Apply = false, []*unstructured.Unstructured{account()} }, []string{"failed: Unauthorized"}},
 		{"the namespace is refused", []exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Namespace"}, "ns", nil).Status()}},
@@ -380,7 +380,7 @@ func TestCreation(t *testing.T) {
 					}
 				}
 				l, _ := play(t, test.exchanges...)
-				l.options = Options{Preflight: true, Wait: true, Logs: "stream", OnCancel: "delete", IfExists: "replace-finished"}
+				l.options = Options{Preflight: true, Wait: true, Logs: LogsStream, OnCancel: UnfinishedDelete, IfExists: IfExistsReplaceFinished}
 				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, StringData: map[string]string{"a": "b"}}}
 				if test.change != nil {
 					test.change(l)
@@ -394,7 +394,7 @@ func TestCreation(t *testing.T) {
 				}
 				l.plays(t, &output{})
 				if test.name == "everything" {
-					l.options.OnCancel = "leave"
+					l.options.OnCancel = UnfinishedLeave
 				}
 				f := l.run(ctx)
 				if test.name != "everything" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -33,7 +34,7 @@ func (l *loop) cancelled() event.Finished {
 		f.Cause.Hint = fmt.Sprintf("kubectl -n %s get job %s", l.ref().Namespace, l.ref().Name)
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
-	case l.options.OnCancel == "leave":
+	case l.options.OnCancel == UnfinishedLeave:
 		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
 	default:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
@@ -51,32 +52,30 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	}
 	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
-		if l.options.OnTimeout == "delete" {
+		if l.options.OnTimeout == UnfinishedDelete {
 			l.cleanUp(deletion, "this run ended before it did")
 		} else {
 			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
 		}
 		return
 	}
-	succeeded := v.Outcome == event.Succeeded
 	if v.Outcome != event.Succeeded && v.Outcome != event.Failed || v.Cause != nil && v.Cause.Reason == event.APIUnreachable {
 		return
 	}
-	switch o := l.options; {
-	case o.Cleanup == "always", succeeded && o.Cleanup == "on-success", succeeded && o.Cleanup == "auto" && !o.ManifestTTL:
+	if slices.Contains(l.options.DeleteAfter, v.Outcome) {
 		l.cleanUp(deletion, "")
-	default:
-		detail := "it stays"
-		if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
-			detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
-		}
-		l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
+		return
 	}
+	detail := "it stays"
+	if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
+		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
+	}
+	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
 // deleteOnCancel does with the Job what the options say for a run that was told to stop.
 func (r *runner) deleteOnCancel(ctx context.Context) error {
-	if r.options.OnCancel == "leave" {
+	if r.options.OnCancel == UnfinishedLeave {
 		return nil
 	}
 	return r.delete(ctx)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -81,7 +80,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	case l.created == nil:
 		return l.failed(err)
 	case err != nil:
-		if !l.disarm() {
+		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
 		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
@@ -89,7 +88,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	}
 	l.emit(l.started())
 	if !l.options.Wait {
-		if !l.disarm() {
+		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
@@ -97,7 +96,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
-	switch cancelled := !l.disarm(); {
+	switch cancelled := !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
@@ -153,7 +152,7 @@ func (l *loop) hear() {
 func (l *loop) connection(c event.Connection) {
 	if c.Err != nil {
 		l.away = c.Since
-		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), l.client.APITimeout)})
+		l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("the API server does not answer (%s); trying again for up to %s", cluster.Why(c.Err), event.Seconds(l.client.APITimeout))})
 		return
 	}
 	l.emit(event.Notice{Level: event.Info, Message: "the API server answers again after " + event.Seconds(time.Since(l.away))})
@@ -170,8 +169,8 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	defer watching.Wait()
-	if l.options.Logs != "none" {
-		l.reader = l.read(following, logs.Options{Open: l.openLog, Out: facts, Containers: l.options.LogContainers,
+	if l.options.Logs != LogsNone {
+		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers,
 			Outage: func() bool {
 				since := l.client.Health.Since()
 				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil
@@ -179,7 +178,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		defer l.reader.Close()
 	}
 	defer stop()
-	if l.options.Logs == "on-failure" {
+	if l.options.Logs == LogsOnFailure {
 		l.spool = &spool{}
 		defer l.spool.close()
 	}
@@ -212,11 +211,6 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 		}
 	}
 	return state, v
-}
-
-// openLog opens the output of a container.
-func (l *loop) openLog(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-	return l.client.CoreV1().Pods(namespace).GetLogs(pod, o).Stream(ctx)
 }
 
 // untilDecided takes facts and judges them. A Verdict that is not decided means that ctx is done.
@@ -470,7 +464,7 @@ func (l *loop) findSuccessor(ctx context.Context) {
 	var found *batchv1.Job
 	var err error
 	l.beside(func() {
-		found, err = l.client.BatchV1().Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
+		found, err = l.client.Jobs(l.job.Namespace).Get(ctx, l.job.Name, metav1.GetOptions{})
 	})
 	if err == nil && found.UID != l.job.UID {
 		l.replaced = found.UID
@@ -493,7 +487,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 	var err error
 	l.beside(func() {
 		err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-			pods, err = l.client.CoreV1().Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
+			pods, err = l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
 			return err
 		})
 	})

@@ -250,9 +250,9 @@ func TestOutage(t *testing.T) {
 		ends time.Duration // zero: never
 		want []string
 	}{
-		{"it ends", 20 * time.Second, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "21s info: the API server answers again after 20 s",
+		{"it ends", 20 * time.Second, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1 min", "21s info: the API server answers again after 20 s",
 			"51s progress 0/1 done", "1m21s progress 0/1 done", "1m30s Job ns/j deleted", "1m30s finished succeeded"}},
-		{"it does not end", 0, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1m0s", "34s progress 0/1 done", "1m1s finished failed: ApiUnreachable"}},
+		{"it does not end", 0, []string{"4s info: the API server does not answer (the connection to the API server broke (EOF)); trying again for up to 1 min", "34s progress 0/1 done", "1m1s finished failed: ApiUnreachable"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -261,7 +261,7 @@ func TestOutage(t *testing.T) {
 					exchanges = append(exchanges, exchange{removeURL, 200, there("ours")})
 				}
 				l, _ := play(t, exchanges...)
-				l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", IfExists: "fail"}
+				l.options = Options{Wait: true, Logs: LogsStream, DeleteAfter: []event.Outcome{event.Succeeded}, OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
 				out := l.plays(t, &output{})
 				var begin time.Time
 				fail := func() { l.client.Health.Failed(begin, io.EOF) }
@@ -288,7 +288,7 @@ func TestOutage(t *testing.T) {
 func TestOutageAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
-		l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", IfExists: "fail"}
+		l.options = Options{Wait: true, Logs: LogsStream, DeleteAfter: []event.Outcome{event.Succeeded}, OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
 		out := l.plays(t, &output{})
 		l.script(beat{time.Second, func() { l.client.Health.Failed(time.Now(), io.EOF) }}, beat{time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
 		if f := l.run(t.Context()); f.Outcome != event.Succeeded || !out.outage {
@@ -307,7 +307,7 @@ func TestSurvivedOutage(t *testing.T) {
 		l, _ := play(t, exchange{"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201, incomplete},
 			exchange{asks, 500, apierrors.NewInternalError(errors.New("authorization webhook timed out")).Status()},
 			exchange{createURL, 201, there("ours")})
-		l.options = Options{Preflight: true, Wait: true, Logs: "none", Cleanup: "never", IfExists: "fail"}
+		l.options = Options{Preflight: true, Wait: true, Logs: LogsNone, IfExists: IfExistsFail}
 		l.script(beat{time.Second, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
 		said := &transcript{begin: time.Now()}
 		l.sink = said
@@ -342,7 +342,7 @@ func TestStuckTerminal(t *testing.T) {
 			close(deleted)
 			return l
 		}})
-		l.options = Options{Wait: true, Logs: "none", OnCancel: "delete", IfExists: "fail"}
+		l.options = Options{Wait: true, Logs: LogsNone, OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
 		l.script()
 		terminal := &stuck{entered: make(chan struct{}, 1), open: make(chan struct{})}
 		l.sink = terminal
@@ -367,7 +367,7 @@ func TestStuckTerminal(t *testing.T) {
 func TestClosedTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
-		o := Options{Wait: true, Logs: "none", OnCancel: "delete", IfExists: "fail"}
+		o := Options{OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
 		f, err := Run(t.Context(), l.client, l.objects, o, &transcript{begin: time.Now(), fail: errors.New("broken pipe")})
 		if err == nil || err.Error() != "broken pipe" || f.Outcome != event.Cancelled {
 			t.Errorf("%s, %v", f.Outcome, err)
@@ -408,33 +408,33 @@ func TestLoop(t *testing.T) {
 			&output{last: []event.Fact{lines("uid-p", "main", "the end")}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "2s p container main runs", "2s | p works",
 				"9s p container main exited with code 0", "9s | the end", "9s Job ns/j deleted", "9s finished succeeded"}},
-		{"it fails, and its output is shown then", []exchange{made}, func(l *loop) { l.options.Logs = "on-failure" },
+		{"it fails, and its output is shown then", []exchange{made}, func(l *loop) { l.options.Logs = LogsOnFailure },
 			[]beat{{s, pod("Running")}, {2 * s, pod("Failed")}, {2 * s, failed}},
 			&output{last: []event.Fact{lines("uid-p", "main", "boom")}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
 				"2s p container main exited with code 3", "2s | p works", "2s | boom", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["p works" "boom"]`}},
-		{"it succeeds, and its output is wanted after a failure only", []exchange{made, removed}, func(l *loop) { l.options.Logs = "on-failure" },
+		{"it succeeds, and its output is wanted after a failure only", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsOnFailure },
 			[]beat{{s, pod("Running")}, {2 * s, pod("Succeeded")}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
 				"2s p container main exited with code 0", "2s Job ns/j deleted", "2s finished succeeded"}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "finished created"}},
 		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
-			l.options.Logs, l.options.Cleanup = "none", "never"
+			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
 			ttl := int32(60)
 			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
 		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min 0 s)", "1s finished succeeded"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min)", "1s finished succeeded"}},
 		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
 			[]beat{{s, pod("Running")}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"31s progress 0/1 done, 1 running", "40s Job ns/j deleted (this run ended before it did)", "40s finished timed-out: Timeout"}},
-		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, "leave" }, nil, &output{}, 0, drainLimit,
+		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, UnfinishedLeave }, nil, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "20s Job ns/j kept (it goes on, as on-timeout says)", "20s finished timed-out: Timeout"}},
 		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"5s | ending", "5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
-		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = "leave" }, nil, &output{}, 5 * s, drainCancelLimit,
+		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, &output{}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished cancelled: Cancelled"}},
 		{"a signal while the logs are read to their end", []exchange{made, removed}, nil, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished succeeded"}},
@@ -443,7 +443,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
 		{"the watch ends", []exchange{made, removed}, nil, []beat{{s, nil}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: ApiUnreachable"}},
-		{"it is replaced", []exchange{made}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}, {s, event.JobSeen{Job: other}}}, &output{}, 0, drainLimit,
+		{"it is replaced", []exchange{made}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{last: []event.Fact{event.JobSeen{Job: other}}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
 		{"it is deleted, and another has its name", []exchange{made, {"GET " + jobURL, 200, other}}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
@@ -458,7 +458,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.1s | late", "3s p scheduled on n1", "3s p container main exited with code 3", "3s Job ns/j kept (it stays)", "3s finished failed: BackoffLimitExceeded"}},
 		{"a signal while the pod's end is waited for", []exchange{made, removed}, nil, []beat{{2 * s, failed}}, &output{}, 2*s + 500*time.Millisecond, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.5s finished failed: BackoffLimitExceeded"}},
-		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = "none" }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},
+		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},
 			{6 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 1, 0)}}, {7 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 0)}}, {12 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 1)}},
 			{50 * s, event.JobSeen{Job: wants(there("ours", batchv1.JobComplete), 3)}}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "6s progress 1/3 done", "12s progress 2/3 done, 1 failed", "42s progress 2/3 done, 1 failed", "50s Job ns/j deleted", "50s finished succeeded"}},
@@ -469,7 +469,7 @@ func TestLoop(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, server := play(t, test.exchanges...)
-				l.options = Options{Wait: true, Logs: "stream", Cleanup: "auto", OnCancel: "delete", OnTimeout: "delete", IfExists: "fail"}
+				l.options = Options{Wait: true, Logs: LogsStream, DeleteAfter: []event.Outcome{event.Succeeded}, OnCancel: UnfinishedDelete, OnTimeout: UnfinishedDelete, IfExists: IfExistsFail}
 				if test.options != nil {
 					test.options(l)
 				}
@@ -523,4 +523,25 @@ func TestEveryFactIsTaken(t *testing.T) {
 			t.Errorf("%T: told %v", f, told(l))
 		}
 	}
+}
+
+// TestSignalAtTheEnd: a signal that comes just before the run lets go of its Job still deletes it.
+func TestSignalAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{removeURL, 200, there("ours")})
+		l.created = there("ours")
+		l.options.OnCancel = UnfinishedDelete
+		ctx, cancel := context.WithCancel(t.Context())
+		l.stop = func() bool { return true } // the function had not been started yet
+		if !l.disarm(ctx) {
+			t.Error("a signal has come from nowhere")
+		}
+		cancel()
+		if l.disarm(ctx) {
+			t.Error("the signal is lost")
+		}
+		if f := l.cancelled(); f.Outcome != event.Cancelled || l.undeleted {
+			t.Errorf("got %+v", f)
+		}
+	})
 }

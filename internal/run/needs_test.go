@@ -39,7 +39,7 @@ func TestRoleInREADME(t *testing.T) {
 		}
 	}
 	r, _ := play(t)
-	r.options.Wait, r.options.Logs = true, "stream"
+	r.options.Wait, r.options.Logs = true, LogsStream
 	r.objects.Owned = []runtime.Object{&corev1.Secret{}, &corev1.ConfigMap{}, &corev1.ConfigMap{}}
 	needs, err := r.needs(t.Context())
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
-	"github.com/planton/kubernetes-job-action/internal/logs"
+	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
 // fewPods is how many pods a Job may have until only their failures are told one by one.
@@ -15,7 +15,7 @@ const fewPods = 8
 
 // news tells in words what changed about a pod; before is nil when it was not seen yet.
 func news(before, now *corev1.Pod, gone, failuresOnly bool) []event.Event {
-	index := logs.Index(now)
+	index := pods.Index(now)
 	var out []event.Event
 	say := func(format string, a ...any) {
 		out = append(out, event.Attempt{Pod: now.Name, Index: index, Message: fmt.Sprintf(format, a...)})

@@ -31,11 +31,11 @@ type helper interface {
 func (r *runner) helper(object runtime.Object) helper {
 	switch o := object.(type) {
 	case *corev1.Secret:
-		return shared[*corev1.Secret]{r, r.client.CoreV1().Secrets(o.Namespace), o, func(a, b *corev1.Secret) bool {
+		return shared[*corev1.Secret]{r, r.client.Secrets(o.Namespace), o, func(a, b *corev1.Secret) bool {
 			return a.Type == b.Type && equality.Semantic.DeepEqual(content(a), content(b))
 		}}
 	case *corev1.ConfigMap:
-		return shared[*corev1.ConfigMap]{r, r.client.CoreV1().ConfigMaps(o.Namespace), o, func(a, b *corev1.ConfigMap) bool {
+		return shared[*corev1.ConfigMap]{r, r.client.ConfigMaps(o.Namespace), o, func(a, b *corev1.ConfigMap) bool {
 			return maps.Equal(a.Data, b.Data) && equality.Semantic.DeepEqual(a.BinaryData, b.BinaryData)
 		}}
 	default:
@@ -212,7 +212,7 @@ func (r *runner) unneeded(ctx context.Context, ref event.Ref, owners []metav1.Ow
 		if o.Kind != "Job" {
 			return taken(ref)
 		}
-		job, err := r.client.BatchV1().Jobs(ref.Namespace).Get(ctx, o.Name, metav1.GetOptions{})
+		job, err := r.client.Jobs(ref.Namespace).Get(ctx, o.Name, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:

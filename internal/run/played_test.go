@@ -5,8 +5,10 @@ import (
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 
 	"github.com/planton/kubernetes-job-action/internal/apitest"
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -26,7 +28,12 @@ func script(exchanges []exchange) []apitest.Exchange {
 
 // decode reads the body of a request.
 func decode(body []byte, into runtime.Object) error {
-	_, _, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, into)
+	scheme := runtime.NewScheme()
+	sent := runtime.NewSchemeBuilder(batchv1.AddToScheme, corev1.AddToScheme)
+	if err := sent.AddToScheme(scheme); err != nil {
+		return err
+	}
+	_, _, err := serializer.NewCodecFactory(scheme).UniversalDeserializer().Decode(body, nil, into)
 	return err
 }
 

@@ -44,7 +44,7 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 	return fmt.Sprintf("%s deleted (%s)", ref, why), nil
 }
 
-// ending tells whether the outcome is decided, and only the end of the last pods is awaited (batch/v1, JobConditionType).
+// ending reports whether the outcome is decided, and only the last pods have yet to end (batch/v1, JobConditionType).
 func ending(j *batchv1.Job) bool {
 	return slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
 		return (c.Type == batchv1.JobSuccessCriteriaMet || c.Type == batchv1.JobFailureTarget) && c.Status == corev1.ConditionTrue
@@ -55,7 +55,7 @@ func ending(j *batchv1.Job) bool {
 func look(ctx context.Context, client *cluster.Client, ref event.Ref) (*batchv1.Job, error) {
 	var job *batchv1.Job
 	err := client.Do(ctx, "look at "+ref.String(), func(ctx context.Context) (err error) {
-		job, err = client.BatchV1().Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+		job, err = client.Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		return err
 	})
 	switch {
@@ -71,7 +71,7 @@ func look(ctx context.Context, client *cluster.Client, ref event.Ref) (*batchv1.
 // apierrors.IsNotFound or IsConflict knows.
 func remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid types.UID, propagation metav1.DeletionPropagation) error {
 	return client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
-		return client.BatchV1().Jobs(ref.Namespace).Delete(ctx, ref.Name,
+		return client.Jobs(ref.Namespace).Delete(ctx, ref.Name,
 			metav1.DeleteOptions{PropagationPolicy: &propagation, Preconditions: metav1.NewUIDPreconditions(string(uid))})
 	})
 }

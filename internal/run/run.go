@@ -34,19 +34,47 @@ type Objects struct {
 	Place func(of event.Ref, field, message string) event.Finding
 }
 
-// Options are the decisions of the user about a run. The words are those of the options of the same names.
+// Options are the decisions of the user about a run.
 type Options struct {
-	Preflight     bool
-	Wait          bool
-	IfExists      string // replace-finished, replace, fail
-	Cleanup       string // auto, always, on-success, never
-	ManifestTTL   bool   // the manifest itself has a ttlSecondsAfterFinished
-	OnCancel      string // delete, leave
-	OnTimeout     string // delete, leave
-	Logs          string // stream, on-failure, none
-	LogContainers []string
+	Preflight     bool            // ask first whether everything that the run needs is allowed
+	Wait          bool            // follow the Job to its end
+	IfExists      IfExists        // what to do when the name is taken
+	OnCancel      Unfinished      // when the run is cancelled
+	OnTimeout     Unfinished      // when the run ends before the Job does
+	DeleteAfter   []event.Outcome // a Job that ended so is deleted; any other stays
+	Logs          Logs
+	LogContainers []string // those whose output is read; nil: all
 	Verdict       verdict.Options
 }
+
+// IfExists says what to do when a Job of the same name exists.
+type IfExists string
+
+// What can be done then.
+const (
+	IfExistsReplaceFinished IfExists = "replace-finished" // replace it when it has finished, else fail
+	IfExistsReplace         IfExists = "replace"
+	IfExistsFail            IfExists = "fail"
+)
+
+// Unfinished says what becomes of a Job that has not finished when the run ends.
+type Unfinished string
+
+// What can become of it.
+const (
+	UnfinishedDelete Unfinished = "delete"
+	UnfinishedLeave  Unfinished = "leave"
+)
+
+// Logs says whether container output is shown.
+type Logs string
+
+// When it can be shown.
+const (
+	LogsStream    Logs = "stream"     // live
+	LogsOnFailure Logs = "on-failure" // at the end, and only after a failure
+	LogsNone      Logs = "none"       // never, and it is not read
+)
 
 // How long the steps at the end of a run may take. A CI runner kills a cancelled step 10 s after its first signal
 // (actions/runner, ProcessInvoker.cs: 7.5 s to SIGTERM, 2.5 s more to SIGKILL), so what a cancelled run still does fits into that.

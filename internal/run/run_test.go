@@ -91,18 +91,18 @@ func TestAllowed(t *testing.T) {
 	ref := event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}
 	running, failed := job(), job(batchv1.JobFailureTarget, batchv1.JobFailed)
 	for _, c := range []struct {
-		ifExists string
+		ifExists IfExists
 		old      *batchv1.Job
 		want     string
 	}{
-		{"replace", running, ""},
-		{"replace", failed, ""},
-		{"replace-finished", failed, ""},
-		{"replace-finished", job(batchv1.JobComplete), ""},
-		{"replace-finished", job(batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
-		{"replace-finished", running, "Job ns/j exists already and is still running"},
-		{"fail", failed, "Job ns/j exists already (failed)"},
-		{"fail", job(batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
+		{IfExistsReplace, running, ""},
+		{IfExistsReplace, failed, ""},
+		{IfExistsReplaceFinished, failed, ""},
+		{IfExistsReplaceFinished, job(batchv1.JobComplete), ""},
+		{IfExistsReplaceFinished, job(batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
+		{IfExistsReplaceFinished, running, "Job ns/j exists already and is still running"},
+		{IfExistsFail, failed, "Job ns/j exists already (failed)"},
+		{IfExistsFail, job(batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
 	} {
 		err := allowed(c.ifExists, ref, c.old)
 		var cause *event.Cause

@@ -23,7 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/gentype"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/outage"
@@ -45,6 +45,13 @@ const (
 	mostHeld = 1000
 )
 
+// Client makes the requests; cluster.Client is one.
+type Client interface {
+	Jobs(namespace string) *gentype.ClientWithList[*batchv1.Job, *batchv1.JobList]
+	Pods(namespace string) *gentype.ClientWithList[*corev1.Pod, *corev1.PodList]
+	Events(namespace string) *gentype.ClientWithList[*corev1.Event, *corev1.EventList]
+}
+
 // Follow tells out everything that happens to the Job, its pods and the events about them, until ctx is done (it then returns
 // nil) or the API server refuses what cannot be done without (the error wraps client-go's). It blocks while out takes nothing,
 // never closes out, and leaves no goroutine behind.
@@ -63,14 +70,14 @@ const (
 //
 // health learns what the requests say about the API server: every answer, and the failures of the watches on the Job and the pods,
 // which are tried again for ever. A watch that was closed or cut off and comes back at once is no failure.
-func Follow(ctx context.Context, client kubernetes.Interface, health *outage.Health, job *batchv1.Job, out chan<- event.Fact) error {
+func Follow(ctx context.Context, client Client, health *outage.Health, job *batchv1.Job, out chan<- event.Fact) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	f := &follower{out: out, job: job, about: map[types.UID]bool{job.UID: true}, told: map[types.UID]string{}}
 	podsListed := make(chan struct{})
 	ref := event.Ref{Kind: "Job", Namespace: job.Namespace, Name: job.Name}.String()
 
-	jobs, pods, events := client.BatchV1().Jobs(job.Namespace), client.CoreV1().Pods(job.Namespace), client.CoreV1().Events(job.Namespace)
+	jobs, pods, events := client.Jobs(job.Namespace), client.Pods(job.Namespace), client.Events(job.Namespace)
 	listEvents := func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return events.List(ctx, o) }
 	kinds := []*kind{{
 		what:    ref,

@@ -118,7 +118,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	return cluster.Start(ctx, arguments[0], changed)
+	if err := cluster.Start(ctx, arguments[0], changed); err != nil || arguments[0] != "docker" {
+		return err
+	}
+	return cluster.BaseImages(ctx)
 }
 
 func status(ctx context.Context, cluster *devcluster.Cluster, stdout io.Writer) error {

@@ -31,8 +31,8 @@ type Reporter struct {
 	tell func(event.Event) error
 }
 
-// New makes a Reporter that writes the file path: what is known as soon as the Job exists, and all of it at the end. What is
-// left out is said by tell, as a notice.
+// New makes a Reporter that writes the file path: what is known as soon as the Job exists, and everything at the end. tell gets a
+// notice that names what was left out.
 func New(path string, tell func(event.Event) error) *Reporter {
 	return &Reporter{path: path, tell: tell}
 }
@@ -59,8 +59,8 @@ func Variable(output string) string {
 	return "KUBERNETES_JOB_" + strings.ToUpper(strings.ReplaceAll(strings.TrimPrefix(output, "job-"), "-", "_"))
 }
 
-// format is the file, its lines in the order of the outputs, and what is not in it, each with the reason. When not all fit,
-// the longest are left out.
+// format is the content of the file, in the order of the outputs, and the names of what is not in it, with the reasons. When not all
+// fit, the longest are left out.
 func format(outputs []report.Output) (content []byte, left []string) {
 	lines := make([]string, len(outputs))
 	why := make([]string, len(outputs))

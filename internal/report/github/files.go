@@ -24,7 +24,7 @@ func CheckOutputs(getenv func(string) string) error {
 }
 
 // SaveState gives the post step of this step a value, in the environment variable STATE_<name> (actions/runner,
-// ActionRunner.cs). The last value of a name counts. Without GITHUB_STATE there is no post step, and that is no error.
+// ActionRunner.cs). The last value of a name counts. Without GITHUB_STATE there is no post step, which is not an error.
 func SaveState(getenv func(string) string, name, value string) error {
 	if getenv(variable("state")) == "" {
 		return nil
@@ -37,8 +37,8 @@ func variable(file string) string {
 	return "GITHUB_" + strings.ToUpper(strings.ReplaceAll(file, "-", "_"))
 }
 
-// entry sets one value in a command file (FileCommandManager.cs). draw gives a random text of at least 128 bits: with a delimiter
-// that is known, such as the library's own, a value could end itself and set further ones.
+// entry sets one value in a command file (FileCommandManager.cs). draw gives a random text of at least 128 bits: with a known
+// delimiter, such as the library's own, a value could end itself and set others.
 func entry(name, value string, draw func() string) string {
 	delimiter := draw()
 	for strings.Contains(value, delimiter) {
@@ -50,7 +50,7 @@ func entry(name, value string, draw func() string) string {
 // appendTo appends text and a newline to a command file.
 func appendTo(getenv func(string) string, file, text string) (err error) {
 	defer func() {
-		if p := recover(); p != nil { // how the library tells of an error
+		if p := recover(); p != nil { // the library panics on an error
 			err = fmt.Errorf("%v", p)
 		}
 	}()

@@ -24,24 +24,18 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
-// Limits of GitHub. More annotations of a kind than that are not shown, and a longer message is cut.
+// Limits of GitHub: it does not show more annotations of a kind, and cuts longer messages.
 const (
 	maxAnnotations = 10   // of a kind, in a step
 	maxMessage     = 4096 // characters; counted in bytes here, which are never fewer
 	maxTitle       = 200
 )
 
-// Options are the choices of the user.
-type Options struct {
-	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
-	Summary    bool // write the step summary
-}
-
 // Reporter is a report.Sink. It belongs to one goroutine.
 type Reporter struct {
 	stdout   io.Writer
 	getenv   func(string) string
-	options  Options
+	options  report.Options
 	started  event.Started
 	streamed bool              // a line of a container was shown
 	grouped  bool              // a group is open; groups cannot be nested
@@ -58,7 +52,7 @@ const keptBuffer = 1 << 20
 
 // New makes a Reporter. All of the log goes to stdout; getenv tells where the command files are. On a machine that is no
 // runner (GITHUB_ACTIONS is not true), secrets are not announced, because there they would be printed.
-func New(stdout io.Writer, getenv func(string) string, o Options) *Reporter {
+func New(stdout io.Writer, getenv func(string) string, o report.Options) *Reporter {
 	return &Reporter{
 		stdout: stdout, getenv: getenv, options: o,
 		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
@@ -120,7 +114,7 @@ func (r *Reporter) flush() error {
 	return err
 }
 
-// command adds a workflow command. It is obeyed: commands are resumed before it when they are stopped.
+// command adds a workflow command. When commands are stopped, it resumes them first, so that the runner obeys.
 func (r *Reporter) command(name string, properties githubactions.CommandProperties, message string) {
 	r.resume()
 	c := githubactions.Command{Name: name, Properties: properties, Message: message}
@@ -147,7 +141,7 @@ func (r *Reporter) resume() {
 	r.command(token, nil, "")
 }
 
-// lines adds lines of a container. Commands stay stopped after them: mostly, more lines follow.
+// lines adds lines of a container. Commands stay stopped after them: usually more lines follow.
 func (r *Reporter) lines(e event.Lines) {
 	r.streamed = true
 	r.stop()
@@ -165,8 +159,8 @@ func (r *Reporter) lines(e event.Lines) {
 }
 
 // disarm takes "##[" apart, which the runner and the log's viewer read as a command wherever it stands, and Azure's
-// "##vso[". It adds a space, and nothing invisible: the runner compares by the rules of a culture, which skip what cannot be
-// seen.
+// "##vso[". It adds a space and nothing invisible: the runner compares strings by culture, which ignores invisible
+// characters.
 func disarm(text string) string {
 	if !strings.Contains(text, "##") {
 		return text
@@ -179,7 +173,7 @@ var armed = strings.NewReplacer("##[", "## [", "##vso[", "## vso[")
 // plain is untrusted text for a line or a command of ours.
 func plain(text string) string { return disarm(report.Plain(text)) }
 
-// line adds a line of ours, which is obeyed in no mode: it begins with a mark, and so does each further line of text.
+// line adds a line of ours, which the runner never takes for a command: it begins with a mark, and so does each further line of text.
 func (r *Reporter) line(mark, text string) {
 	for line := range strings.SplitSeq(plain(text), "\n") {
 		r.buf = append(r.buf, mark...)
@@ -205,7 +199,7 @@ func (r *Reporter) say(e event.Event) {
 	case event.Warning:
 		r.annotate("warning", maxAnnotations, properties, m.Text, m.Hint)
 	case event.Error:
-		// One is left for the verdict.
+		// The last one is kept for the verdict.
 		r.annotate("error", maxAnnotations-1, properties, m.Text, m.Hint)
 	default:
 		r.line("·", m.Text)
@@ -221,7 +215,7 @@ func (r *Reporter) debug(text string) {
 	}
 }
 
-// annotate adds an annotation, or a line when there are limit annotations of that kind already.
+// annotate adds an annotation, or a line when there are already limit annotations of that kind.
 func (r *Reporter) annotate(kind string, limit int, properties githubactions.CommandProperties, text, hint string) {
 	if r.issued[kind] >= limit {
 		r.line("!", kind+": "+text)
@@ -260,7 +254,7 @@ func (r *Reporter) position(f event.Finding) githubactions.CommandProperties {
 }
 
 func (r *Reporter) finished(f event.Finished) {
-	// The files first: they are still good when the log is not.
+	// The files come first: they can be written even when the log cannot.
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
 	if r.options.Summary {
@@ -272,7 +266,7 @@ func (r *Reporter) finished(f event.Finished) {
 		r.annotate("warning", maxAnnotations, nil, w.Message, w.Hint)
 	}
 	if len(f.Tail) > 0 && !r.streamed {
-		r.line("·", "last lines of the container that decided:")
+		r.line("·", "last lines of the container that decided the outcome:")
 		for _, line := range f.Tail {
 			r.line("│", line)
 		}
@@ -289,7 +283,7 @@ func (r *Reporter) finished(f event.Finished) {
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")
 	}
-	if f.UID != "" { // else there was no Job, and nothing came out of it
+	if f.UID != "" { // else there was no Job, and there are no outputs
 		r.command("group", nil, "Outputs")
 		for _, line := range report.OutputLines(outputs) {
 			r.line("·", line)
@@ -299,8 +293,8 @@ func (r *Reporter) finished(f event.Finished) {
 	r.resume()
 }
 
-// publish sets outputs through the runner's file, those that are not set to the same value already. What fails is kept for
-// the end: the Job must not be stopped by it.
+// publish sets outputs through the runner's file, unless they already have that value. A failure is kept for the end: it must not stop
+// the Job.
 func (r *Reporter) publish(outputs []report.Output) {
 	var entries []string
 	for _, o := range outputs {
@@ -318,7 +312,7 @@ func (r *Reporter) publish(outputs []report.Output) {
 	}
 }
 
-// file appends to one of the runner's command files; without a runner there is none, and that is no error.
+// file appends to one of the runner's command files. Without a runner there is none, which is not an error.
 func (r *Reporter) file(name, text string) error {
 	if r.getenv(variable(name)) == "" {
 		r.debug(variable(name) + " is not set, so nothing is written there")

@@ -43,7 +43,7 @@ type step struct {
 	env map[string]string
 }
 
-func newStep(t *testing.T, o Options) *step {
+func newStep(t *testing.T, o report.Options) *step {
 	t.Helper()
 	dir := t.TempDir()
 	s := &step{env: map[string]string{
@@ -125,10 +125,10 @@ func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		events  []event.Event
-		options Options
+		options report.Options
 	}{
-		{"succeeded", succeeded(), Options{Summary: true, Timestamps: true}},
-		{"failed", failed(), Options{Summary: true}},
+		{"succeeded", succeeded(), report.Options{Summary: true, Timestamps: true}},
+		{"failed", failed(), report.Options{Summary: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStep(t, c.options)
@@ -180,7 +180,7 @@ var attacks = []string{
 
 // Whatever a container writes, and whatever the cluster quotes in messages, the runner obeys our commands and no other.
 func TestNothingHostileIsObeyed(t *testing.T) {
-	for _, options := range []Options{{}, {Timestamps: true}} {
+	for _, options := range []report.Options{{}, {Timestamps: true}} {
 		s := newStep(t, options)
 		s.env["RUNNER_DEBUG"] = "1"
 		if err := s.AddMasks([]string{"::error::fake", "100%\x0a25"}); err != nil {
@@ -239,7 +239,7 @@ func TestNothingHostileIsObeyed(t *testing.T) {
 
 // A container that saw an earlier token cannot use it again: each stop has its own.
 func TestTokensAreFresh(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	s.tell(t, begun, line("a"), event.Notice{Level: event.Warning, Message: "w"})
 	first := token(t, s.log.String())
 	s.log.Reset()
@@ -264,7 +264,7 @@ func token(t *testing.T, log string) string {
 
 // A long run of lines costs one pair of commands only, so that the log stays readable.
 func TestCommandsStayStoppedBetweenLines(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	s.tell(t, begun, line("a"), event.Attempt{Pod: "p", Index: -1, Message: "m"}, line("b"), event.Progress{}, line("c"), event.Object{Object: job, Action: "kept"})
 	if n := strings.Count(s.log.String(), "stop-commands"); n != 1 {
 		t.Errorf("commands were stopped %d times, want once:\n%s", n, &s.log)
@@ -273,7 +273,7 @@ func TestCommandsStayStoppedBetweenLines(t *testing.T) {
 
 // The delimiter of an output cannot be forged, and one that is in the value is not used.
 func TestOutputsCannotBeForged(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	drawn := 0
 	s.draw = func() string {
 		if drawn++; drawn%2 == 1 {
@@ -296,7 +296,7 @@ func TestOutputsCannotBeForged(t *testing.T) {
 }
 
 func TestOutputsAreSetEarly(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	s.tell(t, begun)
 	want := map[string]string{"job-name": "data-migration", "job_name": "data-migration", "namespace": "batch-jobs", "job-uid": "0b1c"}
 	if diff := cmp.Diff(want, s.outputs(t)); diff != "" {
@@ -310,7 +310,7 @@ func TestOutputsAreSetEarly(t *testing.T) {
 
 // Outputs that cannot be written are an error, but only at the end: the Job goes on. A summary is not worth that.
 func TestFilesThatCannotBeWritten(t *testing.T) {
-	s := newStep(t, Options{Summary: true})
+	s := newStep(t, report.Options{Summary: true})
 	s.env["GITHUB_OUTPUT"] = filepath.Join(t.TempDir(), "no", "such", "folder")
 	s.tell(t, begun, line("x"))
 	finished := event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"}
@@ -321,7 +321,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 		t.Error("the verdict is not in the log")
 	}
 
-	s = newStep(t, Options{Summary: true})
+	s = newStep(t, report.Options{Summary: true})
 	s.env["GITHUB_STEP_SUMMARY"] = filepath.Join(t.TempDir(), "no", "such", "folder")
 	s.tell(t, begun, finished)
 	if w := s.play().All("warning"); len(w) != 1 || !strings.Contains(w[0].Data, "summary") {
@@ -330,7 +330,7 @@ func TestFilesThatCannotBeWritten(t *testing.T) {
 }
 
 func TestWithoutARunner(t *testing.T) {
-	s := newStep(t, Options{Summary: true})
+	s := newStep(t, report.Options{Summary: true})
 	clear(s.env)
 	s.env["RUNNER_DEBUG"] = "1"
 	if err := s.AddMasks([]string{"hunter2!"}); err != nil {
@@ -346,7 +346,7 @@ func TestWithoutARunner(t *testing.T) {
 }
 
 func TestMasksComeFirst(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	f := report.New(s)
 	f.AddSecrets("hunter2!")
 	for _, e := range []event.Event{begun, line("the password is hunter2!")} {
@@ -364,14 +364,14 @@ func TestMasksComeFirst(t *testing.T) {
 }
 
 func TestAnnotations(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	for i := range 15 {
 		s.tell(t, event.Finding{Level: event.Error, File: "k8s/job.yaml", Line: i + 1, Column: 2, Path: "spec", Message: "wrong"})
 	}
 	s.tell(t, event.Finding{Level: event.Warning, File: "../outside.yaml", Line: 1, Message: "w"},
 		event.Finding{Level: event.Warning, File: "/github/workspace/a,b.yaml", Line: 1, Message: "w"},
 		event.Finding{Level: event.Warning, File: "manifest-content", Line: 1, Message: strings.Repeat("é", 5000)},
-		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "15 problems must be mended first", Hint: "Mend them."}})
+		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "fix these 15 problems first", Hint: "Fix them."}})
 	r := s.play()
 	errs := r.All("error")
 	if len(errs) != maxAnnotations {
@@ -381,7 +381,7 @@ func TestAnnotations(t *testing.T) {
 	if diff := cmp.Diff(want, errs[0]); diff != "" {
 		t.Errorf("first error (-want +got):\n%s", diff)
 	}
-	want = actionsrunner.Command{Name: "error", Properties: map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, Data: "15 problems must be mended first\n→ Mend them."}
+	want = actionsrunner.Command{Name: "error", Properties: map[string]string{"title": "Kubernetes Job failed: InvalidManifest"}, Data: "fix these 15 problems first\n→ Fix them."}
 	if diff := cmp.Diff(want, errs[maxAnnotations-1]); diff != "" {
 		t.Errorf("last error (-want +got):\n%s", diff)
 	}
@@ -443,7 +443,7 @@ type brokenPipe struct{}
 func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestWriteErrorsAreReturned(t *testing.T) {
-	s := newStep(t, Options{})
+	s := newStep(t, report.Options{})
 	s.stdout = brokenPipe{}
 	for _, e := range []event.Event{begun, line("x"), event.Notice{Level: event.Warning}, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"}} {
 		if err := s.Event(e); !errors.Is(err, io.ErrClosedPipe) {
@@ -460,7 +460,7 @@ func FuzzLines(f *testing.F) {
 		f.Add(a, false)
 	}
 	f.Fuzz(func(t *testing.T, text string, timestamps bool) {
-		s := newStep(t, Options{Timestamps: timestamps})
+		s := newStep(t, report.Options{Timestamps: timestamps})
 		s.tell(t, line(text), event.Attempt{Pod: text, Index: -1, Message: text}, line("x"+text), event.Notice{Level: event.Warning, Message: text}, event.Notice{Level: event.Info, Message: text, Hint: text})
 		r := s.play()
 		if len(r.Obeyed) != 1 || r.Obeyed[0].Name != "warning" || r.Obeyed[0].Properties != nil || r.Stopped {
@@ -476,7 +476,7 @@ func BenchmarkLines(b *testing.B) {
 		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
 	}
 	batch := line(texts...)
-	r := New(io.Discard, func(string) string { return "" }, Options{})
+	r := New(io.Discard, func(string) string { return "" }, report.Options{})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.Event(batch); err != nil {

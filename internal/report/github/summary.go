@@ -9,8 +9,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
-// The runner drops a summary of more than 1 MiB (FileCommandManager.cs, AttachmentSizeLimit). These limits, in bytes where
-// they are no counts, keep it far below.
+// The runner drops a summary of more than 1 MiB (FileCommandManager.cs, AttachmentSizeLimit). These limits (counts, then bytes) keep
+// it far below.
 const (
 	summaryPods     = 100
 	summaryWarnings = 20
@@ -73,7 +73,7 @@ func summary(f event.Finished) string {
 		fmt.Fprintf(&b, "\n⚠ %s\n", escape(report.Plain(w.Message)+" "+report.Plain(w.Hint), summaryText))
 	}
 	if len(f.Tail) > 0 {
-		b.WriteString("\nLast lines of the container that decided:\n\n" + fence(f.Tail))
+		b.WriteString("\nLast lines of the container that decided the outcome:\n\n" + fence(f.Tail))
 	}
 	if len(f.Pods) > 1 || len(f.Pods) == 1 && !report.Good(f.Outcome) {
 		b.WriteString("\n" + pods(f.Pods))
@@ -107,8 +107,8 @@ func pods(all []event.PodResult) string {
 	return b.String()
 }
 
-// escape is text as GitHub's Markdown shows it literally, in one line: every character that may have a meaning becomes a
-// character reference, which never has one (GitHub Flavored Markdown, "Entity and numeric character references"). The
+// escape makes GitHub's Markdown show text literally, on one line: every character that may have a meaning becomes a
+// character reference, which has none (GitHub Flavored Markdown, "Entity and numeric character references"). The
 // limit is that of text, in bytes; what is written may be six times as long.
 func escape(text string, limit int) string {
 	var b strings.Builder

@@ -1,19 +1,23 @@
 package text
 
-import "fmt"
+import (
+	"fmt"
 
-// GitLab reads the sections out of the log itself (gitlab-org/gitlab, Gitlab::Regex.logs_section_prefix_regex and
+	"github.com/planton/kubernetes-job-action/internal/report"
+)
+
+// GitLab reads sections from the log itself (gitlab-org/gitlab, Gitlab::Regex.logs_section_prefix_regex and
 // Ansi2json::Converter): section_start:TIME:NAME[OPTIONS], or section_end:TIME:NAME, anywhere in a line, directly before a
 // carriage return and the escape sequence that erases to the end of the line. Untrusted text cannot hold one: report.Clean and
 // report.Plain let no carriage return and no escape sequence but colours pass.
 
 // startSection begins a section that is shown folded.
 func (r *Reporter) startSection(name, header string) {
-	if !r.options.Sections {
+	if r.options.Format != report.FormatGitLab {
 		return
 	}
 	now := r.now()
-	// GitLab mixes up the durations of sections of the same name, and a script may run this program twice.
+	// GitLab confuses the durations of sections of the same name, and a script may run this program twice.
 	r.section = fmt.Sprintf("%s_%d", name, now.UnixNano())
 	r.buf = fmt.Appendf(r.buf, "\x1b[0Ksection_start:%d:%s[collapsed=true]\r\x1b[0K%s\n", now.Unix(), r.section, header)
 }

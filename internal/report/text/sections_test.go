@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 // marker is what GitLab takes for a section's start or end, anywhere in a line (Gitlab::Regex, logs_section_*).
@@ -65,7 +66,7 @@ func played(t *testing.T, log string) (lines map[string][]string, begun []string
 // What a user sees folded, and what stays in the open: the containers' lines and the verdict.
 func TestSections(t *testing.T) {
 	var log bytes.Buffer
-	r := New(&log, &log, Options{Sections: true})
+	r := New(&log, &log, report.Options{Format: report.FormatGitLab}, false)
 	tick := at
 	r.now = func() time.Time { tick = tick.Add(time.Microsecond); return tick }
 	for _, e := range succeeded() {
@@ -95,7 +96,7 @@ func TestSections(t *testing.T) {
 func TestSectionsHaveNamesOfTheirOwn(t *testing.T) {
 	var log bytes.Buffer
 	for range 2 {
-		r := New(&log, &log, Options{Sections: true})
+		r := New(&log, &log, report.Options{Format: report.FormatGitLab}, false)
 		for range 2 {
 			for _, e := range []event.Event{event.Object{Object: job, Action: "applied"}, event.Notice{Message: "x"}} {
 				if err := r.Event(e); err != nil {
@@ -141,9 +142,9 @@ var attacks = []string{
 // Whatever a container writes, and whatever the cluster quotes in messages, only our sections begin and end, and nothing but
 // text and colours comes through.
 func TestNothingHostileIsASection(t *testing.T) {
-	for _, options := range []Options{{Sections: true}, {Sections: true, Timestamps: true, Color: true}} {
+	for _, rich := range []bool{false, true} {
 		var log bytes.Buffer
-		r := New(&log, &log, options)
+		r := New(&log, &log, report.Options{Format: report.FormatGitLab, Timestamps: rich}, rich)
 		s := &event.Stream{Pod: "data-migration-x7k2p", Container: "migrate", Index: -1, Attempt: 1}
 		all := strings.Join(attacks, "\n")
 		tell := func(events ...event.Event) {

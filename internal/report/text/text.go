@@ -11,17 +11,11 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
-// Options are the choices of the user.
-type Options struct {
-	Timestamps bool // each line of a container begins with the kubelet's time stamp, in UTC
-	Color      bool // marks are coloured: somebody shows colours, and NO_COLOR is not set
-	Sections   bool // fold what is of interest only when something is wrong, as GitLab's job log does; see sections.go
-}
-
 // Reporter is a report.Sink. It belongs to one goroutine.
 type Reporter struct {
 	stdout, stderr io.Writer
-	options        Options
+	options        report.Options
+	color          bool
 	started        event.Started
 	streamed       bool   // a line of a container was shown
 	section        string // the name of the section that is open; "" without one
@@ -33,10 +27,10 @@ type Reporter struct {
 const keptBuffer = 1 << 20
 
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
-// With Sections, give the same writer twice: in what order a CI system reads two is not known, and a line of a container must
-// not end up in a section of ours.
-func New(stdout, stderr io.Writer, o Options) *Reporter {
-	return &Reporter{stdout: stdout, stderr: stderr, options: o, now: time.Now}
+// color is for a reader that shows colours. FormatGitLab adds sections; give it the same writer twice: in what order a CI system
+// reads two is not known, and a line of a container must not end up in a section of ours.
+func New(stdout, stderr io.Writer, o report.Options, color bool) *Reporter {
+	return &Reporter{stdout: stdout, stderr: stderr, options: o, color: color, now: time.Now}
 }
 
 // Event reports e. The error is that of a write.
@@ -112,7 +106,7 @@ func (r *Reporter) say(m report.Message) {
 // message adds a text of one line or several, and a hint below it.
 func (r *Reporter) message(s style, text, hint string) {
 	mark := s.mark
-	if r.options.Color {
+	if r.color {
 		mark = s.color + s.mark + "\x1b[0m"
 	}
 	r.block(mark+" ", "  ", text)
@@ -145,14 +139,14 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		r.message(bad, report.Verdict(f), hint)
 	}
-	// Lines that were streamed stand above already.
+	// Streamed lines stand above already.
 	if len(f.Tail) > 0 && !r.streamed {
 		r.block("  ", "", "its last lines:")
 		for _, line := range f.Tail {
 			r.block("  | ", "  | ", line)
 		}
 	}
-	if f.UID == "" { // there was no Job, so nothing came out of it
+	if f.UID == "" { // there was no Job, so there are no outputs but the reason
 		if f.Cause != nil {
 			r.buf = append(r.buf, '\n')
 			r.block("  ", "", report.OutputLines([]report.Output{{Name: "reason", Value: string(f.Cause.Reason)}})[0])

@@ -11,6 +11,7 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/golden"
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 var (
@@ -85,20 +86,21 @@ func TestGolden(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		events  []event.Event
-		options Options
+		options report.Options
+		color   bool
 	}{
-		{"succeeded", succeeded(), Options{}},
-		{"succeeded-timestamps", succeeded(), Options{Timestamps: true}},
-		{"failed", failed(), Options{}},
-		{"failed-color", failed(), Options{Color: true}},
-		{"unstreamed", unstreamed(), Options{}},
-		{"succeeded-sections", succeeded(), Options{Sections: true, Color: true}},
-		{"failed-sections", failed(), Options{Sections: true}},
-		{"refused-sections", refused(), Options{Sections: true}},
+		{"succeeded", succeeded(), report.Options{}, false},
+		{"succeeded-timestamps", succeeded(), report.Options{Timestamps: true}, false},
+		{"failed", failed(), report.Options{}, false},
+		{"failed-color", failed(), report.Options{}, true},
+		{"unstreamed", unstreamed(), report.Options{}, false},
+		{"succeeded-sections", succeeded(), report.Options{Format: report.FormatGitLab}, true},
+		{"failed-sections", failed(), report.Options{Format: report.FormatGitLab}, false},
+		{"refused-sections", refused(), report.Options{Format: report.FormatGitLab}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var both bytes.Buffer
-			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options)
+			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options, c.color)
 			seconds := 0
 			r.now = func() time.Time { seconds++; return at.Add(time.Duration(seconds) * time.Second) }
 			for _, e := range c.events {
@@ -138,7 +140,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func TestOneWritePerBatch(t *testing.T) {
 	var out, ours counter
-	r := New(&out, &ours, Options{})
+	r := New(&out, &ours, report.Options{}, false)
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, make([]string, 1000)...)
 	if err := r.Event(batch); err != nil {
 		t.Fatal(err)
@@ -157,7 +159,7 @@ func TestOneWritePerBatch(t *testing.T) {
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	epipe := errors.New("broken pipe")
-	r := New(&counter{err: epipe}, &counter{}, Options{})
+	r := New(&counter{err: epipe}, &counter{}, report.Options{}, false)
 	if err := r.Event(line(&event.Stream{}, "x")); !errors.Is(err, epipe) {
 		t.Errorf("a line: %v, want %v", err, epipe)
 	}
@@ -173,7 +175,7 @@ func BenchmarkLines(b *testing.B) {
 		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
 	}
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, texts...)
-	r := New(io.Discard, io.Discard, Options{})
+	r := New(io.Discard, io.Discard, report.Options{}, false)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.Event(batch); err != nil {
