@@ -48,7 +48,6 @@ type containerLog struct {
 	running bool
 	news    chan struct{} // closed at each change
 	raw     string        // written behind the last record: an unterminated line
-	lost    bool          // with its node: what is open stays open and says nothing
 }
 
 func newContainerLog() *containerLog {
@@ -143,9 +142,6 @@ func (b *body) Close() error {
 func (b *body) fill() (wait <-chan struct{}) {
 	b.log.mu.Lock()
 	defer b.log.mu.Unlock()
-	if b.log.lost {
-		return make(chan struct{})
-	}
 	for len(b.pending) < 4096 {
 		if b.next < len(b.file.records) {
 			r := b.file.records[b.next]
@@ -230,7 +226,6 @@ type kubelet struct {
 	open     int
 	most     int
 	fault    func() (budget int, err error, refuse error)
-	lost     bool // the node: nothing is answered any more, and open answers say nothing
 }
 
 // words are the kubelet's own, in an answer with status 200: an answer's error that is sent as its text.
@@ -251,19 +246,6 @@ func (k *kubelet) serve(container string, current, previous *containerLog) {
 	}
 }
 
-func (k *kubelet) lose() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.lost = true
-	for _, logs := range []map[string]*containerLog{k.logs, k.previous} {
-		for _, log := range logs {
-			log.mu.Lock()
-			log.lost = true
-			log.mu.Unlock()
-		}
-	}
-}
-
 var podLog = schema.GroupResource{Resource: "pods/log"}
 
 func (k *kubelet) Open(ctx context.Context, _, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
@@ -275,9 +257,6 @@ func (k *kubelet) Open(ctx context.Context, _, pod string, o *corev1.PodLogOptio
 	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
-	}
-	if k.lost {
-		return nil, apierrors.NewInternalError(errors.New("dial tcp: no route to host"))
 	}
 	budget, cut, refuse := -1, error(nil), error(nil)
 	if k.fault != nil {

@@ -1,4 +1,4 @@
-//go:build !race
+//go:build unix && !race
 
 package manifest
 
@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -171,13 +170,4 @@ func measure(f func() []event.Finding) (findings []event.Finding, took time.Dura
 	close(done)
 	most := <-peaks
 	return findings, took, most - min(most, before.HeapAlloc)
-}
-
-// processorTime does not count the time that other processes take from this one.
-func processorTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
