@@ -246,7 +246,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if plan.Namespace == "" {
 		plan.InNamespace(client.Namespace)
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)

@@ -213,6 +213,12 @@ func fieldList(causes []metav1.StatusCause) string {
 // (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, ForbiddenMessage).
 var denied = regexp.MustCompile(`User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?`)
 
+// Denied tells whether an error says that the user may not do what was asked for, whatever the object is.
+func Denied(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsForbidden(err) && errors.As(err, &status) && denied.MatchString(status.Status().Message)
+}
+
 func explainForbidden(cause *event.Cause, message string) {
 	cause.Reason = event.Forbidden
 	if refused(cause, message) {

@@ -3,7 +3,8 @@
 // but no client.
 //
 // Two families travel here. A Fact comes from the cluster's side into the loop of internal/run. An Event is a piece of news that goes
-// from the loop to the sink, one at a time, in the order in which they happened. Lines, Gap, Notice and Object are both.
+// from the loop to the sink, one at a time, in the order in which they happened. Lines, Gap, Notice, Object and Finding
+// are both.
 package event
 
 import (
@@ -25,7 +26,7 @@ type Event interface{ isEvent() }
 // Every event and every fact, so that tests can check that none is forgotten.
 var (
 	Events = []Event{Started{}, Object{}, Attempt{}, Progress{}, Notice{}, Finding{}, Lines{}, Gap{}, Finished{}}
-	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Lines{}, Gap{}}
+	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}}
 )
 
 // Ref names one object of the cluster. Namespace is empty for what has none.
@@ -276,6 +277,7 @@ func (Connection) isFact() {}
 func (Drained) isFact()    {}
 func (Object) isFact()     {}
 func (Notice) isFact()     {}
+func (Finding) isFact()    {}
 func (Lines) isFact()      {}
 func (Gap) isFact()        {}
 

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -44,4 +46,14 @@ func HasErrors(findings []Finding) bool {
 		}
 	}
 	return false
+}
+
+// SortFindings puts findings in the order of the file, options last, so that the same input gives the same report.
+func SortFindings(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		if (a.File == "") != (b.File == "") {
+			return strings.Compare(b.File, a.File)
+		}
+		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
+	})
 }

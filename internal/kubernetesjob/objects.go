@@ -5,13 +5,14 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
 // ContainerName is the name of the Job's only container.
@@ -27,13 +28,16 @@ type Objects struct {
 	Notes           []event.Finding // readings that were chosen, of level Info
 }
 
-// Objects makes the objects. jobName is the name of the Job with the suffix of the run. A KubernetesJob that Parse had errors
-// for has none.
+// Objects makes the objects. jobName is the name of the Job with the suffix of the run. What Parse had errors for is left out.
 func (k *KubernetesJob) Objects(jobName string) *Objects {
 	spec := &k.Spec
 	o := &Objects{CreateNamespace: spec.CreateNamespace, Cluster: spec.TargetCluster.ClusterName}
+	namespace := ""
+	if spec.Namespace.Value != nil {
+		namespace = *spec.Namespace.Value
+	}
 	meta := func(name string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: name, Namespace: *spec.Namespace.Value, Labels: k.labels(nil)}
+		return metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: k.labels(nil)}
 	}
 	pod := corev1.PodSpec{RestartPolicy: corev1.RestartPolicy(spec.RestartPolicy)}
 	if spec.Image.PullSecretName != "" {
@@ -53,7 +57,7 @@ func (k *KubernetesJob) Objects(jobName string) *Objects {
 		mount := corev1.VolumeMount{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly, SubPath: m.SubPath}
 		at := fmt.Sprintf("spec.volumeMounts[%d].mountPath", i)
 		if f := m.file(); f != nil && f.Key != "" && m.SubPath == "" {
-			if path.Base(m.MountPath) == f.fileName() && m.MountPath[len(m.MountPath)-1] != '/' {
+			if path.Base(m.MountPath) == f.fileName() && !strings.HasSuffix(m.MountPath, "/") {
 				mount.SubPath = f.fileName()
 				o.note(k, at, fmt.Sprintf("read as a file: %s holds the key %q of %q", m.MountPath, f.Key, f.Name))
 			} else {
@@ -154,8 +158,8 @@ func (e Env) vars(secretName string) []corev1.EnvVar {
 		case v.ResourceFieldRef != nil:
 			r := v.ResourceFieldRef
 			out.ValueFrom = &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{ContainerName: r.ContainerName, Resource: r.Resource}}
-			if r.Divisor != "" {
-				out.ValueFrom.ResourceFieldRef.Divisor = resource.MustParse(r.Divisor)
+			if divisor, err := manifest.ParseQuantity(r.Divisor); err == nil {
+				out.ValueFrom.ResourceFieldRef.Divisor = divisor
 			}
 		}
 		vars = append(vars, out)
@@ -192,11 +196,11 @@ func (r *Resources) requirements() corev1.ResourceRequirements {
 func (c CPUMemory) list() corev1.ResourceList {
 	var list corev1.ResourceList
 	for name, text := range map[corev1.ResourceName]string{corev1.ResourceCPU: c.CPU, corev1.ResourceMemory: c.Memory} {
-		if text != "" {
+		if q, err := manifest.ParseQuantity(text); err == nil {
 			if list == nil {
 				list = corev1.ResourceList{}
 			}
-			list[name] = resource.MustParse(text)
+			list[name] = q
 		}
 	}
 	return list
@@ -204,7 +208,10 @@ func (c CPUMemory) list() corev1.ResourceList {
 
 // ref is the image as Kubernetes wants it.
 func (i Image) ref() string {
-	if digest(i.Tag) {
+	switch {
+	case i.Repo == "" || i.Tag == "":
+		return i.Repo
+	case digest(i.Tag):
 		return i.Repo + "@" + i.Tag
 	}
 	return i.Repo + ":" + i.Tag
@@ -247,11 +254,12 @@ func (m VolumeMount) source() corev1.VolumeSource {
 		return corev1.VolumeSource{HostPath: source}
 	case m.EmptyDir != nil:
 		source := &corev1.EmptyDirVolumeSource{Medium: corev1.StorageMedium(m.EmptyDir.Medium)}
-		if m.EmptyDir.SizeLimit != "" {
-			limit := resource.MustParse(m.EmptyDir.SizeLimit)
+		if limit, err := manifest.ParseQuantity(m.EmptyDir.SizeLimit); err == nil {
 			source.SizeLimit = &limit
 		}
 		return corev1.VolumeSource{EmptyDir: source}
+	case m.PVC != nil:
+		return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.PVC.ClaimName, ReadOnly: m.PVC.ReadOnly}}
 	}
-	return corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: m.PVC.ClaimName, ReadOnly: m.PVC.ReadOnly}}
+	return corev1.VolumeSource{}
 }

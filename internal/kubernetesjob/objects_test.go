@@ -227,7 +227,8 @@ func TestReferenceFiles(t *testing.T) {
 		t.Errorf("HOST is %v", v)
 	}
 
-	findings := check(manifest.Source{Paths: []string{"job.yaml"}, Dir: dir})
+	set, _ := manifest.Load(manifest.Source{Paths: []string{"job.yaml"}, Dir: dir})
+	_, findings := Parse(set.Documents[0], set)
 	if len(findings) != 1 || !strings.Contains(findings[0].Message, "HOST") || !strings.Contains(findings[0].Message, `Db "main"`) || !strings.Contains(findings[0].Message, "job.yaml") {
 		t.Errorf("findings %v", findings)
 	}

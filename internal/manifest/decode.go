@@ -46,7 +46,7 @@ func (d *Document) decode(into any, protobuf bool) []event.Finding {
 	t := reflect.TypeOf(into).Elem()
 	w := walker{Document: d, root: t, protobuf: protobuf}
 	value := w.value(d.node, t, "")
-	sortFindings(w.findings)
+	event.SortFindings(w.findings)
 	data, err := json.Marshal(value)
 	if err == nil {
 		err = json.Unmarshal(data, into)
@@ -454,4 +454,10 @@ func Key(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// Within tells whether a path is that of the parent or of something in it.
+func Within(path, parent string) bool {
+	rest, ok := strings.CutPrefix(path, parent)
+	return ok && (rest == "" || parent == "" || rest[0] == '.' || rest[0] == '[')
 }

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -223,14 +222,4 @@ func (d *Document) shown(n *yaml.Node) string {
 		return event.Shorten(text, 60)
 	}
 	return strconv.Quote(event.Shorten(text, 60))
-}
-
-// sortFindings puts findings of one document into the order of the file.
-func sortFindings(findings []event.Finding) {
-	slices.SortStableFunc(findings, func(a, b event.Finding) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
-	})
 }

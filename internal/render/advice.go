@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -62,7 +63,7 @@ func (c *checker) completionIndex(k *corev1.Container, at *field.Path) {
 	}
 	for i, e := range k.Env {
 		if strings.Contains(e.Value, completionIndex) {
-			c.noIndex(at.Child("env").Index(i))
+			c.noIndex(at.Child("env").Index(i).Child("value"))
 			return
 		}
 	}
@@ -95,20 +96,18 @@ func credential(e corev1.EnvVar) string {
 }
 
 // advice is about the finished Job as a whole.
-func (r *renderer) advice(w *workload) []problem {
-	var c checker
-	spec, at := &w.job.Spec, field.NewPath("spec")
+func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
+	spec, at := &job.Spec, field.NewPath("spec")
 	if spec.ActiveDeadlineSeconds == nil {
 		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs forever").suggestion = "set activeDeadlineSeconds or timeout"
 	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
-	case ttl == nil && r.options.Cleanup == CleanupNever:
+	case ttl == nil && cleanup == CleanupNever:
 		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays forever").suggestion = "set ttlSecondsAfterFinished"
 	case ttl != nil && *ttl >= 0 && *ttl < shortTTL:
 		c.add(event.Warning, at.Child("ttlSecondsAfterFinished"), "after %d s the Job is deleted with its pods, perhaps before their last lines were read", *ttl).suggestion =
 			fmt.Sprintf("allow %d s at least", shortTTL)
 	}
-	return c.problems
 }
 
 // shortTTL is the number of seconds that reading the last lines may take after a cut connection.

@@ -56,11 +56,14 @@ var platform = regexp.MustCompile(`^[a-z0-9-]+\.(project-planton\.org|openmcf\.o
 
 // helpers are the file's other documents in the order in which they are applied. They go into the namespace that they name,
 // else into the Job's; when an option moves the Job to another namespace, those that stood in the Job's old one move with it.
-func (r *renderer) helpers(s *manifest.Set, w *workload) []*unstructured.Unstructured {
+func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstructured, map[*unstructured.Unstructured]*manifest.Document) {
 	var all []*unstructured.Unstructured
+	documents := map[*unstructured.Unstructured]*manifest.Document{}
 	for _, doc := range s.Helpers() {
 		if platform.MatchString(doc.APIVersion) {
-			r.add(doc.Finding(event.Info, "kind", fmt.Sprintf("%s %s is read for references and not applied: no cluster has this kind", doc.Kind, doc.Name), ""))
+			if w != nil {
+				r.add(doc.Finding(event.Info, "kind", fmt.Sprintf("%s %s is read for references and not applied: no cluster has this kind", doc.Kind, doc.Name), ""))
+			}
 			continue
 		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
@@ -73,10 +76,10 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) []*unstructured.Unstruc
 		for _, field := range serverFields {
 			unstructured.RemoveNestedField(object.Object, "metadata", field)
 		}
-		all = append(all, object)
+		all, documents[object] = append(all, object), doc
 	}
 	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
-	return all
+	return all, documents
 }
 
 func rank(o *unstructured.Unstructured) int {

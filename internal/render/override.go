@@ -160,10 +160,7 @@ func (r *renderer) image(pod *corev1.PodSpec) {
 			}
 		}
 		if !found {
-			f := r.option("image", "there is no container %q; there are %s", name, orNone(names))
-			if near := manifest.Closest(name, names); near != "" {
-				f.Suggestion = fmt.Sprintf("did you mean %q?", near)
-			}
+			r.option("image", "there is no container %q; there are %s", name, orNone(names)).Suggestion = didYouMean(name, names)
 		}
 	}
 }

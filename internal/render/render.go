@@ -4,9 +4,9 @@
 // It is pure: no I/O, no clock, no environment, and the same input gives the same bytes.
 //
 // The order of work is: substitution (done by internal/manifest), decoding, the strategic merge patch, the single
-// overrides, and what every Job of ours carries (deadline, TTL, label, annotations). The checks that the API server would
-// make are made on the Job as it would be created, and the advice is given about that Job too; each finding is then traced
-// back to where the value came from: a place in the file, the patch, or an option.
+// overrides, and what every Job of ours carries (deadline, TTL, label, annotations). The checks are made on the Job as it would
+// be created, and the advice is given about that Job too; each finding, and each of the API server's (Plan.Finding), is then
+// traced back to where the value came from: a place in the file, the patch, or an option.
 package render
 
 import (
@@ -25,7 +25,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
@@ -92,7 +91,9 @@ type Plan struct {
 
 	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
-	notes []string // the readings that were chosen, for YAML
+	notes     []string // the readings that were chosen, for YAML
+	workload  *workload
+	documents map[*unstructured.Unstructured]*manifest.Document // of Apply
 }
 
 // InNamespace puts the Job, what it owns, and each other document that names no namespace into ns.
@@ -120,14 +121,14 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	if w != nil {
 		r.transform(w)
 	}
-	apply := r.helpers(set, w)
-	sortFindings(r.findings)
+	apply, documents := r.helpers(set, w)
+	event.SortFindings(r.findings)
 	if event.HasErrors(r.findings) || w == nil {
 		return nil, r.findings
 	}
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
-		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter,
+		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	slices.Sort(r.secrets)
 	p.Secrets = slices.Compact(r.secrets)
@@ -173,51 +174,17 @@ func maskable(value string) bool {
 	return len(value) >= 4
 }
 
-// transform makes the decoded Job the one that is created.
+// transform makes the decoded Job the one that is created, and checks that.
 func (r *renderer) transform(w *workload) {
-	decoded := inspect(w)
+	w.decoded = plain(w.job)
 	r.patch(w)
-	patched := inspect(w)
+	w.patched = plain(w.job)
 	r.override(w)
-	final := inspect(w)
-	final = append(final, r.checkName(w)...)
 	r.finish(w)
-	final = append(final, r.advice(w)...)
-
-	for _, p := range final {
-		if w.broken && p.missing {
-			continue
-		}
-		same := func(q problem) bool { return q.path == p.path && q.message == p.message }
-		option := p.option
-		switch {
-		case slices.ContainsFunc(decoded, same):
-		case slices.ContainsFunc(patched, same):
-			option, p.message = "patch", p.path+": "+p.message
-		case option == "":
-			option = optionOf(p.path)
-		}
-		f := event.Finding{Level: p.level, Path: option, Message: p.message, Suggestion: p.suggestion}
-		if option == "" {
-			f = w.finding(p)
-		}
-		if !slices.Contains(r.findings, f) { // the Job and its pods share labels, and containers share variables
-			r.add(f)
-		}
+	w.final = plain(w.job)
+	for _, p := range r.inspect(w) {
+		r.problem(w, p)
 	}
-}
-
-// optionOf names the single override that sets a field of the Job, "" when none does.
-func optionOf(path string) string {
-	for _, o := range []struct{ part, option string }{
-		{".env[", "env"}, {".image", "image"}, {".command", "container-command"}, {".args", "container-args"},
-		{"metadata.labels", "labels"}, {"metadata.annotations", "annotations"}, {".imagePullSecrets", "registry-credentials"},
-	} {
-		if strings.Contains(path, o.part) {
-			return o.option
-		}
-	}
-	return ""
 }
 
 // deadlineMargin is how much later than our own timeout the Job's deadline is: it is meant for a run that was killed, and must
@@ -271,36 +238,4 @@ func set(m *map[string]string, key, value string) {
 	}
 	changed[key] = value
 	*m = changed
-}
-
-// checkName checks what depends on the name and the final spec. The pods of an Indexed Job have the host name
-// <job name>-<index>, which must be a DNS label (kubernetes/kubernetes, pkg/apis/batch/validation, validateNameAllowsCompletions).
-func (r *renderer) checkName(w *workload) []problem {
-	spec := &w.job.Spec
-	if !indexed(spec) || spec.Completions == nil || *spec.Completions < 1 || len(w.job.Name) > validation.DNS1123LabelMaxLength {
-		return nil
-	}
-	option := ""
-	if r.options.NameSuffix != "" {
-		option = "name-suffix"
-	} else if r.options.Name != "" {
-		option = "name"
-	}
-	host := fmt.Sprintf("%s-%d", w.job.Name, *spec.Completions-1)
-	var problems []problem
-	for _, message := range validation.IsDNS1123Label(host) {
-		problems = append(problems, problem{level: event.Error, path: "metadata.name", option: option,
-			message: fmt.Sprintf("%q cannot be the host name of the last index: %s", host, message)})
-	}
-	return problems
-}
-
-// sortFindings puts findings in the order of the file, options last, so that the same input gives the same report.
-func sortFindings(findings []event.Finding) {
-	slices.SortStableFunc(findings, func(a, b event.Finding) int {
-		if (a.File == "") != (b.File == "") {
-			return strings.Compare(b.File, a.File)
-		}
-		return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
-	})
 }

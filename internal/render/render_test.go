@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +29,7 @@ const testdata = "../../testdata"
 func text(findings []event.Finding) string {
 	var b strings.Builder
 	for _, f := range findings {
-		fmt.Fprintf(&b, "%s %s\n", f.Level, f)
+		fmt.Fprintf(&b, "%s: %s\n", f.Level, f)
 	}
 	return b.String()
 }
@@ -205,21 +207,65 @@ spec:
 	}
 }
 
+// TestBadManifests compares what is said about each bad manifest with the golden file beside it: place, path, what is
+// allowed, suggestion. A first line "# substitute: NAME" names variables; none of them is set.
 func TestBadManifests(t *testing.T) {
-	files, err := filepath.Glob(testdata + "/bad-batch/*.yaml")
-	if err != nil || len(files) < 30 {
-		t.Fatalf("%d files, %v", len(files), err)
+	for dir, least := range map[string]int{"bad": 70, "bad-batch": 30} {
+		files, err := filepath.Glob(filepath.Join(testdata, dir, "*.yaml"))
+		if err != nil || len(files) < least {
+			t.Fatalf("%d files in %s, %v", len(files), dir, err)
+		}
+		for _, file := range files {
+			name := filepath.Base(file)
+			t.Run(dir+"/"+name, func(t *testing.T) {
+				source := manifest.Source{Paths: []string{name}, Dir: filepath.Join(testdata, dir), LookupEnv: func(string) (string, bool) { return "", false }}
+				content, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				first, _, _ := bytes.Cut(content, []byte("\n"))
+				if names, ok := strings.CutPrefix(string(first), "# substitute: "); ok {
+					source.Substitute = strings.Fields(names)
+				}
+				set, findings := manifest.Load(source)
+				o := Options{}
+				if dir == "bad" {
+					o.Timeout = time.Hour // a deadline for all of them
+				}
+				p, more := Render(set, o)
+				findings = append(findings, more...)
+				warned := name == "advice.yaml" || name == "newer-cluster.yaml"
+				if len(findings) == 0 || event.HasErrors(findings) == warned || (p != nil) != warned && !event.HasErrors(findings) {
+					t.Errorf("plan: %v", p != nil)
+				}
+				golden.Compare(t, strings.TrimSuffix(file, ".yaml")+".golden", text(findings))
+			})
+		}
 	}
-	for _, file := range files {
-		name := filepath.Base(file)
-		t.Run(name, func(t *testing.T) {
-			set, findings := loadFile(t, "bad-batch", name)
-			p, more := Render(set, Options{})
-			if advice := name == "advice.yaml"; advice != (p != nil) {
-				t.Errorf("plan: %v", p != nil)
-			}
-			golden.Compare(t, filepath.Join(testdata, "bad-batch", strings.TrimSuffix(name, ".yaml")+".golden"), text(append(findings, more...)))
-		})
+}
+
+// TestAllAtOnce: what cannot be read hides what follows from it, and nothing whose name merely begins alike.
+func TestAllAtOnce(t *testing.T) {
+	const head = "apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nmetadata: {name: a}\nspec:\n  namespace: b\n"
+	for spec, want := range map[string][]string{
+		`  image: {repo: c, tag: "d e", tagg: x}`: {"spec.image.tagg", "spec.image.tag"},
+		`  image: {repo: c, tag: "d e", zagg: x}`: {"spec.image.tag", "spec.image.zagg"},
+		`  image: {repo: c, tag: [d]}`:            {"spec.image.tag"},
+		`  image: [c]`:                            {"spec.image"},
+		"  image: {repo: c, tag: d}\n  env: {variables: {PORT: [x], PORT=X: {value: x}}}\n":                                  {"spec.env.variables.PORT", "spec.env.variables.PORT=X"},
+		"  image: {repo: c, tag: d}\n  restartPolicy: Always\n  resources: {requests: {cpu: \"2\"}, limits: {cpu: \"1\"}}\n": {"spec.restartPolicy", "spec.resources.requests.cpu"},
+	} {
+		set, findings := manifest.Load(manifest.Source{Content: head + spec})
+		_, more := Render(set, Options{Timeout: time.Hour})
+		var got []string
+		for _, f := range append(findings, more...) {
+			got = append(got, f.Path)
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", spec, diff)
+		}
 	}
 }
 
@@ -318,9 +364,9 @@ func TestOptionErrors(t *testing.T) {
 		"env without =":            {plainJob, Options{Env: []string{"A=1", "B"}}, `env: line 2, "B", is not NAME=VALUE`},
 		"env twice":                {plainJob, Options{Env: []string{"A=1", "A=2"}}, `env: A is given twice`},
 		"env and secret-env":       {plainJob, Options{Env: []string{"A=1"}, SecretEnv: []string{"A=2"}}, `env: A is given by secret-env too`},
-		"label key":                {plainJob, Options{Labels: []string{"-a=1"}}, `labels: invalid value: "-a": name part must consist of`},
-		"label value":              {severalContainers, Options{Labels: []string{"a=b c"}}, `labels: invalid value: "b c": a valid label`},
-		"annotation key":           {plainJob, Options{Annotations: []string{"a/b/c=1"}}, `annotations: invalid value: "a/b/c": a valid label key`},
+		"label key":                {plainJob, Options{Labels: []string{"-a=1"}}, `labels: "-a" is invalid: name part must consist of`},
+		"label value":              {severalContainers, Options{Labels: []string{"a=b c"}}, `labels: "b c" is invalid: a valid label`},
+		"annotation key":           {plainJob, Options{Annotations: []string{"a/b/c=1"}}, `annotations: "a/b/c" is invalid: a valid label key`},
 		"patch not YAML":           {plainJob, Options{Patch: "a: [b"}, `patch: it is neither YAML nor JSON: `},
 		"patch two documents":      {plainJob, Options{Patch: "spec: {}\n---\nspec: {}\n"}, `patch: it holds more than one document; one patch is possible`},
 		"patch no mapping":         {plainJob, Options{Patch: "- op: add"}, `patch: it is no mapping; write the fields of the Job to change, for example spec: {backoffLimit: 0}`},

@@ -6,16 +6,12 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"reflect"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -27,10 +23,14 @@ import (
 
 // workload is the document that becomes the Job, decoded, with the way back from the Job's fields to the document's.
 type workload struct {
-	doc             *manifest.Document // nil for a CronJob of the cluster
-	named           string             // the name in the document, "" with generateName
-	documentPath    func(string) string
-	job             *batchv1.Job
+	doc          *manifest.Document // nil for a CronJob of the cluster
+	named        string             // the name in the document, "" with generateName
+	documentPath func(string) string
+	job          *batchv1.Job
+	options      Options
+	// The Job after it was decoded, patched, and overridden, see origin.
+	decoded, patched, final map[string]any
+
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
 	configMaps      []*corev1.ConfigMap
@@ -38,7 +38,7 @@ type workload struct {
 	createNamespace bool
 	cluster         string
 	deleteAfter     []event.Outcome // see Plan
-	broken          bool            // the document did not decode: what is missing in the Job may be there, misspelt
+	broken          []string        // paths of the document that did not decode
 }
 
 // owned are the objects that live and die with the Job.
@@ -59,14 +59,6 @@ func (w *workload) owned() []runtime.Object {
 	return all
 }
 
-// finding says where in the file a problem of the Job is.
-func (w *workload) finding(p problem) event.Finding {
-	if w.doc == nil {
-		return event.Finding{Level: p.level, Path: "from-cronjob", Message: p.path + ": " + p.message, Suggestion: p.suggestion}
-	}
-	return w.doc.Finding(p.level, w.documentPath(p.path), p.message, p.suggestion)
-}
-
 // load reads the workload; nil when there is none that can be worked on.
 func (r *renderer) load(s *manifest.Set) *workload {
 	if cron := r.options.FromCronJob; cron != nil {
@@ -74,7 +66,7 @@ func (r *renderer) load(s *manifest.Set) *workload {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
 			return nil
 		}
-		w := &workload{documentPath: inCronJob, job: jobOf(cron), namespace: cron.Namespace}
+		w := &workload{options: r.options, documentPath: inCronJob, job: jobOf(cron), namespace: cron.Namespace}
 		r.name(w, "", cron.Name+"-")
 		return r.place(w)
 	}
@@ -83,22 +75,21 @@ func (r *renderer) load(s *manifest.Set) *workload {
 	if doc == nil {
 		return nil
 	}
-	w := &workload{doc: doc, documentPath: func(p string) string { return p }}
+	w := &workload{options: r.options, doc: doc, documentPath: func(p string) string { return p }}
 	switch {
 	case kubernetesjob.Is(doc.APIVersion, doc.Kind):
 		spec, findings := kubernetesjob.Parse(doc, s)
-		r.add(findings...)
-		if event.HasErrors(findings) {
-			return nil // Parse has checked all of it
-		}
-		w.documentPath = w.inKubernetesJob
+		r.unread(w, findings)
+		w.documentPath = spec.Path
 		w.job = &batchv1.Job{}
 		r.name(w, doc.Name, "")
 		objects := spec.Objects(w.job.Name)
 		w.job, w.envSecret, w.configMaps = objects.Job, objects.EnvSecret, objects.ConfigMaps
 		w.createNamespace, w.cluster = objects.CreateNamespace, objects.Cluster
 		w.namespace = objects.Job.Namespace
-		r.add(objects.Notes...)
+		if len(w.broken) == 0 {
+			r.add(objects.Notes...)
+		}
 		if w.envSecret != nil {
 			for _, value := range content(w.envSecret) {
 				r.mask(string(value))
@@ -131,9 +122,33 @@ func (r *renderer) load(s *manifest.Set) *workload {
 
 // decode reads the document strictly.
 func (r *renderer) decode(w *workload, into any) {
-	findings := w.doc.Decode(into)
-	w.broken = event.HasErrors(findings)
+	r.unread(w, w.doc.Decode(into))
+}
+
+// unread takes the findings of the document's decoder.
+func (r *renderer) unread(w *workload, findings []event.Finding) {
+	for _, f := range findings {
+		if f.Level == event.Error {
+			w.broken = append(w.broken, f.Path)
+		}
+	}
 	r.add(findings...)
+}
+
+// problem adds what is wrong with the Job, unless it is a consequence of what could not be read: that is not missing, or empty, as
+// well, and what is missing may be there, misspelt.
+func (r *renderer) problem(w *workload, p problem) {
+	f := w.finding(p)
+	follows := func(unread string) bool { return manifest.Within(unread, f.Path) || manifest.Within(f.Path, unread) }
+	if len(w.broken) > 0 && (p.missing || f.File != "" && slices.ContainsFunc(w.broken, follows)) {
+		return
+	}
+	// The Job and its pods share labels, and containers share variables; a value with an error is wrong enough.
+	if !slices.ContainsFunc(r.findings, func(g event.Finding) bool {
+		return f == g || f.File != "" && f.Level == event.Error && g.Level == event.Error && f.File == g.File && f.Line == g.Line && f.Path == g.Path
+	}) {
+		r.add(f)
+	}
 }
 
 // place gives the workload its namespace: the option's, else the manifest's, else none.
@@ -144,9 +159,9 @@ func (r *renderer) place(w *workload) *workload {
 		for _, m := range validation.IsDNS1123Label(n) {
 			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m))
 		}
-	} else if n := w.namespace; n != "" && !(w.doc != nil && kubernetesjob.Is(w.doc.APIVersion, w.doc.Kind)) {
+	} else if n := w.namespace; n != "" {
 		for _, m := range validation.IsDNS1123Label(n) {
-			r.add(w.finding(problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))}))
+			r.problem(w, problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))})
 		}
 	}
 	return w
@@ -181,7 +196,7 @@ func (r *renderer) name(w *workload, name, generate string) {
 	w.named = name
 	base, suffix := name, strings.TrimPrefix(r.options.NameSuffix, "-")
 	problemAt := func(path, format string, args ...any) {
-		r.add(w.finding(problem{level: event.Error, path: path, message: fmt.Sprintf(format, args...)}))
+		r.problem(w, problem{level: event.Error, path: path, message: fmt.Sprintf(format, args...)})
 	}
 	if r.options.Name != "" {
 		base = r.options.Name
@@ -250,50 +265,6 @@ func inCronJob(path string) string {
 	return path
 }
 
-var envIndex = regexp.MustCompile(`^spec\.env\[(\d+)\]`)
-
-// inKubernetesJob translates a path in the Job into one in the KubernetesJob that it was made from, as near as there is one.
-func (w *workload) inKubernetesJob(path string) string {
-	for _, t := range [][2]string{
-		{"spec.template.spec.containers[0].", "spec."},
-		{"spec.template.spec.volumes", "spec.volumeMounts"},
-		{"spec.template.spec.imagePullSecrets", "spec.image.pullSecretName"},
-		{"spec.template.spec.", "spec."},
-		{"spec.template.metadata", "metadata"},
-	} {
-		if rest, ok := strings.CutPrefix(path, t[0]); ok {
-			path = t[1] + rest
-			break
-		}
-	}
-	if m := envIndex.FindStringSubmatch(path); m != nil {
-		i, err := strconv.Atoi(m[1])
-		if all := w.job.Spec.Template.Spec.Containers; err == nil && len(all) > 0 && i < len(all[0].Env) {
-			return variablePath(w.doc, all[0].Env[i].Name)
-		}
-	}
-	return path
-}
-
-// variablePath is where a KubernetesJob sets a variable: spec.env.variables is a map in two of its dialects, a list in the third.
-func variablePath(doc *manifest.Document, name string) string {
-	list, _, _ := unstructured.NestedSlice(doc.Map(), "spec", "env", "variables")
-	for i, v := range list {
-		if m, ok := v.(map[string]any); ok && m["name"] == name {
-			return fmt.Sprintf("spec.env.variables[%d]", i)
-		}
-	}
-	return "spec.env.variables." + name
-}
-
-// inspect makes all checks of a Job and gives the advice that is about its containers.
-func inspect(w *workload) []problem {
-	var c checker
-	c.check(w.job)
-	c.advise(w)
-	return c.problems
-}
-
 // containers goes through all containers of a pod, the main ones first.
 func containers(pod *corev1.PodSpec) iter.Seq[*corev1.Container] {
 	return func(yield func(*corev1.Container) bool) {
@@ -316,19 +287,6 @@ func sorted[K ~string, V any](m map[K]V) iter.Seq2[K, V] {
 			}
 		}
 	}
-}
-
-// volumeSources names the sources that a volume has.
-func volumeSources(source corev1.VolumeSource) []string {
-	var names []string
-	v := reflect.ValueOf(source)
-	for i := range v.NumField() {
-		if !v.Field(i).IsNil() {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // content is a Secret's data as the API server keeps it: stringData becomes data, and wins.

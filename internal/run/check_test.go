@@ -3,6 +3,7 @@ package run
 import (
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -13,8 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/apitest"
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 // kinds asks about the core group of a cluster that knows ServiceAccounts.
@@ -37,6 +40,22 @@ func TestCheck(t *testing.T) {
 	const look, secret, note, job = "GET /api/v1/namespaces/ns", "POST /api/v1/namespaces/ns/secrets?dryRun=All", "POST /api/v1/namespaces/ns/configmaps?dryRun=All", "POST " + jobsURL + "?dryRun=All"
 	owned := []exchange{{secret, 201, &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}}, {note, 409, apierrors.NewAlreadyExists(schema.GroupResource{Resource: "configmaps"}, "n").Status()}}
 	apply := []exchange{{look, 200, namespace}, kinds, {accountURL + "dryRun=All&fieldManager=kubernetes-job-action&force=true", 200, account()}}
+	invalid := func(kind string, fields ...string) metav1.Status {
+		var list field.ErrorList
+		for _, f := range fields {
+			list = append(list, field.Required(field.NewPath(f), ""))
+		}
+		return apierrors.NewInvalid(schema.GroupKind{Kind: kind}, strings.ToLower(kind[:1]), list).Status()
+	}
+	placed := func(o *Objects) {
+		o.Place = func(of event.Ref, field, _ string) event.Finding {
+			return event.Finding{Path: field, Message: "of " + of.String()}
+		}
+	}
+	// apiserver/pkg/admission/plugin/policy/validating/dispatcher.go answers 422 with a cause, too.
+	policy := apierrors.NewForbidden(jobsResource, "j", errors.New("ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no")).Status()
+	policy.Code, policy.Reason = 422, metav1.StatusReasonInvalid
+	policy.Details.Causes = []metav1.StatusCause{{Message: "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"}}
 	busy := exchange{look, 503, apierrors.NewServiceUnavailable("starting").Status()}
 	for _, test := range []struct {
 		name      string
@@ -51,9 +70,15 @@ func TestCheck(t *testing.T) {
 		{"the namespace comes with the Job", []exchange{{look, 404, missing}}, func(o *Objects) { o.CreateNamespace = true },
 			[]string{"warning: namespace ns does not exist yet, so what goes into it could not be checked by the API server"}, ""},
 		{"the namespace is missing", []exchange{{look, 404, missing}}, nil, nil, `cannot look at namespace ns: the namespace "ns" does not exist. Create it (kubectl create namespace ns), or set createNamespace: true in a KubernetesJob manifest.`},
-		{"an object of the user's is refused", []exchange{{look, 200, namespace}}, func(o *Objects) { o.Apply = []*unstructured.Unstructured{{Object: map[string]any{"kind": "Secret"}}} }, nil,
+		{"an object of the user's is refused, and what comes with it is fine", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 201, there("x")}), func(o *Objects) { o.Apply = []*unstructured.Unstructured{{Object: map[string]any{"kind": "Secret"}}} }, nil,
 			"cannot apply a Secret without a name. Set metadata.name; generateName cannot be applied."},
-		{"a helper is refused", []exchange{{look, 200, namespace}, {secret, 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "s", nil).Status()}}, nil, nil, `cannot check Secret ns/s: Secret "s" is invalid`},
+		{"a helper and the Job are invalid", []exchange{{look, 200, namespace}, {secret, 422, invalid("Secret", "data")}, owned[1], {job, 422, invalid("Job", "spec.x", "spec.y")}}, placed,
+			[]string{"finding data: of Secret ns/s", "finding spec.x: of Job ns/j", "finding spec.y: of Job ns/j"}, `the API server finds one problem in Secret ns/s; the API server finds 2 problems in Job ns/j`},
+		{"a helper is invalid, and another is refused", []exchange{{look, 200, namespace}, {secret, 422, invalid("Secret", "data")}, {note, 403, denied}}, placed,
+			[]string{"finding data: of Secret ns/s"}, `the API server finds one problem in Secret ns/s`},
+		{"an invalid helper without fields", []exchange{{look, 200, namespace}, {secret, 422, invalid("Secret")}, owned[1], {job, 201, there("x")}}, placed, nil, `cannot check Secret ns/s: Secret "s" is invalid`},
+		{"a policy denies the Job", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 422, policy}), placed, nil,
+			`cannot check Job ns/j: ValidatingAdmissionPolicy "p" denies it: no. Change it to what the policy allows: kubectl get validatingadmissionpolicy p -o yaml`},
 		{"there is one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 200, there("old")}), nil,
 			[]string{"warning: Job ns/j exists already (running); if-exists decides what a run does with it"}, ""},
 		{"there was one of that name", append(append([]exchange{{look, 200, namespace}}, owned...), exchange{job, 409, exists}, exchange{"GET " + jobURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}), nil,

@@ -94,6 +94,9 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 				return err
 			}
 		}
+		if err := r.rehearse(ctx, nil); err != nil && !r.mayHeal(err) {
+			return err
+		}
 	}
 	if r.objects.CreateNamespace {
 		created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
@@ -105,10 +108,10 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	for _, obj := range r.objects.Apply {
-		if err := r.client.Apply(ctx, obj, false); err != nil {
+		if err := r.apply(ctx, obj, false); err != nil {
 			return err
 		}
-		r.post(event.Object{Object: event.Ref{Kind: obj.GetKind(), Namespace: obj.GetNamespace(), Name: obj.GetName()}, Action: "applied", Detail: "it stays"})
+		r.post(event.Object{Object: applied(obj), Action: "applied", Detail: "it stays"})
 	}
 	return nil
 }
@@ -188,7 +191,7 @@ func (r *runner) createJob(ctx context.Context) error {
 			return err
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return err
+			return r.placed(r.ref(), err)
 		}
 		if err := r.makeRoom(ctx); err != nil {
 			return err

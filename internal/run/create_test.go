@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -50,26 +51,71 @@ func there(uid types.UID, conditions ...batchv1.JobConditionType) *batchv1.Job {
 
 // TestRefusedBeforeApplying: no object of the user's is applied for a Job that may not be created.
 func TestRefusedBeforeApplying(t *testing.T) {
-	missing := apierrors.NewNotFound(jobsResource, "j").Status()
-	denied := apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()
-	const applying = `cannot apply`
+	denied := func(message string) metav1.Status {
+		s := apierrors.NewForbidden(jobsResource, "j", errors.New("")).Status()
+		s.Message = message
+		return s
+	}
+	object := func(apiVersion, kind, name string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": name}}}
+	}
+	none := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	nowhere := apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()
+	invalid := apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "j", field.ErrorList{
+		field.Required(field.NewPath("spec", "a"), ""), field.Required(field.NewPath("spec", "a"), ""), field.Duplicate(field.NewPath("spec", "b"), "x")}).Status()
+	quota := denied(`jobs.batch "j" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0`)
+	const rehearsal, applying = "POST " + jobsURL + "?dryRun=All", `cannot apply a Last without a name`
 	for _, test := range []struct {
-		name string
-		look exchange
-		want string
+		name   string
+		look   exchange
+		try    any // answers the rehearsal; nil: there is none
+		code   int
+		change func(*Objects)
+		want   string
+		told   []string
 	}{
-		{"it is running", exchange{"GET " + jobURL, 200, there("old")}, "exists already and is still running"},
-		{"it has ended", exchange{"GET " + jobURL, 200, there("old", batchv1.JobComplete)}, applying},
-		{"there is none, or no namespace", exchange{"GET " + jobURL, 404, missing}, applying},
-		{"nobody may look", exchange{"GET " + jobURL, 403, denied}, applying},
+		{"it is running", exchange{"GET " + jobURL, 200, there("old")}, nil, 0, nil, "Job ns/j exists already and is still running", nil},
+		{"it has ended", exchange{"GET " + jobURL, 200, there("old", batchv1.JobComplete)}, apierrors.NewAlreadyExists(jobsResource, "j").Status(), 409, nil, applying, nil},
+		{"there is none", none, there("x"), 201, nil, applying, nil},
+		{"nobody may look or create", exchange{"GET " + jobURL, 403, denied("no")}, denied(`jobs.batch is forbidden: User "ci" cannot create resource "jobs" in API group "batch" in the namespace "ns"`), 403, nil, applying, nil},
+		{"there is no namespace", none, nowhere, 404, nil, `cannot check Job ns/j: the namespace "ns" does not exist`, nil},
+		{"the namespace is in the file", none, nowhere, 404, func(o *Objects) {
+			o.Apply = append([]*unstructured.Unstructured{object("v1", "Namespace", "ns")}, o.Apply...)
+		}, `cannot apply Namespace ns`, nil},
+		{"it is invalid", none, invalid, 422, nil, "the API server finds 2 problems in Job ns/j", []string{"spec.a: Required value of Job ns/j", `spec.b: Duplicate value: "x" of Job ns/j`}},
+		{"it is invalid, and nobody knows the file", none, invalid, 422, func(o *Objects) { o.Place = nil }, `cannot check Job ns/j: the API server finds it invalid: spec.a: Required value; spec.a: Required value; spec.b: Duplicate value: "x"`, nil},
+		{"a quota refuses it", none, quota, 403, nil, `cannot check Job ns/j: ResourceQuota "small" allows`, nil},
+		{"the file has a quota", none, quota, 403, func(o *Objects) { o.Apply[0].SetKind("ResourceQuota") }, `cannot apply a ResourceQuota without a name`, nil},
+		{"the file has a policy", none, quota, 403, func(o *Objects) { o.Apply[0].SetAPIVersion("admissionregistration.k8s.io/v1") }, applying, nil},
+		{"a webhook takes no rehearsal", none, apierrors.NewBadRequest(`admission webhook "w" does not support dry run`).Status(), 400, nil, applying, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r, _ := play(t, test.look)
+				exchanges := []exchange{test.look}
+				if test.try != nil {
+					exchanges = append(exchanges, exchange{rehearsal, test.code, test.try})
+				}
+				if strings.Contains(test.want, "Namespace ns") {
+					exchanges = append(exchanges, exchange{"GET /api/v1", 400, apierrors.NewBadRequest("no discovery").Status()})
+				}
+				r, _ := play(t, exchanges...)
 				// Without a name it is refused by the client itself.
-				r.objects.Apply = []*unstructured.Unstructured{{Object: map[string]any{"apiVersion": "v1", "kind": "Secret"}}}
-				if err := r.prepare(t.Context(), "ns"); err == nil || !strings.Contains(err.Error(), test.want) {
+				r.objects.Apply = []*unstructured.Unstructured{object("v1", "Last", "")}
+				r.objects.Place = func(of event.Ref, field, message string) event.Finding {
+					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + of.String()}
+				}
+				if test.change != nil {
+					test.change(&r.objects)
+				}
+				if err := r.prepare(t.Context(), "ns"); err == nil || !strings.HasPrefix(err.Error(), test.want) {
 					t.Errorf("got %v, want %q", err, test.want)
+				}
+				var got []string
+				for _, f := range r.all() {
+					got = append(got, fmt.Sprint(f))
+				}
+				if diff := cmp.Diff(test.told, got); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -305,7 +351,7 @@ func TestCreation(t *testing.T) {
 		want      []string
 	}{
 		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
-			[]exchange{{"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
+			[]exchange{{"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
 			func(l *loop) {

@@ -175,6 +175,8 @@ func (s *transcript) Event(e event.Event) error {
 		text = e.Pod + " " + e.Message
 	case event.Progress:
 		text = "progress " + e.String()
+	case event.Finding:
+		text = "finding " + e.String()
 	case event.Notice:
 		text = fmt.Sprintf("%s: %s", e.Level, e.Message)
 	case event.Lines:

@@ -23,6 +23,7 @@ import (
 
 // helper is a Secret or a ConfigMap that is ours beside the Job.
 type helper interface {
+	try(ctx context.Context) error
 	renew(ctx context.Context) error
 	own(ctx context.Context) error
 }
@@ -64,7 +65,7 @@ func (r *runner) renewOwned(ctx context.Context) error {
 func (r *runner) createOwned(ctx context.Context) error {
 	errs := r.withOwned(func(h helper) error { return h.own(ctx) })
 	for i, o := range r.objects.Owned {
-		if errs[i] == nil {
+		if errs[i] = r.placed(refOf(o), errs[i]); errs[i] == nil {
 			r.post(event.Object{Object: refOf(o), Action: "created", Detail: "it goes with the Job"})
 		}
 	}
@@ -110,6 +111,18 @@ type shared[T interface {
 	api  typed[T]
 	want T
 	same func(a, b T) bool
+}
+
+// try has the API server check one. Whether it can be shared is a matter of the run.
+func (s shared[T]) try(ctx context.Context) error {
+	err := s.client.Do(ctx, "check "+refOf(s.want).String(), func(ctx context.Context) error {
+		_, err := s.api.Create(ctx, s.want, dryRun)
+		return err
+	})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }
 
 // renew changes the content of one that is there with another content, when no other owner needs that any more.

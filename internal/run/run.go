@@ -28,6 +28,10 @@ type Objects struct {
 	Apply           []*unstructured.Unstructured // the user's own objects: applied, and never deleted
 	Job             *batchv1.Job
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
+
+	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
+	// metav1.StatusCause. Without it the message of the whole answer is told.
+	Place func(of event.Ref, field, message string) event.Finding
 }
 
 // Options are the decisions of the user about a run.

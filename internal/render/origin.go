@@ -1,0 +1,173 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
+)
+
+// templateMetadata are the fields of the template's metadata as the API server calls them (pkg/apis/core/validation,
+// ValidatePodTemplateSpec).
+var templateMetadata = strings.NewReplacer("spec.template.labels", "spec.template.metadata.labels", "spec.template.annotations", "spec.template.metadata.annotations")
+
+// Finding says where the user wrote what the API server finds wrong with an object of the plan: in a file, or in an option. field
+// is as a metav1.StatusCause has it, "" when it names none; message is the server's.
+func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
+	w, message := p.workload, manifest.Plain(message)
+	for _, o := range p.Apply {
+		if o.GetKind() == of.Kind && o.GetNamespace() == of.Namespace && o.GetName() == of.Name {
+			return p.documents[o].Finding(event.Error, field, message, "")
+		}
+	}
+	path, option := templateMetadata.Replace(field), ""
+	switch {
+	case of.Kind == "ConfigMap":
+		path = "spec.configMaps." + of.Name
+	case of.Kind == "Secret" && w.pullSecret != nil && of.Name == w.pullSecret.Name:
+		option = "registry-credentials"
+	case of.Kind == "Secret" && len(w.options.SecretEnv) > 0:
+		option = "secret-env"
+	case of.Kind == "Secret":
+		path = "spec.env.secrets"
+	}
+	f := event.Finding{Level: event.Error, Path: option, Message: message}
+	if option == "" {
+		f = w.finding(problem{level: event.Error, path: path, message: message})
+	}
+	if f.File == "" && !strings.HasPrefix(f.Message, path) {
+		f.Message = strings.TrimPrefix(path+": ", ": ") + f.Message
+	}
+	return f
+}
+
+// finding says where a problem of the Job comes from.
+func (w *workload) finding(p problem) event.Finding {
+	option, path := w.origin(p.path)
+	switch {
+	case option == "patch", option == "" && w.doc == nil:
+		return event.Finding{Level: p.level, Path: cmp.Or(option, "from-cronjob"), Message: p.path + ": " + p.message, Suggestion: p.suggestion}
+	case option != "":
+		return event.Finding{Level: p.level, Path: option, Message: p.message, Suggestion: p.suggestion}
+	}
+	return w.doc.Finding(p.level, w.documentPath(path), p.message, p.suggestion)
+}
+
+// steps are the parts of a path: fields, and in brackets the numbers of items and keys with dots.
+var steps = regexp.MustCompile(`\[[^\]]*\]|[^.\[]+`)
+
+// origin finds who wrote the field of the Job at path: the option of the answer, or else the document, in whose Job it is at the
+// path of the answer. The Job is compared as it was decoded, patched, and overridden. Where a mapping or a list differs, its
+// fields say who wrote them.
+func (w *workload) origin(path string) (option, decoded string) {
+	switch {
+	case w.final == nil: // nothing has been overridden yet
+		return "", path
+	case path == "metadata.name" && w.options.NameSuffix != "":
+		return "name-suffix", path
+	case path == "metadata.name" && w.options.Name != "":
+		return "name", path
+	case path == "metadata.namespace" && w.options.Namespace != "":
+		return "namespace", path
+	}
+	was, patched, final := any(w.decoded), any(w.patched), any(w.final)
+	for i, step := range steps.FindAllString(path, -1) {
+		final, _ = child(final, step, nil)
+		patched, _ = child(patched, step, final)
+		was, step = child(was, step, final)
+		if i > 0 && step[0] != '[' {
+			decoded += "."
+		}
+		decoded += step
+		switch {
+		case was == nil && patched == nil && final == nil: // missing in what its parent's writer wrote
+		case !alike(patched, final):
+			option = w.override(path)
+		case !alike(was, patched):
+			option = "patch"
+		default:
+			option = ""
+		}
+	}
+	return option, decoded
+}
+
+// child is a field of a mapping or an item of a list, nil when it is not there, and the step to it. like is what the item has
+// become: a patch puts its new items before the others, so an item is the same when it is equal, or else has the same name.
+func child(parent any, step string, like any) (any, string) {
+	name := strings.Trim(step, "[]")
+	if m, ok := parent.(map[string]any); ok {
+		return m[name], step
+	}
+	list, _ := parent.([]any)
+	i, err := strconv.Atoi(name)
+	if err != nil {
+		return nil, step
+	}
+	if _, ok := like.(map[string]any); !ok {
+		if i < len(list) {
+			return list[i], step
+		}
+		return nil, step
+	}
+	for _, same := range []func(any) bool{
+		func(item any) bool { return reflect.DeepEqual(item, like) },
+		func(item any) bool { return nameOf(item) != "" && nameOf(item) == nameOf(like) },
+	} {
+		if i < len(list) && same(list[i]) {
+			return list[i], step
+		}
+		if j := slices.IndexFunc(list, same); j >= 0 {
+			return list[j], fmt.Sprintf("[%d]", j)
+		}
+	}
+	if i < len(list) && nameOf(like) == "" {
+		return list[i], step
+	}
+	return nil, step
+}
+
+func nameOf(item any) string {
+	m, _ := item.(map[string]any)
+	name, _ := m["name"].(string)
+	return name
+}
+
+// alike tells whether two values are the same, or both mappings, or both lists.
+func alike(a, b any) bool {
+	if t := reflect.TypeOf(a); t != nil && (t.Kind() == reflect.Map || t.Kind() == reflect.Slice) {
+		return t == reflect.TypeOf(b)
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// override names the option that sets a field of the Job, "" when none does.
+func (w *workload) override(path string) string {
+	for _, o := range []struct{ part, option string }{
+		{".imagePullSecrets", "registry-credentials"}, {".image", "image"}, {".valueFrom", "secret-env"}, {".env[", "env"}, {".command", "container-command"}, {".args", "container-args"},
+		{"metadata.labels", "labels"}, {"metadata.annotations", "annotations"}, {"spec.activeDeadlineSeconds", "timeout"},
+	} {
+		if strings.Contains(path, o.part) {
+			return o.option
+		}
+	}
+	return ""
+}
+
+// plain is a Job as JSON-like values.
+func plain(job *batchv1.Job) map[string]any {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil { // a batchv1.Job holds nothing that has no JSON form
+		panic(err)
+	}
+	return m
+}
