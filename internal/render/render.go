@@ -87,7 +87,7 @@ type Plan struct {
 	Apply   []*unstructured.Unstructured // the file's other documents in order of application; the user's, so they stay
 	Job     *batchv1.Job
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
-	Secrets []string         // values to be masked before anything is printed, sorted, see maskable
+	Secrets []event.Secret   // to be masked before anything is printed, sorted by value, see maskable
 
 	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
@@ -130,7 +130,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
 		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
-	slices.Sort(r.secrets)
+	slices.SortFunc(r.secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
 	p.Secrets = slices.Compact(r.secrets)
 	for _, f := range r.findings {
 		if f.Level == event.Info {
@@ -146,7 +146,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 type renderer struct {
 	options  Options
 	findings []event.Finding
-	secrets  []string
+	secrets  []event.Secret
 }
 
 func (r *renderer) add(findings ...event.Finding) { r.findings = append(r.findings, findings...) }
@@ -161,7 +161,7 @@ func (r *renderer) option(name, format string, args ...any) *event.Finding {
 // mask would eat every "1" and "true" of the log instead.
 func (r *renderer) mask(value string) {
 	if maskable(value) {
-		r.secrets = append(r.secrets, value)
+		r.secrets = append(r.secrets, event.Secret{Value: value, Credential: true})
 	}
 }
 

@@ -199,8 +199,8 @@ spec:
 			}
 			golden.Compare(t, filepath.Join(testdata, "render", test.golden+".golden"), string(out))
 			for _, secret := range p.Secrets {
-				if bytes.Contains(out, []byte(secret)) || bytes.Contains(out, []byte(base64.StdEncoding.EncodeToString([]byte(secret)))) {
-					t.Errorf("%q is in the output", secret)
+				if bytes.Contains(out, []byte(secret.Value)) || bytes.Contains(out, []byte(base64.StdEncoding.EncodeToString([]byte(secret.Value)))) {
+					t.Errorf("%q is in the output", secret.Value)
 				}
 			}
 		})
@@ -293,18 +293,20 @@ func TestOverrides(t *testing.T) {
 		get     func(*Plan) any
 		want    any
 	}{
-		"namespace":         {Options{Namespace: "other"}, func(p *Plan) any { return []string{p.Namespace, p.Job.Namespace} }, []string{"other", "other"}},
-		"name":              {Options{Name: "other"}, func(p *Plan) any { return p.Job.Name }, "other"},
-		"name and suffix":   {Options{Name: "other", NameSuffix: "1-2"}, func(p *Plan) any { return p.Job.Name }, "other-1-2"},
-		"suffix":            {Options{NameSuffix: "-1"}, func(p *Plan) any { return p.Job.Name }, "migrate-1"},
-		"image":             {Options{Image: []string{"other:2"}}, func(p *Plan) any { return container(p).Image }, "other:2"},
-		"image by name":     {Options{Image: []string{"job-container=other:2"}}, func(p *Plan) any { return container(p).Image }, "other:2"},
-		"command":           {Options{ContainerCommand: []string{"sh", "-c"}}, func(p *Plan) any { return container(p).Command }, []string{"sh", "-c"}},
-		"args":              {Options{ContainerArgs: []string{"a b"}}, func(p *Plan) any { return container(p).Args }, []string{"a b"}},
-		"env replaced":      {Options{Env: []string{"LEVEL=a=b"}}, func(p *Plan) any { return env(p, "LEVEL") }, corev1.EnvVar{Name: "LEVEL", Value: "a=b"}},
-		"env added":         {Options{Env: []string{"NEW="}}, func(p *Plan) any { return env(p, "NEW") }, corev1.EnvVar{Name: "NEW"}},
-		"secret env value":  {Options{Name: "n", SecretEnv: []string{"S=hush hush"}}, func(p *Plan) any { return string(content(secret(p, "-env-secrets"))["S"]) }, "hush hush"},
-		"secret env masked": {Options{SecretEnv: []string{"S=hush hush"}}, func(p *Plan) any { return strings.Contains(strings.Join(p.Secrets, "\n"), "hush hush") }, true},
+		"namespace":        {Options{Namespace: "other"}, func(p *Plan) any { return []string{p.Namespace, p.Job.Namespace} }, []string{"other", "other"}},
+		"name":             {Options{Name: "other"}, func(p *Plan) any { return p.Job.Name }, "other"},
+		"name and suffix":  {Options{Name: "other", NameSuffix: "1-2"}, func(p *Plan) any { return p.Job.Name }, "other-1-2"},
+		"suffix":           {Options{NameSuffix: "-1"}, func(p *Plan) any { return p.Job.Name }, "migrate-1"},
+		"image":            {Options{Image: []string{"other:2"}}, func(p *Plan) any { return container(p).Image }, "other:2"},
+		"image by name":    {Options{Image: []string{"job-container=other:2"}}, func(p *Plan) any { return container(p).Image }, "other:2"},
+		"command":          {Options{ContainerCommand: []string{"sh", "-c"}}, func(p *Plan) any { return container(p).Command }, []string{"sh", "-c"}},
+		"args":             {Options{ContainerArgs: []string{"a b"}}, func(p *Plan) any { return container(p).Args }, []string{"a b"}},
+		"env replaced":     {Options{Env: []string{"LEVEL=a=b"}}, func(p *Plan) any { return env(p, "LEVEL") }, corev1.EnvVar{Name: "LEVEL", Value: "a=b"}},
+		"env added":        {Options{Env: []string{"NEW="}}, func(p *Plan) any { return env(p, "NEW") }, corev1.EnvVar{Name: "NEW"}},
+		"secret env value": {Options{Name: "n", SecretEnv: []string{"S=hush hush"}}, func(p *Plan) any { return string(content(secret(p, "-env-secrets"))["S"]) }, "hush hush"},
+		"secret env masked": {Options{SecretEnv: []string{"S=hush hush"}}, func(p *Plan) any {
+			return slices.ContainsFunc(p.Secrets, func(s event.Secret) bool { return s.Value == "hush hush" })
+		}, true},
 		"secret env": {Options{Name: "n", SecretEnv: []string{"LEVEL=x"}}, func(p *Plan) any { return env(p, "LEVEL") }, corev1.EnvVar{Name: "LEVEL", ValueFrom: &corev1.EnvVarSource{
 			SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "n-env-secrets"}, Key: "LEVEL"}}}},
 		"labels": {Options{Labels: []string{"a/b=c"}}, func(p *Plan) any { return p.Job.Labels["a/b"] + p.Job.Spec.Template.Labels["a/b"] }, "cc"},
@@ -643,7 +645,11 @@ stringData: {b: "true", c: "42", d: multi line}
 		RegistryCredentials: `{"auths": {"ghcr.io": {"auth": "Ym90Omh1bnRlcjI="}, "x": {"identitytoken": "idtoken"}}}`,
 	})
 	want := []string{"Ym90Omh1bnRlcjI=", "hunter2", "hush-hush", "hush-hush\n", "idtoken", "multi line", "s3cret"}
-	if diff := cmp.Diff(want, p.Secrets); diff != "" {
+	var got []string
+	for _, s := range p.Secrets {
+		got = append(got, s.Value)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

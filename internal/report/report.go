@@ -58,10 +58,14 @@ func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 // AddSecrets adds values that no sink may see from now on. Wherever they occur they become ***: whole, line by line, in base64, and as
 // JSON and URLs write them. Lines shorter than four characters and words such as true are not masked, because that would
 // mangle everything else. Names of objects, pods and nodes are never masked: scripts need them.
-func (f *Fanout) AddSecrets(values ...string) {
+//
+// A sink that masks too gets only the credentials.
+func (f *Fanout) AddSecrets(secrets ...event.Secret) {
 	var lines []string
-	for _, v := range values {
-		lines = append(lines, f.mask.add(v)...)
+	for _, s := range secrets {
+		if forms := f.mask.add(s.Value); s.Credential {
+			lines = append(lines, forms...)
+		}
 	}
 	if len(lines) == 0 {
 		return

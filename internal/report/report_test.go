@@ -93,7 +93,13 @@ func TestFanoutReturnsTheErrorOfTheLog(t *testing.T) {
 func TestAddSecrets(t *testing.T) {
 	log := &maskingRecorder{}
 	f := New(log)
-	f.AddSecrets("", "abc", "{", "true", "hunter2!", " first line \r\n{\nsecond line\n")
+	for _, value := range []string{"", "abc", "{", "true", "hunter2!", " first line \r\n{\nsecond line\n"} {
+		f.AddSecrets(event.Secret{Value: value, Credential: true})
+	}
+	f.AddSecrets(event.Secret{Name: "key username of Secret db", Value: "shop"})
+	if slices.Contains(log.masks, "shop") {
+		t.Error("a word that is no credential is masked in the log of the whole job")
+	}
 	want := []string{"first line", "second line", "hunter2!"}
 	for _, w := range want {
 		if !slices.Contains(log.masks, w) {
@@ -173,7 +179,7 @@ func TestMaskCoversEveryText(t *testing.T) {
 		before := fmt.Sprintf("%+v", given)
 
 		f := New(&recorder{})
-		f.AddSecrets(secret)
+		f.AddSecrets(event.Secret{Value: secret})
 		got := f.mask.event(given)
 
 		for _, path := range found(reflect.ValueOf(got), "", secret) {

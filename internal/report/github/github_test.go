@@ -135,7 +135,7 @@ func TestGolden(t *testing.T) {
 			drawn := 0
 			s.draw = func() string { drawn++; return fmt.Sprintf("RANDOM%d", drawn) }
 			f := report.New(s)
-			f.AddSecrets("hunter2!")
+			f.AddSecrets(event.Secret{Value: "hunter2!", Credential: true})
 			for _, e := range c.events {
 				if err := f.Event(e); err != nil {
 					t.Fatal(err)
@@ -348,7 +348,7 @@ func TestWithoutARunner(t *testing.T) {
 func TestMasksComeFirst(t *testing.T) {
 	s := newStep(t, report.Options{})
 	f := report.New(s)
-	f.AddSecrets("hunter2!")
+	f.AddSecrets(event.Secret{Value: "hunter2!", Credential: true})
 	for _, e := range []event.Event{begun, line("the password is hunter2!")} {
 		if err := f.Event(e); err != nil {
 			t.Fatal(err)
