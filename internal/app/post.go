@@ -136,7 +136,13 @@ func (a *app) remove(ctx context.Context, r record, job event.Ref, why string, f
 	if err != nil {
 		return "", err
 	}
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, postLimit)
 	defer cancel()
-	return run.Remove(ctx, client, job, r.UID, why)
+	var told string
+	err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+		told, err = run.Remove(ctx, client, job, r.UID, why)
+		return err
+	})
+	return told, err
 }

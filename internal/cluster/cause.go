@@ -187,6 +187,11 @@ func explainStatus(s metav1.Status) *event.Cause {
 		cause.Reason = event.APIUnreachable
 		cause.Message = fmt.Sprintf("the server does not understand the request (%d): %s", s.Code, cause.Message)
 	default:
+		if s.Code >= 300 && s.Code < 400 {
+			cause.Reason = event.APIUnreachable
+			cause.Message = fmt.Sprintf("the server answers with a redirect (%d), which is not followed: the credentials would go there too", s.Code)
+			cause.Hint = "An API server never redirects. Check the address in the kubeconfig: a login page or a load balancer may stand there, or it must be https://."
+		}
 		if s.Code >= 500 && !refused(cause, s.Message) {
 			cause.Reason = event.APIUnreachable
 			cause.Message = fmt.Sprintf("the API server answers %d: %s", s.Code, cause.Message)

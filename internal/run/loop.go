@@ -222,7 +222,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 	for {
 		select {
 		case e := <-facts:
-			l.take(e)
+			l.learn(e)
 		case <-l.more:
 			l.hear()
 		case err := <-watched:
@@ -243,7 +243,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 		for i := 0; i < cap(facts) && !l.judgeNow && ctx.Err() == nil; i++ {
 			select {
 			case e := <-facts:
-				l.take(e)
+				l.learn(e)
 			default:
 				break burst
 			}
@@ -270,7 +270,7 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.V
 	for v.Incomplete {
 		select {
 		case e := <-facts:
-			l.take(e)
+			l.learn(e)
 			if _, ok := e.(event.PodSeen); ok {
 				v = verdict.Decide(l.state())
 			}
@@ -307,6 +307,12 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
+// learn takes a fact from the channel. What was left in the inbox before it comes first: a secret that the fact may hold.
+func (l *loop) learn(f event.Fact) {
+	l.hear()
+	l.take(f)
+}
+
 // take takes one fact into account.
 func (l *loop) take(f event.Fact) {
 	switch f := f.(type) {
@@ -327,6 +333,8 @@ func (l *loop) take(f event.Fact) {
 		l.takeEvent(f.Event)
 	case event.Connection:
 		l.connection(f)
+	case event.Secret:
+		l.sink.AddSecrets(f)
 	case event.Lines:
 		l.tails.add(f)
 		if l.spool == nil {
@@ -447,7 +455,7 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 			if _, ok := e.(event.Drained); ok {
 				return
 			}
-			l.take(e)
+			l.learn(e)
 		case <-l.more:
 			l.hear()
 		case <-done:

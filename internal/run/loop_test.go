@@ -164,6 +164,8 @@ type transcript struct {
 	after int // events until fail
 }
 
+func (s *transcript) AddSecrets(...event.Secret) {}
+
 func (s *transcript) Event(e event.Event) error {
 	text := fmt.Sprintf("%T", e)
 	switch e := e.(type) {
@@ -322,6 +324,8 @@ func TestSurvivedOutage(t *testing.T) {
 
 // stuck is a terminal that takes no output.
 type stuck struct{ entered, open chan struct{} }
+
+func (s *stuck) AddSecrets(...event.Secret) {}
 
 func (s *stuck) Event(event.Event) error {
 	select {
