@@ -170,7 +170,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
-		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers,
+		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers, Health: l.client.Health,
 			Outage: func() bool {
 				since := l.client.Health.Since()
 				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil

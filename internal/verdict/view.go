@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
 // view is a State made ready for the questions that are asked of it.
@@ -286,8 +287,8 @@ func podRef(p *corev1.Pod) event.Ref {
 
 // named is "pod x", or "pod x (index 3)" in an Indexed Job.
 func named(p *corev1.Pod) string {
-	if i, ok := p.Annotations[batchv1.JobCompletionIndexAnnotation]; ok {
-		return fmt.Sprintf("pod %s (index %s)", p.Name, clean(i, 16))
+	if i := pods.Index(p); i >= 0 {
+		return fmt.Sprintf("pod %s (index %d)", p.Name, i)
 	}
 	return "pod " + p.Name
 }
