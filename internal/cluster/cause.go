@@ -162,7 +162,7 @@ func explainStatus(s metav1.Status) *event.Cause {
 		case details.Kind == "namespaces" && details.Name != "":
 			cause.Object = event.Ref{Kind: "Namespace", Name: details.Name}
 			cause.Message = fmt.Sprintf("the namespace %q does not exist", details.Name)
-			cause.Hint = fmt.Sprintf("Create it (kubectl create namespace %s), or set createNamespace: true in a KubernetesJob manifest.", details.Name)
+			cause.Hint = event.In("Create it", event.Kubectl("", "create namespace %s", details.Name)) + ", or set createNamespace: true in a KubernetesJob manifest."
 		case details.Name == "":
 			// A server that knows the resource names the object that is missing.
 			cause.Reason = event.APIUnreachable
@@ -239,9 +239,9 @@ func explainForbidden(cause *event.Cause, message string) {
 	in := "--all-namespaces"
 	if namespace != "" {
 		cause.Message += " in namespace " + namespace
-		in = "-n " + namespace
+		in = "-n " + event.ShellWord(namespace)
 	}
-	cause.Hint = fmt.Sprintf("Check with: kubectl auth can-i %s %s %s --as=%q. It takes this permission:\n%s", verb, a.name(), in, user, roles(namespace, user, []Access{a}))
+	cause.Hint = fmt.Sprintf("Check with: kubectl auth can-i %s %s %s --as=%s. It takes this permission:\n%s", event.ShellWord(verb), event.ShellWord(a.name()), in, event.ShellWord(user), roles(namespace, user, []Access{a}))
 }
 
 // refused explains an object that was refused for what it is, and not for who sent it.

@@ -436,7 +436,7 @@ const progressEvery = 5 * time.Second
 func (l *loop) unreachable(silent time.Duration) *event.Cause {
 	return &event.Cause{Reason: event.APIUnreachable, Object: l.ref(),
 		Message: fmt.Sprintf("%s cannot be followed to its end: the API server %s has not answered for %s", l.ref(), l.client.Server, event.Seconds(silent)),
-		Hint:    fmt.Sprintf("The Job may still run: kubectl -n %s get job %s. A longer outage is bridged with api-timeout.", l.job.Namespace, l.job.Name)}
+		Hint:    event.See("The Job may still run", event.Kubectl(l.job.Namespace, "get job %s", l.job.Name)) + ". A longer outage is bridged with api-timeout."}
 }
 
 // drain reads the logs of every container to their end.

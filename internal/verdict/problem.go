@@ -173,7 +173,7 @@ func (w *view) unscheduled(p *corev1.Pod, c *corev1.PodCondition) *problem {
 		waits("being scheduled", p.CreationTimestamp.Time)
 	if m := missingClaim.FindStringSubmatch(c.Message); m != nil {
 		problem.Message = fmt.Sprintf("%s cannot be scheduled: PersistentVolumeClaim %q does not exist in namespace %s", named(p), m[1], p.Namespace)
-		problem.Hint = fmt.Sprintf("Create the claim, or correct its name: kubectl -n %s get persistentvolumeclaims", p.Namespace)
+		problem.Hint = event.See("Create the claim, or correct its name", event.Kubectl(p.Namespace, "get persistentvolumeclaims"))
 		return problem.permanent(w.after(c.LastTransitionTime.Time, ConfigGrace))
 	}
 	switch scaler := w.autoscaler(p); scaler {
@@ -218,7 +218,7 @@ func schedulingHint(p *corev1.Pod, said string) string {
 		{"node affinity/selector", "Nodes lack the labels" + selector(p) + " that nodeSelector or nodeAffinity ask for (kubectl get nodes --show-labels)."},
 		{"affinity rules", "Its podAffinity or podAntiAffinity fits no node."},
 		{"topology spread", "Its topologySpreadConstraints fit no node."},
-		{"PersistentVolumeClaims", "Its PersistentVolumeClaim is not bound (kubectl -n " + p.Namespace + " get persistentvolumeclaims)."},
+		{"PersistentVolumeClaims", event.In("Its PersistentVolumeClaim is not bound", event.Kubectl(p.Namespace, "get persistentvolumeclaims")) + "."},
 		{"volume node affinity", "Its volume can be used on other nodes only."},
 		{"Too many pods", "The nodes have reached their number of pods: wait for others to end or add nodes."},
 		{"free ports", "A hostPort that it asks for is taken on every node."},
@@ -299,7 +299,7 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 		return onItsWay("creating container", since)
 	case trouble.Reason == "FailedCreatePodSandBox" || trouble.Reason == "NetworkNotReady":
 		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the sandbox of %s cannot be made: %s", named(p), quote(trouble.Message)),
-			"The network plugin or the container runtime of the node is in trouble: kubectl describe node "+p.Spec.NodeName).waits("waiting for its network", since)
+			event.See("The network plugin or the container runtime of the node is in trouble", event.Kubectl("", "describe node %s", p.Spec.NodeName))).waits("waiting for its network", since)
 	case trouble.Reason == "FailedPrepareDynamicResources":
 		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the devices of %s cannot be prepared: %s", named(p), quote(trouble.Message)), "").waits("waiting for devices", since)
 	default:
@@ -379,18 +379,18 @@ func kindOf(resource string) string {
 
 // createHint says how a missing object is made. Variables come from single values, volumes from files.
 func createHint(kind, namespace, name, from string) string {
-	command := "configmap"
+	command := "create configmap %s "
 	if kind == "Secret" {
-		command = "secret generic"
+		command = "create secret generic %s "
 	}
-	return fmt.Sprintf("Create it (kubectl -n %s create %s %s %s) or correct the name.", namespace, command, name, from)
+	return event.In("Create it", event.Kubectl(namespace, command+from, name)) + " or correct the name."
 }
 
 func keyHint(kind, namespace, name string) string {
 	if kind == "" {
 		return "Add the key, or correct its name in the volume's items."
 	}
-	return fmt.Sprintf("See the keys that it has: kubectl -n %s describe %s %s", namespace, strings.ToLower(kind), name)
+	return event.See("See the keys that it has", event.Kubectl(namespace, "describe "+strings.ToLower(kind)+" %s", name))
 }
 
 // containerProblem reads a waiting state that the kubelet gave a reason. The reasons are in pkg/kubelet/images/types.go,

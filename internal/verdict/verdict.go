@@ -221,7 +221,7 @@ func (w *view) startTimeout() *event.Cause {
 	c := &event.Cause{
 		Reason: event.StartTimeout, Object: w.ref,
 		Message: fmt.Sprintf("no %s of %s started within %s (start-timeout)", what, w.name, brief(w.Options.StartTimeout)),
-		Hint:    fmt.Sprintf("See what it waits for: kubectl -n %s describe job %s; or give it more time with start-timeout.", w.ref.Namespace, w.ref.Name),
+		Hint:    event.See("See what it waits for", event.Kubectl(w.ref.Namespace, "describe job %s", w.ref.Name)) + "; or give it more time with start-timeout.",
 	}
 	if p := w.problem(); p != nil {
 		c.Reason, c.Object, c.Container, c.Hint = p.Reason, p.Object, p.Container, p.Hint
