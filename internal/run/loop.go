@@ -49,6 +49,7 @@ type loop struct {
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
 	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
+	kept      int                                       // how many
 	since     time.Time
 	reader    reader // nil when no logs are wanted
 	spool     *spool // output that is shown only after a failure; nil when it is shown live
@@ -367,6 +368,7 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 		l.gonePods[pod.UID] = true
 	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		l.kept -= len(l.events[pod.UID])
 		l.events[pod.UID] = nil
 	}
 	if l.reader != nil {
@@ -393,8 +395,38 @@ func (l *loop) takeEvent(e *corev1.Event) {
 		about = map[types.UID]*corev1.Event{}
 		l.events[e.InvolvedObject.UID] = about
 	}
+	if about[e.UID] == nil {
+		if len(about) == mostAbout || l.kept == mostEvents {
+			l.forget(about)
+		}
+		if l.kept == mostEvents {
+			return
+		}
+		l.kept++
+	}
 	about[e.UID] = e
 	l.judge = true
+}
+
+// The events that are kept: about one object, and at all. Whoever may create events can make any number; of one pod, the cluster itself
+// makes a few dozen kinds, each of which it counts in one event.
+const (
+	mostAbout  = 100
+	mostEvents = 5000
+)
+
+// forget lets go of the oldest of some events, by the API server's clock.
+func (l *loop) forget(about map[types.UID]*corev1.Event) {
+	var oldest *corev1.Event
+	for _, e := range about {
+		if oldest == nil || e.CreationTimestamp.Before(&oldest.CreationTimestamp) {
+			oldest = e
+		}
+	}
+	if oldest != nil {
+		delete(about, oldest.UID)
+		l.kept--
+	}
 }
 
 // state is what the verdict is computed from.
