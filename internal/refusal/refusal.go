@@ -42,12 +42,29 @@ func Pod(message, namespace string) Refusal {
 // Object explains why what the user sent is not taken.
 func Object(message string) Refusal { return explain(message, object{}) }
 
-func explain(message string, o object) Refusal {
-	text := strings.Join(strings.Fields(message), " ") // a webhook may say more than a line
-	m := forbidden.FindStringSubmatch(text)
-	if m != nil {
-		text = m[1]
+// Same tells whether two answers of the API server have the same against a pod: the name of the pod and what is used of a quota differ
+// from one try to the next.
+func Same(a, b string) bool { return gist(a) == gist(b) }
+
+func gist(message string) string {
+	text, _ := answered(message)
+	text = used.ReplaceAllString(text, "")
+	return event.Shorten(text, 500) // an event may have been cut
+}
+
+var used = regexp.MustCompile(`, used: \S+`)
+
+// answered is an answer in one line, without the object that it is about. forbids says that it was forbidden.
+func answered(message string) (text string, forbids bool) {
+	text = strings.Join(strings.Fields(message), " ") // a webhook may say more than a line
+	if m := forbidden.FindStringSubmatch(text); m != nil {
+		return m[1], true
 	}
+	return text, false
+}
+
+func explain(message string, o object) Refusal {
+	text, forbids := answered(message)
 	for _, rule := range rules {
 		if found := rule.says.FindStringSubmatch(text); found != nil {
 			r := rule.explain(o, found)
@@ -56,7 +73,7 @@ func explain(message string, o object) Refusal {
 		}
 	}
 	// What an admission plugin forbids or validation finds is so until somebody changes it; errors of the server pass.
-	return Refusal{Message: quote(text), Heals: m == nil && !strings.Contains(text, " is invalid: ")}
+	return Refusal{Message: quote(text), Heals: !forbids && !strings.Contains(text, " is invalid: ")}
 }
 
 var forbidden = regexp.MustCompile(`^[a-z0-9.-]+ "[^"]*" is forbidden: (.*)$`)

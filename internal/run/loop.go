@@ -35,6 +35,8 @@ type loop struct {
 	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
+	ask func([]verdict.Question) // has a step beside the loop ask the cluster
+
 	sink      Sink
 	abort     context.CancelFunc
 	broken    error           // the sink's first error
@@ -54,8 +56,11 @@ type loop struct {
 	reader    reader // nil when no logs are wanted
 	spool     *spool // output that is shown only after a failure; nil when it is shown live
 	tails     tails
-	judge     bool // something changed since the last judgement
-	judgeNow  bool // and it cannot wait
+	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
+	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
+	asked     time.Time                             // when it began; zero when nothing is known and nothing asked
+	judge     bool                                  // something changed since the last judgement
+	judgeNow  bool                                  // and it cannot wait
 	lastCount time.Time
 	counts    [2]int // succeeded and failed, as last said
 }
@@ -67,6 +72,7 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 			return watch.Follow(ctx, r.client, r.client.Health, job, out)
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
+		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
 		gonePods: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
 	}
 }
@@ -169,6 +175,9 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	watched := make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
+	l.ask = func(questions []verdict.Question) {
+		watching.Go(func() { l.answered <- l.confirm(following, questions) })
+	}
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers, Health: l.client.Health,
@@ -226,6 +235,9 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			l.learn(e)
 		case <-l.more:
 			l.hear()
+		case answers := <-l.answered:
+			maps.Copy(l.answers, answers)
+			l.judge, l.judgeNow = true, true
 		case err := <-watched:
 			if err == nil {
 				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
@@ -234,6 +246,10 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
 		case <-timer.C:
 			now := time.Now()
+			if l.old(now) {
+				clear(l.answers)
+				l.asked, l.judge = time.Time{}, true
+			}
 			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
 		case <-ctx.Done():
 			return verdict.Verdict{}
@@ -256,6 +272,10 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			l.tell(last)
 			if last.Decided {
 				return last
+			}
+			if len(last.Ask) > 0 && l.asked.IsZero() {
+				l.asked = now
+				l.ask(last.Ask)
 			}
 		}
 		if !l.away.IsZero() && now.Sub(l.away) >= l.client.APITimeout {
@@ -297,6 +317,9 @@ func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Durat
 	}
 	if !last.Next.IsZero() {
 		next = earlier(next, last.Next)
+	}
+	if len(l.answers) > 0 {
+		next = earlier(next, l.asked.Add(askAgain))
 	}
 	return max(next.Sub(now), time.Millisecond)
 }
@@ -439,7 +462,7 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // tell says what a judgement adds to what the user knows.

@@ -37,7 +37,7 @@ func FuzzHint(f *testing.F) {
 			state(400, pod("p", waits("CreateContainerConfigError", fill(states)), func(p *corev1.Pod) { p.Name, p.Spec.NodeName = name, name })),
 			state(60, backoffLimitExceeded(9), pod("p", exits(1, "Error", name, 9), func(p *corev1.Pod) { p.Name, p.Spec.Containers[0].Name = name, name })),
 		} {
-			v := Decide(s)
+			v := confirmed(t, s)
 			if v.Cause == nil {
 				continue
 			}
@@ -56,7 +56,7 @@ func said(about, reason, message string) func(*State) {
 		if about == "job-uid" {
 			e.InvolvedObject.Kind = "Job"
 		}
-		e.UID = types.UID(message)
+		e.UID, e.Source.Component = types.UID(message), component(e)
 		s.Events = append(s.Events, e)
 	}
 }
