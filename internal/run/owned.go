@@ -154,15 +154,17 @@ func (s shared[T]) try(ctx context.Context) error {
 }
 
 // survey tells whether there is one with another content. It is an error when that must stay, or when the API server would not take
-// the change.
+// the change. Who may not read it cannot tell.
 func (s shared[T]) survey(ctx context.Context, replaced types.UID) (stale bool, err error) {
 	err = s.retry(ctx, "look at", func(ctx context.Context) error {
-		there, err := s.stale(ctx, replaced)
-		if err != nil || there == nil {
+		there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
+		if cluster.Denied(err) {
+			return nil
+		}
+		if stale, err = s.stale(ctx, there, err, replaced); err != nil || !stale {
 			return backoff.Permanent(err)
 		}
-		stale = true
-		err = s.change(ctx, *there, s.fill, metav1.PatchOptions{DryRun: dryRun.DryRun})
+		err = s.change(ctx, there, s.fill, metav1.PatchOptions{DryRun: dryRun.DryRun})
 		if unrehearsed(err) {
 			return nil
 		}
@@ -171,14 +173,22 @@ func (s shared[T]) survey(ctx context.Context, replaced types.UID) (stale bool, 
 	return stale, err
 }
 
-// renew changes the content of one that is there with another content, when no other owner needs that any more.
+// renew changes the content of one that is there with another content, when no other owner needs that any more. Who may not read it
+// waits for the end of one that goes with its Job.
 func (s shared[T]) renew(ctx context.Context) (news event.Fact, err error) {
 	err = s.retry(ctx, "update", func(ctx context.Context) error {
-		there, err := s.stale(ctx, "")
-		if err != nil || there == nil {
+		there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
+		if cluster.Denied(err) {
+			if _, tryErr := s.api.Create(ctx, s.want, dryRun); !apierrors.IsAlreadyExists(tryErr) {
+				return nil
+			}
+			return err
+		}
+		stale, err := s.stale(ctx, there, err, "")
+		if err != nil || !stale {
 			return backoff.Permanent(err)
 		}
-		if err := s.change(ctx, *there, s.fill, metav1.PatchOptions{}); err != nil {
+		if err := s.change(ctx, there, s.fill, metav1.PatchOptions{}); err != nil {
 			return raced(err)
 		}
 		news = event.Object{Object: refOf(s.want), Action: "updated", Detail: "an earlier Job has left it behind"}
@@ -187,26 +197,24 @@ func (s shared[T]) renew(ctx context.Context) (news event.Fact, err error) {
 	return news, err
 }
 
-// stale reads the object when it is there with another content that nobody needs any more; nil when there is none, or it has our
-// content already. Who may only create gets nil too: whether there is one is found out then.
-func (s shared[T]) stale(ctx context.Context, replaced types.UID) (*T, error) {
-	there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err), cluster.Denied(err), err == nil && s.same(there, s.want):
-		return nil, nil
-	case err != nil:
-		return nil, err
+// stale takes the answer to a look at the object, and tells whether that has another content, which nobody needs any more.
+func (s shared[T]) stale(ctx context.Context, there T, err error, replaced types.UID) (bool, error) {
+	if apierrors.IsNotFound(err) || err == nil && s.same(there, s.want) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
 	}
 	ours, running, err := s.ours(ctx, there, replaced)
 	switch {
 	case err != nil:
-		return nil, err
+		return false, err
 	case !ours:
-		return nil, taken(refOf(there), there)
+		return false, taken(refOf(there), there)
 	case running != "":
-		return nil, needed(refOf(there), running)
+		return false, needed(refOf(there), running)
 	}
-	return &there, nil
+	return true, nil
 }
 
 // change changes an object, as it was read, in what do does to it and in nothing else; fields that this program does not know stay.
@@ -252,7 +260,10 @@ func (s shared[T]) own(ctx context.Context) (news event.Fact, err error) {
 			return backoff.Permanent(err)
 		}
 		there, err := s.api.Get(ctx, s.want.GetName(), metav1.GetOptions{})
-		if err != nil {
+		switch {
+		case cluster.Denied(err): // it may be on its way out, with its Job
+			return err
+		case err != nil:
 			return raced(err)
 		}
 		if slices.ContainsFunc(there.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -317,5 +318,44 @@ func TestReplaceOnlyOurs(t *testing.T) {
 		if errors.As(err, &cause); (test.want == "") != (err == nil) || err != nil && (cause.Message != test.want || cause.Reason != event.InvalidInput || cause.Hint == "") {
 			t.Errorf("%s: got %v, want %q", test.name, err, test.want)
 		}
+	}
+}
+
+// TestUnseenSecret: who may create Secrets and not read them waits for the end of one of that name, and then makes another.
+func TestUnseenSecret(t *testing.T) {
+	const url = "/api/v1/namespaces/ns/secrets"
+	const get, create, try = "GET " + url + "/s", "POST " + url, "POST " + url + "?dryRun=All"
+	secrets := schema.GroupResource{Resource: "secrets"}
+	status := apierrors.NewForbidden(secrets, "s", errors.New("")).Status()
+	status.Message = `secrets "s" is forbidden: User "ci" cannot get resource "secrets" in API group "" in the namespace "ns"`
+	unseen, is := exchange{get, 403, status}, apierrors.NewAlreadyExists(secrets, "s").Status()
+	made := &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		do        func(*loop, context.Context) error
+		want      string // of the error; "" for none
+		said      string
+	}{
+		{"before the old Job goes", []exchange{unseen}, func(l *loop, ctx context.Context) error { _, err := l.surveyOwned(ctx, ""); return err }, "", ""},
+		{"it goes with the old Job", []exchange{unseen, {try, 409, is}, unseen, {try, 201, made}}, (*loop).renewOwned, "", ""},
+		{"it stays", slices.Repeat([]exchange{unseen, {try, 409, is}}, 9), (*loop).renewOwned, "ci may not get secrets", ""},
+		{"it goes after the new Job came", []exchange{{create, 409, is}, unseen, {create, 201, made}}, (*loop).createOwned, "", "Secret ns/s created"},
+		{"it comes meanwhile", slices.Repeat([]exchange{{create, 409, is}, unseen}, 9), (*loop).createOwned, "ci may not get secrets", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, test.exchanges...)
+				l.created = there("ours")
+				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, StringData: map[string]string{"a": "b"}}}
+				err := test.do(l, t.Context())
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if got := strings.Join(said(l.all()), "; "); got != test.said {
+					t.Errorf("told %q, want %q", got, test.said)
+				}
+			})
+		})
 	}
 }
