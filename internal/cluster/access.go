@@ -112,7 +112,10 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 		}
 	}
 	var hints []string
-	if manifest != nil {
+	switch {
+	case own == nil:
+		hints = append(hints, asked+" When this check is wrong, set preflight: false.")
+	case manifest != nil:
 		hints = append(hints, asked)
 	}
 	if own != nil {
