@@ -330,15 +330,15 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	switch {
 	case ifExists == IfExistsReplace:
 		return nil
+	case !made(old):
+		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
+		cause.Hint = "Give this Job another name (name, name-suffix), or say if-exists: replace to delete that one with its pods and their logs."
 	case ifExists == IfExistsFail:
 		cause.Message = fmt.Sprintf("%s exists already (%s)%s", ref, state(old), whose(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case !finished(old):
 		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
 		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
-	case !made(old):
-		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
-		cause.Hint = "Give this Job another name (name, name-suffix), or say if-exists: replace to delete that one with its pods and their logs."
 	default:
 		return nil
 	}

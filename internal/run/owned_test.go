@@ -309,6 +309,8 @@ func TestReplaceOnlyOurs(t *testing.T) {
 		{"with our label alone", ours(func(j *batchv1.Job) { j.Annotations = nil }), IfExistsReplaceFinished, foreign},
 		{"a CronJob's copy of ours", ours(func(j *batchv1.Job) { controlled(j); url(j) }), IfExistsReplaceFinished, foreign + " (its owner is CronJob nightly, made by https://ci.example/1)"},
 		{"a CronJob's, and it may be replaced", ours(controlled), IfExistsReplace, ""},
+		{"a CronJob's, that runs", ours(func(j *batchv1.Job) { controlled(j); j.Status.Conditions = nil }), IfExistsReplaceFinished, "Job ns/j exists already (running), and this program did not make it (its owner is CronJob nightly)"},
+		{"a CronJob's, and it must not", ours(controlled), IfExistsFail, foreign + " (its owner is CronJob nightly)"},
 		{"ours, and it must not", ours(url), IfExistsFail, "Job ns/j exists already (succeeded) (made by https://ci.example/1)"},
 		{"a long name", ours(func(j *batchv1.Job) { controlled(j); j.OwnerReferences[0].Name = strings.Repeat("x", 1000) }), IfExistsReplaceFinished,
 			foreign + " (its owner is CronJob " + strings.Repeat("x", 300-len("its owner is CronJob ")-len(event.Ellipsis)) + event.Ellipsis + ")"},
