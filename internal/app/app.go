@@ -251,9 +251,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		defer client.Close()
 	}
 	if plan.Namespace == "" {
-		plan.InNamespace(client.Namespace)
+		if err := a.tell(plan.InNamespace(client.Namespace)); err != nil {
+			return exitJobFailed, err
+		}
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned, Place: plan.Finding}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)

@@ -133,7 +133,7 @@ type Started struct {
 // Object tells what was done to one object of the cluster.
 type Object struct {
 	Object Ref
-	Action string // created, applied, replaced, deleted, kept
+	Action string // created, adopted, updated, applied, replaced, deleted, kept
 	Detail string // why, or until when; may be empty
 	UID    string // set when the run's own Job was created, empty otherwise
 }
