@@ -50,8 +50,9 @@ type loop struct {
 	gonePods  map[types.UID]bool
 	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
 	since     time.Time
-	reader    reader // nil when no logs are wanted
-	spool     *spool // output that is shown only after a failure; nil when it is shown live
+	reader    reader      // nil when no logs are wanted
+	spool     *spool      // output that is shown only after a failure; nil when it is shown live
+	rest      event.Lines // of a batch that is told part by part
 	tails     tails
 	judge     bool // something changed since the last judgement
 	judgeNow  bool // and it cannot wait
@@ -184,6 +185,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	}
 
 	v := l.untilDecided(ctx, facts, watched)
+	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
@@ -220,35 +222,45 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 	var last verdict.Verdict
 	var judged time.Time
 	for {
-		select {
-		case e := <-facts:
-			l.take(e)
-		case <-l.more:
-			l.hear()
-		case err := <-watched:
-			if err == nil {
-				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
+		if len(l.rest.Lines) == 0 {
+			select {
+			case e := <-facts:
+				l.takePart(e)
+			case <-l.more:
+				l.hear()
+			case err := <-watched:
+				if err == nil {
+					err = fmt.Errorf("the watch on %s ended by itself", l.ref())
+				}
+				f := l.failed(err)
+				return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
+			case <-timer.C:
+			case <-ctx.Done():
+				return verdict.Verdict{}
 			}
-			f := l.failed(err)
-			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
-		case <-timer.C:
-			now := time.Now()
-			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
-		case <-ctx.Done():
-			return verdict.Verdict{}
 		}
 		// One goroutine tells of everything, so a burst of lines and states is taken whole before it is judged.
 		// The burst is bounded: a container that never stops writing must not hold up the clock.
+		begun := time.Now()
 	burst:
-		for i := 0; i < cap(facts) && !l.judgeNow && ctx.Err() == nil; i++ {
+		for i := 0; i < cap(facts) && time.Since(begun) < settle && !l.judgeNow && ctx.Err() == nil; i++ {
+			if len(l.rest.Lines) > 0 {
+				l.takePart(l.rest)
+				continue
+			}
 			select {
 			case e := <-facts:
-				l.take(e)
+				l.takePart(e)
 			default:
 				break burst
 			}
 		}
+		if ctx.Err() != nil {
+			return verdict.Verdict{}
+		}
 		now := time.Now()
+		// The timer may never be heard while there is always something to take.
+		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
 		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
 			judged, l.judge, l.judgeNow = now, false, false
 			last = verdict.Decide(l.state())
@@ -261,6 +273,34 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(l.away))}
 		}
 		timer.Reset(l.untilNext(now, judged, last))
+	}
+}
+
+// part is how many bytes of lines are told between two looks at the clock, at least: a line is never parted.
+const part = 64 << 10
+
+// takePart takes a fact into account, of a batch of lines its first part. What is left is l.rest.
+func (l *loop) takePart(f event.Fact) {
+	lines, ok := f.(event.Lines)
+	if !ok {
+		l.take(f)
+		return
+	}
+	n, size := 0, 0
+	for n < len(lines.Lines) && size < part {
+		size += len(lines.Lines[n].Text)
+		n++
+	}
+	l.rest = lines
+	l.rest.Lines = lines.Lines[n:]
+	lines.Lines = lines.Lines[:n]
+	l.take(lines)
+}
+
+// takeRest takes what is left of a batch.
+func (l *loop) takeRest() {
+	for len(l.rest.Lines) > 0 {
+		l.takePart(l.rest)
 	}
 }
 
