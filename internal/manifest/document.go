@@ -189,7 +189,8 @@ func (d *Document) Original(path, text string) string {
 	if len(d.substituted) == 0 {
 		return text
 	}
-	n, _, _ := d.descend(path, nil)
+	var keys []*yaml.Node
+	n, _, _ := d.descend(path, func(key *yaml.Node) { keys = append(keys, key) })
 	seen := map[*yaml.Node]bool{}
 	var below func(n *yaml.Node)
 	below = func(n *yaml.Node) {
@@ -203,6 +204,9 @@ func (d *Document) Original(path, text string) string {
 		for _, child := range n.Content {
 			below(child)
 		}
+	}
+	for _, key := range keys {
+		below(key)
 	}
 	below(n)
 	return text

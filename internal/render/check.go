@@ -85,15 +85,20 @@ func (c *checker) known(at *field.Path, what, name string, there []string) {
 }
 
 func didYouMean(name string, there []string) string {
-	if near := manifest.Closest(name, there); near != "" {
+	const most = 1000 // comparing takes time
+	if near := manifest.Closest(name, there[:min(len(there), most)]); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return ""
 }
 
 func orNone(words []string) string {
-	if len(words) == 0 {
+	const most = 20
+	switch n := len(words); {
+	case n == 0:
 		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), n-most)
 	}
 	return strings.Join(words, ", ")
 }

@@ -31,10 +31,11 @@ func (o Options) Secrets() []event.Secret {
 	if wrong != nil {
 		// What cannot be read may be anything. It serves our own output alone: nothing will run.
 		for _, word := range strings.FieldsFunc(o.RegistryCredentials, func(r rune) bool { return strings.ContainsRune(" \t\r\n\",{}", r) }) {
-			if key, value, ok := strings.Cut(word, "="); ok && (key == "server" || key == "username" || key == "password") {
-				word = value
+			key, value, _ := strings.Cut(word, "=")
+			add("registry-credentials", value, false)
+			if key != "server" && key != "username" && key != "password" {
+				add("registry-credentials", word, false)
 			}
-			add("registry-credentials", word, false)
 		}
 	}
 	n := 0

@@ -30,6 +30,7 @@ type workload struct {
 	options      Options
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
+	traces                  map[string]trace
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
