@@ -444,7 +444,7 @@ func TestCauseOfAnswers(t *testing.T) {
 		hint    string
 	}{
 		{"forbidden by RBAC", `{"message":"jobs.batch is forbidden: User \"system:serviceaccount:ci:deployer\" cannot create resource \"jobs\" in API group \"batch\" in the namespace \"prod\"","reason":"Forbidden","details":{"group":"batch","kind":"jobs"},"code":403}`,
-			event.Forbidden, "cannot run: system:serviceaccount:ci:deployer may not create jobs.batch in namespace prod", "kubectl auth can-i create jobs.batch -n prod --as=\"system:serviceaccount:ci:deployer\""},
+			event.Forbidden, "cannot run: system:serviceaccount:ci:deployer may not create jobs.batch in namespace prod", "kubectl auth can-i create jobs.batch -n prod --as=system:serviceaccount:ci:deployer"},
 		{"forbidden in the cluster", `{"message":"namespaces is forbidden: User \"me\" cannot create resource \"namespaces\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}`,
 			event.Forbidden, "cannot run: me may not create namespaces", "kind: ClusterRole"},
 		{"the quota is used up", `{"message":"jobs.batch \"x\" is forbidden: exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=1, limited: count/jobs.batch=1","reason":"Forbidden","code":403}`,

@@ -26,7 +26,7 @@ type Event interface{ isEvent() }
 // Every event and every fact, so that tests can check that none is forgotten.
 var (
 	Events = []Event{Started{}, Object{}, Attempt{}, Progress{}, Notice{}, Finding{}, Lines{}, Gap{}, Finished{}}
-	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}}
+	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}, Secret{}}
 )
 
 // Ref names one object of the cluster. Namespace is empty for what has none.
@@ -280,6 +280,7 @@ func (Notice) isFact()     {}
 func (Finding) isFact()    {}
 func (Lines) isFact()      {}
 func (Gap) isFact()        {}
+func (Secret) isFact()     {}
 
 func (Started) isEvent()  {}
 func (Object) isEvent()   {}

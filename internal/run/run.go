@@ -20,6 +20,8 @@ import (
 // no longer be told anything; the run then ends as if it had been cancelled.
 type Sink interface {
 	Event(event.Event) error
+	// AddSecrets adds values that must not be shown from now on.
+	AddSecrets(...event.Secret)
 }
 
 // Objects are what a run creates, in the order of creation.
@@ -112,5 +114,16 @@ func Check(ctx context.Context, client *cluster.Client, objects Objects, sink Si
 	l := newLoop(newRunner(client, objects, Options{}), sink, cancel)
 	var err error
 	l.beside(func() { err = l.check(ctx) })
+	return cmp.Or(err, l.broken)
+}
+
+// Ask does a step that takes requests and belongs to no Job, and tells what comes up meanwhile, as a run does: an outage, warnings of the
+// API server, what a credential plugin writes.
+func Ask(ctx context.Context, client *cluster.Client, sink Sink, step func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := newLoop(newRunner(client, Objects{}, Options{}), sink, cancel)
+	var err error
+	l.beside(func() { err = step(ctx) })
 	return cmp.Or(err, l.broken)
 }
