@@ -146,9 +146,9 @@ func (p Process) reporters(o report.Options, command string) (*report.Fanout, []
 	case report.FormatGitHub:
 		log = github.New(p.Stdout, p.getenv, o)
 	case report.FormatGitLab:
-		log = text.New(p.Stdout, p.Stdout, o, !noColor)
+		log = text.New(p.Stdout, p.Stdout, p.getenv, o, !noColor)
 	default:
-		log = text.New(p.Stdout, p.Stderr, o, p.Terminal && !noColor)
+		log = text.New(p.Stdout, p.Stderr, p.getenv, o, p.Terminal && !noColor)
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding

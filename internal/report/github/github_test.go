@@ -57,7 +57,7 @@ func newStep(t *testing.T, o report.Options) *step {
 func (s *step) tell(t *testing.T, events ...event.Event) {
 	t.Helper()
 	for _, e := range events {
-		if err := s.Event(e); err != nil {
+		if err := report.New(s.Reporter).Event(e); err != nil {
 			t.Fatalf("%T: %v", e, err)
 		}
 	}
@@ -134,6 +134,7 @@ func TestGolden(t *testing.T) {
 			s := newStep(t, c.options)
 			drawn := 0
 			s.draw = func() string { drawn++; return fmt.Sprintf("RANDOM%d", drawn) }
+			s.bracket.Draw = s.draw
 			f := report.New(s)
 			f.AddSecrets(event.Secret{Value: "hunter2!", Credential: true})
 			for _, e := range c.events {

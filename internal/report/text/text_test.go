@@ -20,6 +20,8 @@ var (
 	code = int32(3)
 )
 
+func noCI(string) string { return "" }
+
 func line(s *event.Stream, texts ...string) event.Lines {
 	e := event.Lines{Stream: s}
 	for _, t := range texts {
@@ -100,11 +102,12 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var both bytes.Buffer
-			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options, c.color)
+			r := New(margin{&both, "out"}, margin{&both, "err"}, noCI, c.options, c.color)
 			seconds := 0
 			r.now = func() time.Time { seconds++; return at.Add(time.Duration(seconds) * time.Second) }
+			f := report.New(r)
 			for _, e := range c.events {
-				if err := r.Event(e); err != nil {
+				if err := f.Event(e); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -140,7 +143,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func TestOneWritePerBatch(t *testing.T) {
 	var out, ours counter
-	r := New(&out, &ours, report.Options{}, false)
+	r := New(&out, &ours, noCI, report.Options{}, false)
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, make([]string, 1000)...)
 	if err := r.Event(batch); err != nil {
 		t.Fatal(err)
@@ -159,7 +162,7 @@ func TestOneWritePerBatch(t *testing.T) {
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	epipe := errors.New("broken pipe")
-	r := New(&counter{err: epipe}, &counter{}, report.Options{}, false)
+	r := New(&counter{err: epipe}, &counter{}, noCI, report.Options{}, false)
 	if err := r.Event(line(&event.Stream{}, "x")); !errors.Is(err, epipe) {
 		t.Errorf("a line: %v, want %v", err, epipe)
 	}
@@ -175,7 +178,7 @@ func BenchmarkLines(b *testing.B) {
 		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
 	}
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, texts...)
-	r := New(io.Discard, io.Discard, report.Options{}, false)
+	r := New(io.Discard, io.Discard, noCI, report.Options{}, false)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.Event(batch); err != nil {
