@@ -223,6 +223,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if event.HasErrors(findings) {
 		return a.invalid(findings)
 	}
+	if command != "run" {
+		a.reporter.Named(event.Ref{Kind: "Job", Namespace: plan.Namespace, Name: plan.Job.Name})
+	}
 	if err := a.tell(findings); err != nil {
 		return exitJobFailed, err
 	}
@@ -231,7 +234,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	case "validate":
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: fmt.Sprintf("the manifest is valid: Job %s", plan.Job.Name)})
 	case "render":
-		out, err := plan.YAML(a.options.ShowSecrets)
+		mask := a.reporter.Mask
+		if a.options.ShowSecrets {
+			mask = nil
+		}
+		out, err := plan.YAML(mask)
 		if err == nil {
 			_, err = a.Stdout.Write(out)
 		}

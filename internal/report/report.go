@@ -118,6 +118,13 @@ func (f *Fanout) addMasks(masks []string) {
 	}
 }
 
+// Named tells the Job before it is Started, for commands that do not start it. See AddSecrets.
+func (f *Fanout) Named(job event.Ref) {
+	f.job = &job
+	f.addMasks(f.unnamed)
+	f.unnamed = nil
+}
+
 // Mask masks a text that no sink gets.
 func (f *Fanout) Mask(text string) string { return f.border.mask.hide(text) }
 
@@ -125,9 +132,7 @@ func (f *Fanout) Mask(text string) string { return f.border.mask.hide(text) }
 func (f *Fanout) Event(e event.Event) error {
 	e = f.border.event(e)
 	if s, ok := e.(event.Started); ok {
-		f.job = &s.Job
-		f.addMasks(f.unnamed)
-		f.unnamed = nil
+		f.Named(s.Job)
 	}
 	err := f.pending
 	f.pending = nil
