@@ -53,7 +53,7 @@ func api(t *testing.T, answers ...answer) (kubeconfig string) {
 		}
 	})
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	return fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: nowhere, users: [{name: u, user: {token: some-token}}],
+	return fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: nowhere, users: [{name: u, user: {}}],
 		contexts: [{name: nowhere, context: {cluster: nowhere, user: u}}, {name: other, context: {cluster: other, user: u}}],
 		clusters: [{name: nowhere, cluster: {server: "nonsense://"}}, {name: other, cluster: {server: %q, certificate-authority-data: %s}}]}`,
 		server.URL, base64.StdEncoding.EncodeToString(authority))
