@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"iter"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -147,8 +149,8 @@ func (c *collector) leaves(name string, of any) {
 			c.leaves(name, item)
 		}
 	case map[string]any:
-		for _, item := range v {
-			c.leaves(name, item)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			c.leaves(name, v[key])
 		}
 	}
 }
@@ -156,7 +158,7 @@ func (c *collector) leaves(name string, of any) {
 var (
 	separators = regexp.MustCompile(`[\s\-_./:,;@=&?'"()\[\]{}<>|]+`)
 	// ordinary is a word, several in camel case, a number, or a word with a number behind it (postgres15) or before it (512Mi).
-	ordinary = regexp.MustCompile(`^(?:[0-9]+[A-Za-z]{0,2}|(?:[A-Z]?[a-z]+|[A-Z]+)(?:[A-Z][a-z]+)*[0-9]*)$`)
+	ordinary = regexp.MustCompile(`^(?:[0-9]+[A-Za-z]{0,2}|(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20})*[0-9]*)$`)
 	// signs stand in passwords, and hardly in names, addresses, dates and sentences.
 	signs = regexp.MustCompile(`[A-Za-z0-9][!#$%^*+~][A-Za-z0-9]|[A-Za-z0-9]{4}[!#$%^*+~]`)
 )
@@ -179,7 +181,7 @@ func credential(value string) bool {
 			return true
 		}
 		for _, piece := range separators.Split(word, -1) {
-			if !ordinary.MatchString(piece) || len(piece) > 24 && strings.Trim(piece, "0123456789") != "" {
+			if !ordinary.MatchString(piece) {
 				odd += len(piece)
 			}
 		}
