@@ -129,9 +129,13 @@ func (c *collector) add(name, value string, declared bool) {
 	case document != nil:
 		c.leaves(name, document)
 	default:
-		for line := range strings.Lines(trimmed) {
-			if line = strings.TrimSpace(line); credential(line) {
-				c.secrets = append(c.secrets, event.Secret{Name: name, Value: line, Credential: true})
+		for word := range strings.FieldsSeq(trimmed) {
+			word = strings.Trim(word, `"',;`)
+			if _, assigned, _ := strings.Cut(word, "="); credential(assigned) {
+				word = assigned
+			}
+			if credential(word) {
+				c.secrets = append(c.secrets, event.Secret{Name: name, Value: word, Credential: true})
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func TestSecrets(t *testing.T) {
 			credential("key url of Secret db", "http://localhost/s3cr3tpassw0rd"), plain("variable HOST", "localhost"), credential("variable PW", "s3cr3tpassw0rd"),
 			credential("key other of Secret db", "s3cr3tpassw0rd")}},
 		"several lines": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  conf: |\n    loglevel: info\n    password: hunter2secret\n", []event.Secret{
-			plain("key conf of Secret db", "loglevel: info\npassword: hunter2secret\n"), credential("key conf of Secret db", "password: hunter2secret")}},
+			plain("key conf of Secret db", "loglevel: info\npassword: hunter2secret\n"), credential("key conf of Secret db", "hunter2secret")}},
 		"JSON": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  conf: '{\"host\": \"localhost\", \"keys\": [\"hunter2secret\"]}'\n", []event.Secret{
 			plain("key conf of Secret db", `{"host": "localhost", "keys": ["hunter2secret"]}`), credential("key conf of Secret db", "hunter2secret")}},
 		"a wrong field":    {"apiVersion: v1\nkind: secret\nmetadata: {name: db}\nstringdata: {password: [hunter2secret]}\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
