@@ -25,7 +25,7 @@ var below = map[string][]string{
 	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/outage", "internal/event"},
 	"internal/logs":          {"internal/outage", "internal/pods", "internal/event"},
-	"internal/verdict":       {"internal/refusal", "internal/event"},
+	"internal/verdict":       {"internal/refusal", "internal/pods", "internal/event"},
 	"internal/render":        {"internal/kubernetesjob", "internal/manifest", "internal/event"},
 	"internal/kubernetesjob": {"internal/manifest", "internal/event"},
 	"internal/manifest":      {"internal/event"},

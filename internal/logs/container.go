@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 const (
@@ -107,15 +108,11 @@ type container struct {
 	past   history   // of all runs
 	denied time.Time // since when every request was forbidden; zero when the last one was not
 	long   bool      // it was said that lines are cut
-	retry  *backoff.ExponentialBackOff
+	retry  backoff.BackOff
 }
 
 func newContainer(f *Follower, number int) *container {
-	return &container{
-		f: f, number: number, changed: make(chan struct{}, 1),
-		retry: backoff.NewExponentialBackOff(backoff.WithInitialInterval(f.MinBackoff), backoff.WithMultiplier(2),
-			backoff.WithMaxInterval(30*f.MinBackoff), backoff.WithMaxElapsedTime(0)),
-	}
+	return &container{f: f, number: number, changed: make(chan struct{}, 1), retry: outage.Backoff()}
 }
 
 // set changes the state of a run, and wakes the reader when that is news. What the kubelet has said is not taken back.

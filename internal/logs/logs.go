@@ -30,6 +30,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
@@ -43,7 +44,7 @@ type Options struct {
 	Out        chan<- event.Fact // receives Lines, Gap, Notice and Drained; whoever reads it slowly slows the reading of logs
 	Streams    int               // containers that are read at once; 0 means 64
 	Containers []string          // names of the containers to follow; empty means all
-	MinBackoff time.Duration     // first pause before a log is opened again; 0 means 100 ms
+	Health     *outage.Health    // hears what every request says about the API server; may be nil
 	Outage     func() bool       // tells whether the API server is out of reach, and waited for; nil: never
 }
 
@@ -76,9 +77,6 @@ type Follower struct {
 func New(ctx context.Context, o Options) *Follower {
 	if o.Streams == 0 {
 		o.Streams = 64
-	}
-	if o.MinBackoff == 0 {
-		o.MinBackoff = 100 * time.Millisecond
 	}
 	f := &Follower{Options: o, containers: map[[2]string]*container{}, drained: make(chan struct{})}
 	f.ctx, f.stop = context.WithCancel(ctx)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,9 +17,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 var seeds = flag.Uint64("seeds", 3, "random runs of each kind of TestEveryLineOnce")
@@ -866,7 +869,7 @@ func TestDrainLimit(t *testing.T) {
 	})
 }
 
-// An outage at the end costs time alone.
+// An outage at the end costs time alone. Whoever else asks the API server hears of it, and of its end.
 func TestDrainLimitInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, log, s := newKubelet(), newContainerLog(), newSink()
@@ -877,17 +880,22 @@ func TestDrainLimitInAnOutage(t *testing.T) {
 		away := func() bool { return time.Now().Before(back) }
 		k.fault = func() (int, error, error) {
 			if away() {
-				return 0, nil, syscall.ECONNREFUSED
+				return 0, nil, &url.Error{Op: "Get", URL: "https://api.example", Err: syscall.ECONNREFUSED}
 			}
 			return -1, nil, nil
 		}
-		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Outage: away})
+		var told []bool
+		health := &outage.Health{Tell: func(c event.Connection) { told = append(told, c.Err != nil) }}
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Health: health, Outage: func() bool { return !health.Since().IsZero() }})
 		f.Observe(pod("a", terminated("ida")), false)
 		f.Drain(5 * time.Second)
 		<-s.done
 		f.Close()
 		if got, want := s.text(), "a/main/0 \"line 0\"\ndrained\n"; got != want {
 			t.Errorf("got:\n%swant:\n%s", got, want)
+		}
+		if diff := cmp.Diff([]bool{true, false}, told); diff != "" {
+			t.Errorf("told of the outage: %s", diff)
 		}
 	})
 }

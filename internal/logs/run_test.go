@@ -473,9 +473,9 @@ func TestForbiddenForLong(t *testing.T) {
 		f.Observe(pod("bad", running("bad")), false)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
-		// A pause is 3 s, half as much more at most, and there are three of them: before and behind the outage's last refusal, and
+		// A pause is 5 s, half as much more at most, and there are three of them: before and behind the outage's last refusal, and
 		// at the end.
-		if last < outage+denial || last > outage+denial+3*4500*time.Millisecond {
+		if last < outage+denial || last > outage+denial+3*7500*time.Millisecond {
 			t.Errorf("given up after %s", last)
 		}
 		log.write(time.Now(), "still here")

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 const (
@@ -26,7 +27,15 @@ const (
 func (c *container) request(ctx context.Context, s state, o *corev1.PodLogOptions) (io.ReadCloser, error) {
 	stream := c.stream()
 	o.Container, o.Timestamps, o.Previous = stream.Container, true, s.previous
+	began := time.Now()
 	body, err := c.f.Open(ctx, stream.Namespace, stream.Pod, o)
+	// A server error is no sign of an outage: it may be the node that the API server cannot reach.
+	switch kind := outage.KindOf(err); {
+	case kind.Answered():
+		c.f.Health.Answered()
+	case (kind == outage.Unconnected || kind == outage.Broken) && ctx.Err() == nil:
+		c.f.Health.Failed(began, err)
+	}
 	if !apierrors.IsForbidden(err) {
 		c.denied = time.Time{}
 	} else if c.denied.IsZero() {

@@ -1,13 +1,13 @@
 package verdict
 
 import (
-	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
 // Result makes the closing event of a run from its last State and Verdict; Tail is left to the caller, who has the lines.
@@ -81,7 +81,7 @@ func (w *view) podResult(p *corev1.Pod) event.PodResult {
 		Phase:  string(p.Status.Phase),
 		Reason: clean(p.Status.Reason, 64),
 	}
-	if i, err := strconv.Atoi(p.Annotations[batchv1.JobCompletionIndexAnnotation]); err == nil {
+	if i := pods.Index(p); i >= 0 {
 		r.Index = &i
 	}
 	if p.Status.StartTime != nil {
