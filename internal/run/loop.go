@@ -109,7 +109,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
-	case cancelled && l.options.OnCancel == UnfinishedDelete:
+	case cancelled && !l.leaves:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
 	case cancelled: // and left alone
 	default:
