@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // An action reads plain files of the checkout only, whatever leads elsewhere, and never hangs.
@@ -40,7 +41,14 @@ func TestNothingOutsideIsRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": ws}
 			for _, args := range [][]string{{"-f", path}, {"-f", "job.yaml", "--references=" + path}} {
-				got := call(t, ws, "", env, append([]string{"validate"}, args...)...)
+				answered := make(chan outcome, 1)
+				go func() { answered <- call(t, ws, "", env, append([]string{"validate"}, args...)...) }()
+				var got outcome
+				select {
+				case got = <-answered:
+				case <-time.After(20 * time.Second):
+					t.Fatalf("%v: it hangs", args)
+				}
 				if said := got.stdout + got.stderr; got.code != exitInvalid || strings.Contains(said, password[:7]) || strings.Contains(said, "stringData") || !strings.Contains(said, "::error") {
 					t.Errorf("%v: exit code %d:\n%s", args, got.code, said)
 				}

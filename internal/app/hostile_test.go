@@ -42,111 +42,6 @@ func refusedUnseen(t *testing.T, files, env map[string]string, args ...string) {
 	}
 }
 
-// A Secret that is not right is not quoted, however it is broken.
-func TestBrokenSecretsAreNotQuoted(t *testing.T) {
-	for name, data := range map[string]string{
-		"an open bracket":          "stringData: {password: [" + password + "}",
-		"an open brace":            "stringData:\n  password: {" + password,
-		"an open quote":            "stringData:\n  password: \"" + password,
-		"an open single quote":     "stringData:\n  password: '" + password,
-		"text behind a quote":      "stringData:\n  password: \"x\" " + password,
-		"text behind single quote": "stringData:\n  password: 'x' " + password,
-		"an unknown escape":        "stringData:\n  password: \"\\y" + password + "\"",
-		"two colons":               "stringData:\n  password: " + password + ": x",
-		"a block mark":             "stringData:\n  password: |" + password,
-		"a folding mark":           "stringData:\n  password: >" + password,
-		"an at sign":               "stringData:\n  password: @" + password,
-		"a percent sign":           "stringData:\n  password: %" + password,
-		"a back quote":             "stringData:\n  password: `" + password,
-		"a list":                   "stringData:\n  password: [" + password + "]",
-		"a mapping":                "stringData:\n  password: {x: " + password + "}",
-		"a dash":                   "stringData:\n  password: - " + password,
-		"no key":                   "stringData:\n  " + password,
-		"a tab":                    "stringData:\n\tpassword: " + password,
-		"a key twice":              "stringData:\n  password: x\n  password: " + password,
-		"a merged text":            "stringData:\n  <<: " + password,
-		"not base64":               "data:\n  password: " + password + "!",
-		"a text as data":           "data: " + password,
-		"an unknown field":         "stringDta: {password: " + password + "}\nspec: {a: [}",
-	} {
-		t.Run(name, func(t *testing.T) {
-			refusedUnseen(t, map[string]string{"job.yaml": goodManifest + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\n" + data + "\n"},
-				nil, "validate", "-f", "job.yaml")
-		})
-	}
-}
-
-// Nor is one of a KubernetesJob.
-func TestBrokenJobSecretsAreNotQuoted(t *testing.T) {
-	for name, secrets := range map[string]string{
-		"a text":              password,
-		"a list of texts":     "[" + password + "]",
-		"a list as value":     "{PASSWORD: [" + password + "]}",
-		"no value":            "{PASSWORD: {valu: " + password + "}}",
-		"two values":          "{PASSWORD: {value: " + password + ", secretRef: {name: a, key: b}}}",
-		"a list of values":    "{PASSWORD: {value: [" + password + "]}}",
-		"a mapping as value":  "{PASSWORD: {value: {x: " + password + "}}}",
-		"a bad name":          "{PASS WORD: {value: " + password + "}}",
-		"twice":               "[{name: A, value: x}, {name: A, value: " + password + "}]",
-		"an open quote":       "{PASSWORD: {value: \"" + password + "}}",
-		"two colons":          "{PASSWORD: {value: " + password + ": x: y}}",
-		"a name without text": "[{value: " + password + "}]",
-	} {
-		t.Run(name, func(t *testing.T) {
-			refusedUnseen(t, map[string]string{"job.yaml": "apiVersion: kubernetes.project-planton.org/v1\nkind: KubernetesJob\nmetadata: {name: j}\nspec:\n" +
-				"  namespace: {value: batch}\n  image: {repo: busybox, tag: \"1.36\"}\n  env:\n    secrets: " + secrets + "\n"},
-				nil, "validate", "-f", "job.yaml")
-		})
-	}
-}
-
-// Options that hold secrets are not quoted either.
-func TestBrokenOptionsAreNotQuoted(t *testing.T) {
-	long := strings.Repeat(password, 20)
-	for name, c := range map[string]struct{ option, value string }{
-		"credentials: a word":            {"registry-credentials", password},
-		"credentials: three words":       {"registry-credentials", "ghcr.io bot " + password},
-		"credentials: no server":         {"registry-credentials", "username=bot password=" + password},
-		"credentials: no user":           {"registry-credentials", "server=ghcr.io password=" + password},
-		"credentials: a blank in it":     {"registry-credentials", "server=ghcr.io username=bot password=x " + password},
-		"credentials: twice":             {"registry-credentials", "server=a username=b password=" + password + "\nserver=a username=b password=" + password},
-		"credentials: an open brace":     {"registry-credentials", `{"auths": {"ghcr.io": {"password": "` + password},
-		"credentials: no auths":          {"registry-credentials", `{"password": "` + password + `"}`},
-		"credentials: auths is a text":   {"registry-credentials", `{"auths": "` + password + `"}`},
-		"credentials: an entry's a text": {"registry-credentials", `{"auths": {"ghcr.io": "` + password + `"}}`},
-		"credentials: auth not base64":   {"registry-credentials", `{"auths": {"ghcr.io": {"auth": "bot:` + password + `"}}}`},
-		"credentials: auth no pair":      {"registry-credentials", `{"auths": {"ghcr.io": {"auth": "` + base64.StdEncoding.EncodeToString([]byte(password)) + `"}}}`},
-		"credentials: auth is a list":    {"registry-credentials", `{"auths": {"ghcr.io": {"auth": ["` + password + `"]}}}`},
-		"credentials: base64":            {"registry-credentials", base64.StdEncoding.EncodeToString([]byte(`{"auths": {"ghcr.io": "` + password + `"}}`))},
-		"credentials: YAML":              {"registry-credentials", "auths:\n  ghcr.io:\n    password: " + password},
-
-		"secret-env: no =":          {"secret-env", password},
-		"secret-env: no name":       {"secret-env", "=" + password},
-		"secret-env: a colon":       {"secret-env", "PASSWORD: " + password},
-		"secret-env: several lines": {"secret-env", "KEY=-----BEGIN KEY-----\n" + password + "\n-----END KEY-----"},
-		"secret-env: a second line": {"secret-env", "A=x\n" + password + long},
-		"secret-env: blank in name": {"secret-env", "PASS WORD=" + password},
-		"secret-env: twice":         {"secret-env", "A=" + password + "\nA=" + password},
-		"secret-env: a NUL":         {"secret-env", "A\x00B=" + password},
-		"secret-env: quoted":        {"secret-env", "\"A=" + password + "\""},
-		"secret-env: JSON":          {"secret-env", `{"A": "` + password + `"}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			files := map[string]string{"job.yaml": goodManifest}
-			refusedUnseen(t, files, map[string]string{"INPUT_" + strings.ToUpper(c.option): c.value}, "validate", "-f", "job.yaml")
-			args := []string{"validate", "-f", "job.yaml"}
-			if c.option == "secret-env" { // an entry a flag
-				for line := range strings.Lines(c.value) {
-					args = append(args, "--secret-env="+strings.TrimSuffix(line, "\n"))
-				}
-			} else {
-				args = append(args, "--"+c.option+"="+c.value)
-			}
-			refusedUnseen(t, files, nil, args...)
-		})
-	}
-}
-
 // A flag that is not known does not show its value.
 func TestFlagsWithTyposQuoteNoValue(t *testing.T) {
 	for name, args := range map[string][]string{
@@ -161,21 +56,10 @@ func TestFlagsWithTyposQuoteNoValue(t *testing.T) {
 	}
 }
 
-// A variable that takes a place where it cannot stand is not quoted; one that was not asked for is not read.
-func TestSubstitutedValuesAreNotQuoted(t *testing.T) {
-	for name, c := range map[string]struct{ old, new string }{
-		"as a quantity":    {"memory: 1Gi", `memory: "${PASSWORD}"`},
-		"as an apiVersion": {"apiVersion: batch/v1", "apiVersion: ${PASSWORD}"},
-		"not asked for":    {"name: migrate", "name: ${OTHER}"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if !strings.Contains(goodManifest, c.old) {
-				t.Fatalf("no %q in the manifest", c.old)
-			}
-			refusedUnseen(t, map[string]string{"job.yaml": strings.Replace(goodManifest, c.old, c.new, 1)},
-				map[string]string{"PASSWORD": password, "OTHER": password}, "validate", "-f", "job.yaml", "--substitute=PASSWORD")
-		})
-	}
+// A variable that was not asked for is not read.
+func TestVariablesThatWereNotAskedFor(t *testing.T) {
+	refusedUnseen(t, map[string]string{"job.yaml": strings.Replace(goodManifest, "name: migrate", "name: ${OTHER}", 1)},
+		map[string]string{"PASSWORD": password, "OTHER": password}, "validate", "-f", "job.yaml", "--substitute=PASSWORD")
 }
 
 // render shows no Secret's data unless a flag says so: an input cannot, since a workflow's log may be public.
