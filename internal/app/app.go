@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -210,7 +211,12 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		if client, err = a.connect(""); err != nil {
 			return a.refused(findings, err)
 		}
-		if o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob); err != nil {
+		defer client.Close()
+		err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+			o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob)
+			return err
+		})
+		if err != nil {
 			return a.refused(findings, err)
 		}
 	}
@@ -242,11 +248,14 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		if client, err = a.connect(plan.Cluster); err != nil {
 			return a.refused(nil, err)
 		}
+		defer client.Close()
 	}
 	if plan.Namespace == "" {
-		plan.InNamespace(client.Namespace)
+		if err := a.tell(plan.InNamespace(client.Namespace)); err != nil {
+			return exitJobFailed, err
+		}
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned, Place: plan.Finding}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
@@ -294,6 +303,7 @@ func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
 func (a *app) connect(clusterName string) (*cluster.Client, error) {
 	o := a.options.Cluster
 	o.ClusterName, o.Dir, o.LookupEnv, o.UserAgent = clusterName, a.Dir, a.LookupEnv, "kubernetes-job-action/"+version
+	o.AddSecrets = a.reporter.AddSecrets
 	client, notices, err := cluster.Connect(o)
 	for _, n := range notices {
 		err = errors.Join(err, a.reporter.Event(n))
@@ -344,8 +354,20 @@ func (a *app) refused(findings []event.Finding, err error) (int, error) {
 	return exitCode(f), a.reporter.Event(f)
 }
 
-// ThisProcess is the process that the program runs in.
+// ofTheStep are the options, and the variables of docs.github.com/actions/reference/workflow-commands-for-github-actions#environment-files.
+var ofTheStep = regexp.MustCompile(`^(INPUT_|PLUGIN_|STATE_|GITHUB_(OUTPUT|ENV|STATE|PATH|STEP_SUMMARY)$)`)
+
+// ThisProcess is the process that the program runs in. It takes what belongs to the step alone, options and the runner's command files,
+// out of the environment: the kubeconfig's credential plugin inherits it.
 func ThisProcess() Process {
+	env := map[string]string{}
+	for _, v := range os.Environ() {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+		if ofTheStep.MatchString(name) {
+			os.Unsetenv(name)
+		}
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = "." // whoever opens a file in it gets the reason
@@ -355,6 +377,6 @@ func ThisProcess() Process {
 	if filepath.Base(os.Args[0]) == postName {
 		args = append([]string{"post"}, args...)
 	}
-	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: os.LookupEnv,
+	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
 		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
 }

@@ -119,7 +119,7 @@ func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 	}
 	return exitCode(f), a.reporter.Event(event.Notice{Level: event.Error,
 		Message: fmt.Sprintf("%s may still be running and could not be deleted: %v", job, err),
-		Hint:    fmt.Sprintf("kubectl -n %s delete job %s", job.Namespace, job.Name)})
+		Hint:    event.Kubectl(job.Namespace, "delete job %s", job.Name)})
 }
 
 // remove deletes the Job on the cluster that the main step used.
@@ -136,7 +136,13 @@ func (a *app) remove(ctx context.Context, r record, job event.Ref, why string, f
 	if err != nil {
 		return "", err
 	}
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, postLimit)
 	defer cancel()
-	return run.Remove(ctx, client, job, r.UID, why)
+	var told string
+	err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+		told, err = run.Remove(ctx, client, job, r.UID, why)
+		return err
+	})
+	return told, err
 }

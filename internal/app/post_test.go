@@ -2,7 +2,9 @@ package app
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +31,7 @@ import (
 func api(t *testing.T, answers ...answer) (kubeconfig string) {
 	t.Helper()
 	left := answers
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got := r.Method + " " + r.URL.Path
 		if len(left) == 0 || left[0].to != got {
 			t.Errorf("unexpected request %s; left are %v", got, left)
@@ -50,9 +52,11 @@ func api(t *testing.T, answers ...answer) (kubeconfig string) {
 			t.Errorf("never asked: %s", a.to)
 		}
 	})
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	return fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: nowhere, users: [{name: u, user: {token: t}}],
 		contexts: [{name: nowhere, context: {cluster: nowhere, user: u}}, {name: other, context: {cluster: other, user: u}}],
-		clusters: [{name: nowhere, cluster: {server: "nonsense://"}}, {name: other, cluster: {server: %q}}]}`, server.URL)
+		clusters: [{name: nowhere, cluster: {server: "nonsense://"}}, {name: other, cluster: {server: %q, certificate-authority-data: %s}}]}`,
+		server.URL, base64.StdEncoding.EncodeToString(authority))
 }
 
 type answer struct {

@@ -162,7 +162,7 @@ func explainStatus(s metav1.Status) *event.Cause {
 		case details.Kind == "namespaces" && details.Name != "":
 			cause.Object = event.Ref{Kind: "Namespace", Name: details.Name}
 			cause.Message = fmt.Sprintf("the namespace %q does not exist", details.Name)
-			cause.Hint = fmt.Sprintf("Create it (kubectl create namespace %s), or set createNamespace: true in a KubernetesJob manifest.", details.Name)
+			cause.Hint = event.In("Create it", event.Kubectl("", "create namespace %s", details.Name)) + ", or set createNamespace: true in a KubernetesJob manifest."
 		case details.Name == "":
 			// A server that knows the resource names the object that is missing.
 			cause.Reason = event.APIUnreachable
@@ -187,6 +187,11 @@ func explainStatus(s metav1.Status) *event.Cause {
 		cause.Reason = event.APIUnreachable
 		cause.Message = fmt.Sprintf("the server does not understand the request (%d): %s", s.Code, cause.Message)
 	default:
+		if s.Code >= 300 && s.Code < 400 {
+			cause.Reason = event.APIUnreachable
+			cause.Message = fmt.Sprintf("the server answers with a redirect (%d), which is not followed: the credentials would go there too", s.Code)
+			cause.Hint = "An API server never redirects. Check the address in the kubeconfig: a login page or a load balancer may stand there, or it must be https://."
+		}
 		if s.Code >= 500 && !refused(cause, s.Message) {
 			cause.Reason = event.APIUnreachable
 			cause.Message = fmt.Sprintf("the API server answers %d: %s", s.Code, cause.Message)
@@ -234,9 +239,9 @@ func explainForbidden(cause *event.Cause, message string) {
 	in := "--all-namespaces"
 	if namespace != "" {
 		cause.Message += " in namespace " + namespace
-		in = "-n " + namespace
+		in = "-n " + event.ShellWord(namespace)
 	}
-	cause.Hint = fmt.Sprintf("Check with: kubectl auth can-i %s %s %s --as=%q. It takes this permission:\n%s", verb, a.name(), in, user, roles(namespace, user, []Access{a}))
+	cause.Hint = fmt.Sprintf("Check with: kubectl auth can-i %s %s %s --as=%s. It takes this permission:\n%s", event.ShellWord(verb), event.ShellWord(a.name()), in, event.ShellWord(user), roles(namespace, user, []Access{a}))
 }
 
 // refused explains an object that was refused for what it is, and not for who sent it.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,9 @@ type Options struct {
 	Dir         string        // relative paths start here
 	APITimeout  time.Duration // how long the API server may be out of reach during one call
 	UserAgent   string
-	Wrap        transport.WrapperFunc // what the requests go through; tests play the API server with it; nil for nothing
+	// AddSecrets is told what must never be shown, as soon as it is read: no notice and no error can be told before. It may be nil.
+	AddSecrets func(...event.Secret)
+	Wrap       transport.WrapperFunc // what the requests go through; tests play the API server with it; nil for nothing
 }
 
 // Client talks to one cluster. Its fields are set before the first call and not changed afterwards.
@@ -46,7 +49,14 @@ type Client struct {
 	// OnWarning is told the warnings that the API server adds to its answers, such as a pod that would violate the
 	// namespace's pod security. The text is the server's. It must not block, and may be nil.
 	OnWarning func(text string)
+	// OnSecret is told each token that requests are about to be sent with, which the server could repeat in its answer: a token file and
+	// a credential plugin give new ones during a run. It must not block, and may be nil.
+	OnSecret func(event.Secret)
+	// OnPlugin is told what the kubeconfig's credential plugin writes to its standard error, line by line: untrusted text. It must
+	// not block, and may be nil.
+	OnPlugin func(program, line string)
 
+	plugin  *plugin                   // nil without one
 	groups  map[string]rest.Interface // what the typed clients send their requests with, by API group
 	dynamic dynamic.Interface
 	kinds   sync.Map // what discover has learned: schema.GroupVersionKind → metav1.APIResource
@@ -63,7 +73,29 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 	if err := c.dial(t.config, o); err != nil {
 		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
 	}
-	return c, notices, nil
+	return c, append(notices, insecure(t.config)...), nil
+}
+
+// Close ends what belongs to the client. Nothing is asked of it afterwards.
+func (c *Client) Close() {
+	if c.plugin != nil {
+		c.plugin.close()
+	}
+}
+
+// insecure warns of a connection that others can read or change.
+func insecure(config *rest.Config) (notices []event.Notice) {
+	warn := func(message, hint string) {
+		notices = append(notices, event.Notice{Level: event.Warning, Key: "insecure", Message: message, Hint: hint})
+	}
+	switch {
+	case strings.HasPrefix(config.Host, "http://"):
+		warn("the API server's address begins with http://, so everybody on the way can read and change what is sent, secret values too", "Use its https:// address.")
+	case config.Insecure:
+		warn("the kubeconfig has insecure-skip-tls-verify, so that anybody on the way can pretend to be the API server and take the credentials and secret values",
+			"Put the cluster's authority into certificate-authority-data instead.")
+	}
+	return notices
 }
 
 // quiet turns client-go's own logging off. What it would say comes back as an error too, and its lines would stand between
@@ -84,12 +116,16 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 	if o.Wrap != nil {
 		config.Wrap(o.Wrap)
 	}
+	token := config.BearerToken // Connect has told it
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &guard{next: next, client: c, sent: "Bearer " + token}
+	})
 	if file := config.BearerTokenFile; file != "" {
 		// client-go reads the file again every minute; this one does so after a 401 too.
 		config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(file)))
 		config.BearerToken, config.BearerTokenFile = "", ""
 	}
-	client, err := rest.HTTPClientFor(config)
+	client, err := c.httpClient(config)
 	if err != nil {
 		return err
 	}
@@ -97,6 +133,21 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 		return err
 	}
 	return c.dialGroups(config, client)
+}
+
+// httpClient makes the client for all requests.
+func (c *Client) httpClient(config *rest.Config) (client *http.Client, err error) {
+	if config.ExecProvider == nil {
+		client, err = rest.HTTPClientFor(config)
+	} else if c.plugin, err = newPlugin(c, config.ExecProvider.Command); err == nil {
+		client, err = c.plugin.httpClient(config)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Without this, the token follows a redirect to wherever it leads. An API server never redirects.
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client, nil
 }
 
 // window is how many bytes of one answer may have arrived without having been read: a terminal that is slower than 64 log
@@ -134,11 +185,11 @@ func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ 
 	}
 }
 
-// address is a server's address without a user name and password, which a URL may hold.
+// address is a server's address without a user name and password, which a URL may hold. usable has checked it.
 func address(host string) string {
 	u, err := url.Parse(host)
-	if err != nil || u.User == nil {
-		return host
+	if err != nil {
+		return ""
 	}
 	u.User = nil
 	return u.String()

@@ -261,6 +261,7 @@ func dialled(t *testing.T, cluster, user map[string]any) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(c.Close)
 	return c
 }
 

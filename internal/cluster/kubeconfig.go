@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -47,7 +48,8 @@ func locate(o Options) (*target, []event.Notice, error) {
 	}
 	config, err := rest.InClusterConfig()
 	if err == nil {
-		return fromPod(o, config)
+		t, notices, err := fromPod(o, config)
+		return t, append(notices, ambient(o, "the service account of the pod that this runs in")...), err
 	}
 	tried := "this does not run in a pod of a cluster"
 	if !errors.Is(err, rest.ErrNotInCluster) {
@@ -57,7 +59,8 @@ func locate(o Options) (*target, []event.Notice, error) {
 	if home, _ := o.LookupEnv("HOME"); home != "" {
 		path := filepath.Join(home, ".kube", "config")
 		if _, err := os.Stat(path); err == nil {
-			return fromKubeconfig(o, path, path)
+			t, notices, err := fromKubeconfig(o, path, path)
+			return t, append(notices, ambient(o, path)...), err
 		}
 		tried += ", and there is no " + path
 	}
@@ -66,6 +69,15 @@ func locate(o Options) (*target, []event.Notice, error) {
 		hint += "." + forkHint
 	}
 	return nil, nil, invalid("no kubeconfig was given, $KUBECONFIG is not set, "+tried, hint, nil)
+}
+
+// ambient warns, in CI, of credentials that belong to the machine and not to the run: that of a fork gets them too, as it has no secrets.
+func ambient(o Options, what string) []event.Notice {
+	if ci, _ := o.LookupEnv("CI"); ci != "true" { // GitHub's runner and GitLab's set it
+		return nil
+	}
+	return []event.Notice{{Level: event.Warning, Key: "ambient-credentials", Message: "no kubeconfig was given and $KUBECONFIG is not set, so this runs with the runner's own credentials: " + what,
+		Hint: "Whoever can start a run on this runner can use them, from a fork too. Give the kubeconfig of an identity of its own."}}
 }
 
 // fromPod is the cluster of the pod that this runs in.
@@ -94,6 +106,9 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	if o.AddSecrets != nil {
+		o.AddSecrets(credentials(kubeconfig)...)
+	}
 	context, notices, err := choose(kubeconfig, name, o.Context, o.ClusterName)
 	if err != nil {
 		return nil, nil, err
@@ -106,6 +121,9 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 	if kubeconfig.AuthInfos[refers.AuthInfo] == nil {
 		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: its user %q is not there", t.name, refers.AuthInfo), viewHint, nil)
 	}
+	if err := usable(t, kubeconfig); err != nil {
+		return nil, nil, err
+	}
 	client := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, &clientcmd.ConfigOverrides{}, nil)
 	if t.config, err = client.ClientConfig(); err != nil {
 		hint := viewHint
@@ -114,11 +132,11 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 		}
 		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: %s", t.name, withoutPrefix(err)), hint, err)
 	}
-	if err := usable(t, kubeconfig); err != nil {
-		return nil, nil, err
-	}
 	if t.namespace, _, err = client.Namespace(); err != nil {
 		return nil, nil, invalid(fmt.Sprintf("the namespace of %s cannot be used: %v", t.name, err), "", err)
+	}
+	if len(validation.IsDNS1123Label(t.namespace)) > 0 {
+		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: its namespace %q is not the name of a namespace", t.name, t.namespace), viewHint, nil)
 	}
 	return t, notices, nil
 }
@@ -128,12 +146,21 @@ func withoutPrefix(err error) string {
 	return strings.TrimPrefix(err.Error(), "invalid configuration: ")
 }
 
-// usable finds what clientcmd lets pass and what would fail, or mislead, at the first request.
+// usable finds what clientcmd lets pass and what would fail, or mislead, at the first request; and what clientcmd would quote or
+// read although it must not be. An address that cannot be read is never shown: it may hold a password.
 func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 	cluster := kubeconfig.Clusters[kubeconfig.Contexts[t.context].Cluster]
 	user := kubeconfig.AuthInfos[kubeconfig.Contexts[t.context].AuthInfo]
-	if u, err := url.Parse(cluster.Server); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return invalid(fmt.Sprintf("%s cannot be used: its server %q is not an address", t.name, address(cluster.Server)), "It looks like https://host:6443.", nil)
+	if cluster.Server != "" && !isURL(cluster.Server, "https", "http") {
+		return invalid(t.name+" cannot be used: its server is not an address", "It looks like https://host:6443.", nil)
+	}
+	if cluster.ProxyURL != "" && !isURL(cluster.ProxyURL, "https", "http", "socks5") {
+		return invalid(t.name+" cannot be used: its proxy-url is not the address of a proxy", "It looks like http://host:3128, https://… or socks5://…", nil)
+	}
+	for _, file := range []string{cluster.CertificateAuthority, user.ClientCertificate, user.ClientKey, user.TokenFile} {
+		if err := plain(file); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+			return invalid(fmt.Sprintf("%s cannot be used: %v", t.name, err), embedHint, err)
+		}
 	}
 	if p := user.AuthProvider; p != nil {
 		return invalid(fmt.Sprintf("%s cannot be used: its user needs the auth provider %q, which Kubernetes clients no longer have", t.name, p.Name), pluginHint(p.Name), nil)
@@ -145,6 +172,12 @@ func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 		}
 	}
 	return nil
+}
+
+// isURL tells whether a text is a URL with one of the schemes.
+func isURL(text string, schemes ...string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
 }
 
 // pluginMissing is the error of a kubeconfig whose credentials come from a program that is not there.
@@ -223,7 +256,7 @@ func read(text, name, dir string) (*clientcmdapi.Config, error) {
 }
 
 var (
-	base64Like = regexp.MustCompile(`^[A-Za-z0-9+/_=\s-]+$`)
+	base64Like = regexp.MustCompile(`^[A-Za-z0-9+/_=][A-Za-z0-9+/_=\s-]+$`) // PEM begins with hyphens
 	spaces     = regexp.MustCompile(`\s`)
 )
 
@@ -290,10 +323,40 @@ func parse(text []byte, name, dir string) (*clientcmdapi.Config, error) {
 	return kubeconfig, nil
 }
 
+// mostFile is how large a kubeconfig may be, or a file that it names. Those of etcd's objects are at most 1.5 MiB.
+const mostFile = 4 << 20
+
+// plain tells what is against reading a file at once: a pipe or a device may never end. "" is no file, and nothing is against it.
+func plain(path string) error {
+	if path == "" {
+		return nil
+	}
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a plain file", path)
+	case info.Size() > mostFile:
+		return fmt.Errorf("%s is larger than %d MiB", path, mostFile>>20)
+	}
+	return nil
+}
+
+// readPlain reads a plain file.
+func readPlain(path string) ([]byte, error) {
+	if err := plain(path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
 // readFiles loads kubeconfig files and merges them as kubectl does; those that do not exist are left out.
 func readFiles(paths []string) (*clientcmdapi.Config, error) {
 	for _, p := range paths {
-		text, err := os.ReadFile(p)
+		text, err := readPlain(p)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue

@@ -189,7 +189,7 @@ func TestConnectErrors(t *testing.T) {
 		{"the context's cluster is missing", Options{Kubeconfig: with("- name: dev-cluster", "- name: renamed")}, nil, `context "dev" of the kubeconfig cannot be used: its cluster "dev-cluster" is not there`, ""},
 		{"the context's user is missing", Options{Kubeconfig: with("- name: me", "- name: renamed")}, nil, `cannot be used: its user "me" is not there`, ""},
 		{"no server", Options{Kubeconfig: with(`cluster: {server: "https://dev.example:6443"}`, `cluster: {insecure-skip-tls-verify: true}`)}, nil, `no server found for cluster "dev-cluster"`, ""},
-		{"a server without a scheme", Options{Kubeconfig: with("https://dev.example:6443", "dev.example")}, nil, `its server "dev.example" is not an address`, "https://host:6443"},
+		{"a server without a scheme", Options{Kubeconfig: with("https://dev.example:6443", "dev.example")}, nil, `its server is not an address`, "https://host:6443"},
 		{"a missing authority", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: /home/me/ca.crt}`)}, nil, "unable to read certificate-authority /home/me/ca.crt", "--flatten"},
 		{"a missing key", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate: me.crt, client-key: me.key}")}, nil, "unable to read client-cert " + filepath.Join(dir, "me.crt"), "--flatten"},
 		{"a missing token file", Options{Kubeconfig: with("{token: s3cr3t-token}", "{tokenFile: /run/token}")}, nil, "/run/token", "--flatten"},

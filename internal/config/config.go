@@ -125,7 +125,7 @@ func declare(o *Options) []option {
 			Help: "Begin every line of container output with the time when it was written."},
 
 		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
-			Help: "What to do when a Job of that name exists: replace it if it has finished (else fail), replace it in any case, or fail."},
+			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),

@@ -26,7 +26,7 @@ type Event interface{ isEvent() }
 // Every event and every fact, so that tests can check that none is forgotten.
 var (
 	Events = []Event{Started{}, Object{}, Attempt{}, Progress{}, Notice{}, Finding{}, Lines{}, Gap{}, Finished{}}
-	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}}
+	Facts  = []Fact{JobSeen{}, PodSeen{}, EventSeen{}, Connection{}, Drained{}, Object{}, Notice{}, Finding{}, Lines{}, Gap{}, Secret{}}
 )
 
 // Ref names one object of the cluster. Namespace is empty for what has none.
@@ -133,7 +133,7 @@ type Started struct {
 // Object tells what was done to one object of the cluster.
 type Object struct {
 	Object Ref
-	Action string // created, applied, replaced, deleted, kept
+	Action string // created, adopted, updated, applied, replaced, deleted, kept
 	Detail string // why, or until when; may be empty
 	UID    string // set when the run's own Job was created, empty otherwise
 }
@@ -280,6 +280,7 @@ func (Notice) isFact()     {}
 func (Finding) isFact()    {}
 func (Lines) isFact()      {}
 func (Gap) isFact()        {}
+func (Secret) isFact()     {}
 
 func (Started) isEvent()  {}
 func (Object) isEvent()   {}

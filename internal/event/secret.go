@@ -1,6 +1,6 @@
 package event
 
-// Secret is a value that must never be shown.
+// Secret is a value that must never be shown. As a Fact it says that one came up during the run, before anything can be told that holds it.
 type Secret struct {
 	Name  string // what the user calls it: an option, or "key password of Secret db"; not secret itself
 	Value string

@@ -34,14 +34,6 @@ func (o object) it() (name, source string) {
 	return "it", "it"
 }
 
-// kubectl is a command in the namespace.
-func (o object) kubectl(command string) string {
-	if o.namespace == "" {
-		return "kubectl " + command
-	}
-	return fmt.Sprintf("kubectl -n %s %s", o.namespace, command)
-}
-
 // Pod explains why a pod of the namespace is not created. message is the API server's.
 func Pod(message, namespace string) Refusal {
 	return explain(message, object{pod: true, namespace: namespace})
@@ -50,12 +42,29 @@ func Pod(message, namespace string) Refusal {
 // Object explains why what the user sent is not taken.
 func Object(message string) Refusal { return explain(message, object{}) }
 
-func explain(message string, o object) Refusal {
-	text := strings.Join(strings.Fields(message), " ") // a webhook may say more than a line
-	m := forbidden.FindStringSubmatch(text)
-	if m != nil {
-		text = m[1]
+// Same tells whether two answers of the API server have the same against a pod: the name of the pod and what is used of a quota differ
+// from one try to the next.
+func Same(a, b string) bool { return gist(a) == gist(b) }
+
+func gist(message string) string {
+	text, _ := answered(message)
+	text = used.ReplaceAllString(text, "")
+	return event.Shorten(text, 500) // an event may have been cut
+}
+
+var used = regexp.MustCompile(`, used: \S+`)
+
+// answered is an answer in one line, without the object that it is about. forbids says that it was forbidden.
+func answered(message string) (text string, forbids bool) {
+	text = strings.Join(strings.Fields(message), " ") // a webhook may say more than a line
+	if m := forbidden.FindStringSubmatch(text); m != nil {
+		return m[1], true
 	}
+	return text, false
+}
+
+func explain(message string, o object) Refusal {
+	text, forbids := answered(message)
 	for _, rule := range rules {
 		if found := rule.says.FindStringSubmatch(text); found != nil {
 			r := rule.explain(o, found)
@@ -64,7 +73,7 @@ func explain(message string, o object) Refusal {
 		}
 	}
 	// What an admission plugin forbids or validation finds is so until somebody changes it; errors of the server pass.
-	return Refusal{Message: quote(text), Heals: m == nil && !strings.Contains(text, " is invalid: ")}
+	return Refusal{Message: quote(text), Heals: !forbids && !strings.Contains(text, " is invalid: ")}
 }
 
 var forbidden = regexp.MustCompile(`^[a-z0-9.-]+ "[^"]*" is forbidden: (.*)$`)
@@ -78,16 +87,16 @@ var rules = []struct {
 	{regexp.MustCompile(`^exceeded quota: ([^,]+), requested: (\S+), used: (\S+), limited: (\S+)$`), func(o object, m []string) Refusal {
 		it, _ := o.it()
 		r := Refusal{Message: fmt.Sprintf("ResourceQuota %q allows %s, %s is used and %s asks for %s", m[1], m[4], m[3], it, m[2])}
-		describe := o.kubectl("describe resourcequota " + m[1])
+		describe := event.Kubectl(o.namespace, "describe resourcequota %s", m[1])
 		switch r.Heals = fits(m[2], m[4]); {
 		case !r.Heals && o.pod:
-			r.Hint = fmt.Sprintf("The pod alone is more than the quota allows: lower its requests or raise the quota (%s).", describe)
+			r.Hint = event.In("The pod alone is more than the quota allows: lower its requests or raise the quota", describe) + "."
 		case !r.Heals:
-			r.Hint = fmt.Sprintf("It alone is more than the quota allows: raise the quota (%s).", describe)
+			r.Hint = event.In("It alone is more than the quota allows: raise the quota", describe) + "."
 		case o.pod:
-			r.Hint = "It is created when others free the quota: " + describe
+			r.Hint = event.See("It is created when others free the quota", describe)
 		default:
-			r.Hint = "Run again when others have freed the quota, or raise it: " + describe
+			r.Hint = event.See("Run again when others have freed the quota, or raise it", describe)
 		}
 		return r
 	}},
@@ -108,7 +117,7 @@ var rules = []struct {
 	// plugin/pkg/admission/serviceaccount
 	{regexp.MustCompile(`serviceaccount "([^"]+)" not found`), func(o object, m []string) Refusal {
 		r := Refusal{Message: fmt.Sprintf("ServiceAccount %q does not exist", m[1]),
-			Hint: fmt.Sprintf("Create it (%s) or correct serviceAccountName.", o.kubectl("create serviceaccount "+m[1]))}
+			Hint: event.In("Create it", event.Kubectl(o.namespace, "create serviceaccount %s", m[1])) + " or correct serviceAccountName."}
 		if o.namespace != "" {
 			r.Message += " in namespace " + o.namespace
 		}
@@ -125,13 +134,13 @@ var rules = []struct {
 	// plugin/pkg/admission/limitranger
 	{regexp.MustCompile(`^.*(?:(?:maximum|minimum) \S+ usage per (?:Pod|Container) is|max limit to request ratio per).*$`), func(o object, m []string) Refusal {
 		return Refusal{Message: "a LimitRange forbids it: " + quote(m[0]),
-			Hint: "Change resources of the container to what it allows: " + o.kubectl("describe limitrange")}
+			Hint: event.See("Change resources of the container to what it allows", event.Kubectl(o.namespace, "describe limitrange"))}
 	}},
 	// apiserver/pkg/admission/plugin/policy/validating
 	{regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'(?: with binding '[^']+')? denied request: (.*)$`), func(o object, m []string) Refusal {
 		_, source := o.it()
 		return Refusal{Message: fmt.Sprintf("ValidatingAdmissionPolicy %q denies it: %s", m[1], quote(m[2])),
-			Hint: fmt.Sprintf("Change %s to what the policy allows: kubectl get validatingadmissionpolicy %s -o yaml", source, m[1])}
+			Hint: event.See(fmt.Sprintf("Change %s to what the policy allows", source), event.Kubectl("", "get validatingadmissionpolicy %s -o yaml", m[1]))}
 	}},
 	// apiserver/pkg/admission/plugin/webhook/errors
 	{regexp.MustCompile(`admission webhook "([^"]+)" denied the request:? ?(.*)$`), func(o object, m []string) Refusal {

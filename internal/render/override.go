@@ -67,8 +67,10 @@ func (r *renderer) patch(w *workload) {
 			r.option("patch", "%s cannot be patched (%q to %q)", identity.field, identity.before, identity.after).Suggestion = identity.instead
 		}
 	}
-	job.Name, job.Namespace = was.Name, was.Namespace
-	job.Status = batchv1.JobStatus{}
+	if out := leftOut(&job); out != nil {
+		r.add(event.Finding{Level: event.Info, Path: "patch", Message: leavesOut(out)})
+	}
+	job.TypeMeta, job.Name, job.Namespace = was.TypeMeta, was.Name, was.Namespace
 	w.job = &job
 }
 

@@ -30,11 +30,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
-// What every Job of ours carries, beside the annotations of Options.Stamp.
+// What every Job of ours carries, beside event.ManagedByLabel and the annotations of Options.Stamp.
 const (
-	ManagedByLabel = "app.kubernetes.io/managed-by"
-	ManagedBy      = "kubernetes-job-action"
-
 	// ManifestHashAnnotation is the sha256, in hex, of the Job as JSON before it is stamped: equal for equal input.
 	ManifestHashAnnotation = "kubernetes-job-action.planton.ai/manifest-hash"
 	// FromCronJobAnnotation names the CronJob whose template was run.
@@ -86,6 +83,7 @@ type Plan struct {
 
 	Apply   []*unstructured.Unstructured // the file's other documents in order of application; the user's, so they stay
 	Job     *batchv1.Job
+	OneTime bool             // the Job's name has a suffix or a generated end, so that another run will hardly have it again
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
 	Secrets []event.Secret   // to be masked before anything is printed, sorted by value, see maskable
 
@@ -96,18 +94,25 @@ type Plan struct {
 	documents map[*unstructured.Unstructured]*manifest.Document // of Apply
 }
 
-// InNamespace puts the Job, what it owns, and each other document that names no namespace into ns.
-func (p *Plan) InNamespace(ns string) {
+// InNamespace puts the Job, what it owns, and each other document that names no namespace into ns. It answers with a warning for each
+// document that names another one.
+func (p *Plan) InNamespace(ns string) (findings []event.Finding) {
 	p.Namespace = ns
 	p.Job.Namespace = ns
 	for _, o := range p.Owned {
 		o.(metav1.Object).SetNamespace(ns)
 	}
 	for _, o := range p.Apply {
-		if o.GetNamespace() == "" && !clusterScoped(o.GetKind()) {
+		switch {
+		case clusterScoped(o.GetKind()):
+		case o.GetNamespace() == "":
 			o.SetNamespace(ns)
+		case o.GetNamespace() != ns:
+			findings = append(findings, p.documents[o].Finding(event.Warning, "metadata.namespace",
+				fmt.Sprintf("%s %s goes into the namespace %s, and the Job into %s", o.GetKind(), o.GetName(), o.GetNamespace(), ns), ""))
 		}
 	}
+	return findings
 }
 
 // Render makes the plan. Findings come all at once: errors, warnings (advice) and infos (readings that were chosen). The plan
@@ -128,7 +133,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	}
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
-		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
+		Apply: apply, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	slices.SortFunc(r.secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
 	p.Secrets = slices.Compact(r.secrets)
@@ -138,7 +143,10 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}
 	}
-	p.InNamespace(w.job.Namespace)
+	if w.job.Namespace != "" {
+		r.add(p.InNamespace(w.job.Namespace)...)
+		event.SortFindings(r.findings)
+	}
 	return p, r.findings
 }
 
@@ -218,7 +226,7 @@ func (r *renderer) finish(w *workload) {
 		}
 		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 	}
-	set(&job.Labels, ManagedByLabel, ManagedBy)
+	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
 	hash, err := json.Marshal(job)
 	if err != nil { // a batchv1.Job holds nothing that has no JSON form
 		panic(err)

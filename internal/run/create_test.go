@@ -42,10 +42,12 @@ var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("conn
 
 var jobsResource = schema.GroupResource{Group: "batch", Resource: "jobs"}
 
-// there is a Job as the API server answers with it.
+// there is a Job of ours as the API server answers with it.
 func there(uid types.UID, conditions ...batchv1.JobConditionType) *batchv1.Job {
 	j := job(conditions...)
 	j.TypeMeta, j.UID, j.ResourceVersion = metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"}, uid, "7"
+	j.Labels = map[string]string{event.ManagedByLabel: event.ManagedBy}
+	j.Annotations = map[string]string{cluster.NonceAnnotation: "a nonce"}
 	return j
 }
 
@@ -351,7 +353,7 @@ func TestCreation(t *testing.T) {
 		want      []string
 	}{
 		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
-			[]exchange{{"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
+			[]exchange{room[2], {"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
 			func(l *loop) {

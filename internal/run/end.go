@@ -31,7 +31,7 @@ func (l *loop) cancelled() event.Finished {
 	switch {
 	case l.unknown:
 		f.Cause.Message += "; whether " + l.ref().String() + " was created is not known"
-		f.Cause.Hint = fmt.Sprintf("kubectl -n %s get job %s", l.ref().Namespace, l.ref().Name)
+		f.Cause.Hint = event.Kubectl(l.ref().Namespace, "get job %s", l.ref().Name)
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
 	case l.options.OnCancel == UnfinishedLeave:
@@ -110,5 +110,5 @@ func (l *loop) cleanUp(deletion func() error, why string) {
 	l.undeleted = why != ""
 	l.emit(event.Notice{Level: event.Warning,
 		Message: fmt.Sprintf("%s could not be deleted: %v", l.ref(), err),
-		Hint:    fmt.Sprintf("kubectl -n %s delete job %s", l.created.Namespace, l.created.Name)})
+		Hint:    event.Kubectl(l.created.Namespace, "delete job %s", l.created.Name)})
 }

@@ -35,6 +35,8 @@ type loop struct {
 	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
+	ask func([]verdict.Question) // has a step beside the loop ask the cluster
+
 	sink      Sink
 	abort     context.CancelFunc
 	broken    error           // the sink's first error
@@ -49,12 +51,16 @@ type loop struct {
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
 	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
+	kept      int                                       // how many
 	since     time.Time
 	reader    reader // nil when no logs are wanted
 	spool     *spool // output that is shown only after a failure; nil when it is shown live
 	tails     tails
-	judge     bool // something changed since the last judgement
-	judgeNow  bool // and it cannot wait
+	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
+	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
+	asked     time.Time                             // when it began; zero when nothing is known and nothing asked
+	judge     bool                                  // something changed since the last judgement
+	judgeNow  bool                                  // and it cannot wait
 	lastCount time.Time
 	counts    [2]int // succeeded and failed, as last said
 }
@@ -66,6 +72,7 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 			return watch.Follow(ctx, r.client, r.client.Health, job, out)
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
+		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
 		gonePods: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
 	}
 }
@@ -168,6 +175,9 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	watched := make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
+	l.ask = func(questions []verdict.Question) {
+		watching.Go(func() { l.answered <- l.confirm(following, questions) })
+	}
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers, Health: l.client.Health,
@@ -222,9 +232,12 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 	for {
 		select {
 		case e := <-facts:
-			l.take(e)
+			l.learn(e)
 		case <-l.more:
 			l.hear()
+		case answers := <-l.answered:
+			maps.Copy(l.answers, answers)
+			l.judge, l.judgeNow = true, true
 		case err := <-watched:
 			if err == nil {
 				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
@@ -233,6 +246,10 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
 		case <-timer.C:
 			now := time.Now()
+			if l.old(now) {
+				clear(l.answers)
+				l.asked, l.judge = time.Time{}, true
+			}
 			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
 		case <-ctx.Done():
 			return verdict.Verdict{}
@@ -243,7 +260,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 		for i := 0; i < cap(facts) && !l.judgeNow && ctx.Err() == nil; i++ {
 			select {
 			case e := <-facts:
-				l.take(e)
+				l.learn(e)
 			default:
 				break burst
 			}
@@ -255,6 +272,10 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			l.tell(last)
 			if last.Decided {
 				return last
+			}
+			if len(last.Ask) > 0 && l.asked.IsZero() {
+				l.asked = now
+				l.ask(last.Ask)
 			}
 		}
 		if !l.away.IsZero() && now.Sub(l.away) >= l.client.APITimeout {
@@ -270,7 +291,7 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.V
 	for v.Incomplete {
 		select {
 		case e := <-facts:
-			l.take(e)
+			l.learn(e)
 			if _, ok := e.(event.PodSeen); ok {
 				v = verdict.Decide(l.state())
 			}
@@ -297,6 +318,9 @@ func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Durat
 	if !last.Next.IsZero() {
 		next = earlier(next, last.Next)
 	}
+	if len(l.answers) > 0 {
+		next = earlier(next, l.asked.Add(askAgain))
+	}
 	return max(next.Sub(now), time.Millisecond)
 }
 
@@ -305,6 +329,12 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// learn takes a fact from the channel. What was left in the inbox before it comes first: a secret that the fact may hold.
+func (l *loop) learn(f event.Fact) {
+	l.hear()
+	l.take(f)
 }
 
 // take takes one fact into account.
@@ -327,6 +357,8 @@ func (l *loop) take(f event.Fact) {
 		l.takeEvent(f.Event)
 	case event.Connection:
 		l.connection(f)
+	case event.Secret:
+		l.sink.AddSecrets(f)
 	case event.Lines:
 		l.tails.add(f)
 		if l.spool == nil {
@@ -359,6 +391,7 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 		l.gonePods[pod.UID] = true
 	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		l.kept -= len(l.events[pod.UID])
 		l.events[pod.UID] = nil
 	}
 	if l.reader != nil {
@@ -385,8 +418,38 @@ func (l *loop) takeEvent(e *corev1.Event) {
 		about = map[types.UID]*corev1.Event{}
 		l.events[e.InvolvedObject.UID] = about
 	}
+	if about[e.UID] == nil {
+		if len(about) == mostAbout || l.kept == mostEvents {
+			l.forget(about)
+		}
+		if l.kept == mostEvents {
+			return
+		}
+		l.kept++
+	}
 	about[e.UID] = e
 	l.judge = true
+}
+
+// The events that are kept: about one object, and at all. Whoever may create events can make any number; of one pod, the cluster itself
+// makes a few dozen kinds, each of which it counts in one event.
+const (
+	mostAbout  = 100
+	mostEvents = 5000
+)
+
+// forget lets go of the oldest of some events, by the API server's clock.
+func (l *loop) forget(about map[types.UID]*corev1.Event) {
+	var oldest *corev1.Event
+	for _, e := range about {
+		if oldest == nil || e.CreationTimestamp.Before(&oldest.CreationTimestamp) {
+			oldest = e
+		}
+	}
+	if oldest != nil {
+		delete(about, oldest.UID)
+		l.kept--
+	}
 }
 
 // state is what the verdict is computed from.
@@ -399,7 +462,7 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // tell says what a judgement adds to what the user knows.
@@ -428,7 +491,7 @@ const progressEvery = 5 * time.Second
 func (l *loop) unreachable(silent time.Duration) *event.Cause {
 	return &event.Cause{Reason: event.APIUnreachable, Object: l.ref(),
 		Message: fmt.Sprintf("%s cannot be followed to its end: the API server %s has not answered for %s", l.ref(), l.client.Server, event.Seconds(silent)),
-		Hint:    fmt.Sprintf("The Job may still run: kubectl -n %s get job %s. A longer outage is bridged with api-timeout.", l.job.Namespace, l.job.Name)}
+		Hint:    event.See("The Job may still run", event.Kubectl(l.job.Namespace, "get job %s", l.job.Name)) + ". A longer outage is bridged with api-timeout."}
 }
 
 // drain reads the logs of every container to their end.
@@ -447,7 +510,7 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 			if _, ok := e.(event.Drained); ok {
 				return
 			}
-			l.take(e)
+			l.learn(e)
 		case <-l.more:
 			l.hear()
 		case <-done:

@@ -57,6 +57,45 @@ func TestEventsAreKept(t *testing.T) {
 	}
 }
 
+// TestEventsAreBounded: whoever makes events without end makes us forget some, those of the same object first, and fills nothing.
+func TestEventsAreBounded(t *testing.T) {
+	r, _ := play(t)
+	r.created = there("ours")
+	make := func(about, name string, second int) {
+		e := &corev1.Event{Reason: "FailedMount", ObjectMeta: metav1.ObjectMeta{UID: types.UID(about + name), CreationTimestamp: metav1.Unix(int64(second), 0)}}
+		e.InvolvedObject.UID = types.UID(about)
+		r.take(event.EventSeen{Event: e})
+	}
+	for i := range mostAbout + 10 {
+		make("p", fmt.Sprint(i), i)
+	}
+	if n := len(r.events["p"]); n != mostAbout || r.events["p"]["p9"] != nil || r.events["p"]["p10"] == nil || r.kept != mostAbout {
+		t.Errorf("%d of one pod are kept", n)
+	}
+	make("p", "10", 3) // again
+	if r.kept != mostAbout {
+		t.Errorf("an event that comes again is counted again: %d", r.kept)
+	}
+	for i := range mostEvents {
+		make(fmt.Sprint("q", i), "x", i)
+	}
+	count := 0
+	for _, about := range r.events {
+		count += len(about)
+	}
+	if count != mostEvents || r.kept != count {
+		t.Errorf("%d are kept, counted as %d", count, r.kept)
+	}
+	make("p", "new", 999)
+	if r.events["p"]["pnew"] == nil || r.kept != mostEvents {
+		t.Error("the newest event of a pod does not take the place of its oldest")
+	}
+	r.take(event.PodSeen{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "p"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}}})
+	if r.kept != mostEvents-mostAbout {
+		t.Errorf("the events of a pod that has ended still count: %d", r.kept)
+	}
+}
+
 // beat is a fact that the watch brings some time after the Job is followed. An error, or nil, is the end of the watch.
 type beat struct {
 	at   time.Duration
@@ -163,6 +202,8 @@ type transcript struct {
 	fail  error
 	after int // events until fail
 }
+
+func (s *transcript) AddSecrets(...event.Secret) {}
 
 func (s *transcript) Event(e event.Event) error {
 	text := fmt.Sprintf("%T", e)
@@ -322,6 +363,8 @@ func TestSurvivedOutage(t *testing.T) {
 
 // stuck is a terminal that takes no output.
 type stuck struct{ entered, open chan struct{} }
+
+func (s *stuck) AddSecrets(...event.Secret) {}
 
 func (s *stuck) Event(event.Event) error {
 	select {

@@ -41,7 +41,12 @@ func decode(body []byte, into runtime.Object) error {
 func told(l *loop) []event.Event { return l.sink.(*sink).events }
 
 // sink keeps what a run tells.
-type sink struct{ events []event.Event }
+type sink struct {
+	events  []event.Event
+	secrets []event.Secret
+}
+
+func (s *sink) AddSecrets(secrets ...event.Secret) { s.secrets = append(s.secrets, secrets...) }
 
 func (s *sink) Event(e event.Event) error {
 	s.events = append(s.events, e)

@@ -20,6 +20,8 @@ import (
 // no longer be told anything; the run then ends as if it had been cancelled.
 type Sink interface {
 	Event(event.Event) error
+	// AddSecrets adds values that must not be shown from now on.
+	AddSecrets(...event.Secret)
 }
 
 // Objects are what a run creates, in the order of creation.
@@ -27,6 +29,7 @@ type Objects struct {
 	CreateNamespace bool                         // create the Job's namespace when it is missing
 	Apply           []*unstructured.Unstructured // the user's own objects: applied, and never deleted
 	Job             *batchv1.Job
+	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
 
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
@@ -111,5 +114,16 @@ func Check(ctx context.Context, client *cluster.Client, objects Objects, sink Si
 	l := newLoop(newRunner(client, objects, Options{}), sink, cancel)
 	var err error
 	l.beside(func() { err = l.check(ctx) })
+	return cmp.Or(err, l.broken)
+}
+
+// Ask does a step that takes requests and belongs to no Job, and tells what comes up meanwhile, as a run does: an outage, warnings of the
+// API server, what a credential plugin writes.
+func Ask(ctx context.Context, client *cluster.Client, sink Sink, step func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := newLoop(newRunner(client, Objects{}, Options{}), sink, cancel)
+	var err error
+	l.beside(func() { err = step(ctx) })
 	return cmp.Or(err, l.broken)
 }

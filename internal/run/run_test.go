@@ -89,7 +89,7 @@ func job(conditions ...batchv1.JobConditionType) *batchv1.Job {
 
 func TestAllowed(t *testing.T) {
 	ref := event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}
-	running, failed := job(), job(batchv1.JobFailureTarget, batchv1.JobFailed)
+	running, failed := there("old"), there("old", batchv1.JobFailureTarget, batchv1.JobFailed)
 	for _, c := range []struct {
 		ifExists IfExists
 		old      *batchv1.Job
@@ -98,11 +98,11 @@ func TestAllowed(t *testing.T) {
 		{IfExistsReplace, running, ""},
 		{IfExistsReplace, failed, ""},
 		{IfExistsReplaceFinished, failed, ""},
-		{IfExistsReplaceFinished, job(batchv1.JobComplete), ""},
-		{IfExistsReplaceFinished, job(batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
+		{IfExistsReplaceFinished, there("old", batchv1.JobComplete), ""},
+		{IfExistsReplaceFinished, there("old", batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
 		{IfExistsReplaceFinished, running, "Job ns/j exists already and is still running"},
 		{IfExistsFail, failed, "Job ns/j exists already (failed)"},
-		{IfExistsFail, job(batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
+		{IfExistsFail, there("old", batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
 	} {
 		err := allowed(c.ifExists, ref, c.old)
 		var cause *event.Cause

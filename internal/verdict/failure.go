@@ -180,7 +180,7 @@ func (w *view) policyFailure(c *batchv1.JobCondition) *event.Cause {
 	cause := &event.Cause{
 		Reason: event.PodFailurePolicy, Object: w.ref,
 		Message: fmt.Sprintf("the podFailurePolicy of %s failed it: %s", w.name, quote(c.Message)),
-		Hint:    fmt.Sprintf("The policy ends the Job without further attempts: kubectl -n %s get job %s -o jsonpath='{.spec.podFailurePolicy}'", w.ref.Namespace, w.ref.Name),
+		Hint:    event.See("The policy ends the Job without further attempts", event.Kubectl(w.ref.Namespace, "get job %s -o jsonpath='{.spec.podFailurePolicy}'", w.ref.Name)),
 	}
 	if m := policyExit.FindStringSubmatch(c.Message); m != nil {
 		code, _ := strconv.ParseInt(m[4], 10, 32)
@@ -353,7 +353,7 @@ func nodeHint(p *corev1.Pod) string {
 	if p.Spec.NodeName == "" {
 		return movedHint
 	}
-	return "Look at the node: kubectl describe node " + p.Spec.NodeName + ". " + movedHint
+	return event.See("Look at the node", event.Kubectl("", "describe node %s", p.Spec.NodeName)) + ". " + movedHint
 }
 
 // evictionHint reads the messages of pkg/kubelet/eviction/helpers.go.
@@ -411,7 +411,7 @@ func (w *view) exit(p *corev1.Pod, c container, t *corev1.ContainerStateTerminat
 	said := quote(t.Message)
 	meaning, hint := exitMeaning(code)
 	if hint == "" && !w.GonePods[p.UID] {
-		hint = fmt.Sprintf("The last lines of its log say why: kubectl -n %s logs %s -c %s", p.Namespace, p.Name, c.spec.Name)
+		hint = event.See("The last lines of its log say why", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
 	}
 	f := w.newFailure(p, event.ContainerExit, fmt.Sprintf("%s exited with code %d%s", who, code, comma(meaning)), hint)
 	switch {
@@ -476,10 +476,10 @@ func comma(s string) string {
 }
 
 func (w *view) describe(kind, name string) string {
-	if name == "" {
-		return ""
+	if command := event.Kubectl(w.ref.Namespace, "describe "+kind+" %s", name); command != "" {
+		return "See more: " + command
 	}
-	return fmt.Sprintf("See more: kubectl -n %s describe %s %s", w.ref.Namespace, kind, name)
+	return ""
 }
 
 // describePod is the next command for a pod that is still there.

@@ -39,33 +39,39 @@ type problem struct {
 	what  string    // as Progress names it; "" when no pod waits
 	since time.Time // when the waiting began
 	heals bool      // it may go away by itself
+	claim *Claim    // what the cluster has to confirm first; nil when it says so itself, in the pod's status
+	said  string    // of a claim about a Pod: what the event says the API server has against it
 	due   time.Time // when the grace of what does not heal ends; the zero time when that cannot be told yet
 }
 
-// hopeless is what fail-fast ends the run for, and when: every living pod is held up for good and nothing works.
-func (w *view) hopeless() (*problem, time.Time) {
+// hopeless is what fail-fast ends the run for, when, and what the cluster has to confirm first: every living pod is held up for good and
+// nothing works.
+func (w *view) hopeless() (p *problem, due time.Time, ask []Question) {
 	if w.working > 0 || w.external != "" {
-		return nil, time.Time{}
+		return nil, time.Time{}, nil
 	}
+	all := w.heldUp
 	if len(w.living) == 0 {
-		if w.refused == nil || w.refused.heals {
-			return nil, time.Time{}
+		if w.refused == nil {
+			return nil, time.Time{}, nil
 		}
-		return w.refused, w.refused.due
+		all = []*problem{w.refused}
+	} else if int(w.job.Status.Active) > len(w.living) {
+		return nil, time.Time{}, nil // a pod is on its way to us
 	}
-	if int(w.job.Status.Active) > len(w.living) {
-		return nil, time.Time{} // a pod is on its way to us
-	}
-	var due time.Time
-	for _, p := range w.heldUp {
+	for _, p := range all {
 		if p.Message == "" || p.heals || p.due.IsZero() {
-			return nil, time.Time{}
+			return nil, time.Time{}, nil
 		}
 		if p.due.After(due) {
 			due = p.due
 		}
 	}
-	return w.heldUp[0], due
+	ask, none := w.doubt(all...)
+	if none {
+		return nil, time.Time{}, nil
+	}
+	return all[0], due, ask
 }
 
 // problem is the one that explains best why nothing happens: one that will not heal, if there is any.
@@ -105,6 +111,12 @@ func (p *problem) waits(what string, since time.Time) *problem {
 // onItsWay is a waiting with nothing wrong.
 func onItsWay(what string, since time.Time) *problem {
 	return (&problem{heals: true}).waits(what, since)
+}
+
+// claimed is a problem that will not heal, if the cluster confirms it.
+func (p *problem) claimed(c Claim, due time.Time) *problem {
+	p.claim = &c
+	return p.permanent(due)
 }
 
 func (p *problem) permanent(due time.Time) *problem {
@@ -173,7 +185,7 @@ func (w *view) unscheduled(p *corev1.Pod, c *corev1.PodCondition) *problem {
 		waits("being scheduled", p.CreationTimestamp.Time)
 	if m := missingClaim.FindStringSubmatch(c.Message); m != nil {
 		problem.Message = fmt.Sprintf("%s cannot be scheduled: PersistentVolumeClaim %q does not exist in namespace %s", named(p), m[1], p.Namespace)
-		problem.Hint = fmt.Sprintf("Create the claim, or correct its name: kubectl -n %s get persistentvolumeclaims", p.Namespace)
+		problem.Hint = event.See("Create the claim, or correct its name", event.Kubectl(p.Namespace, "get persistentvolumeclaims"))
 		return problem.permanent(w.after(c.LastTransitionTime.Time, ConfigGrace))
 	}
 	switch scaler := w.autoscaler(p); scaler {
@@ -218,7 +230,7 @@ func schedulingHint(p *corev1.Pod, said string) string {
 		{"node affinity/selector", "Nodes lack the labels" + selector(p) + " that nodeSelector or nodeAffinity ask for (kubectl get nodes --show-labels)."},
 		{"affinity rules", "Its podAffinity or podAntiAffinity fits no node."},
 		{"topology spread", "Its topologySpreadConstraints fit no node."},
-		{"PersistentVolumeClaims", "Its PersistentVolumeClaim is not bound (kubectl -n " + p.Namespace + " get persistentvolumeclaims)."},
+		{"PersistentVolumeClaims", event.In("Its PersistentVolumeClaim is not bound", event.Kubectl(p.Namespace, "get persistentvolumeclaims")) + "."},
 		{"volume node affinity", "Its volume can be used on other nodes only."},
 		{"Too many pods", "The nodes have reached their number of pods: wait for others to end or add nodes."},
 		{"free ports", "A hostPort that it asks for is taken on every node."},
@@ -279,7 +291,7 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	}
 	for _, e := range events {
 		_, last, _ := seen(e)
-		if !slices.Contains(troubles, e.Reason) || !past.IsZero() && !last.After(past) {
+		if !slices.Contains(troubles, e.Reason) || !by(e, "kubelet", "attachdetach-controller") || !past.IsZero() && !last.After(past) {
 			continue
 		}
 		// "timed out waiting" every other minute says less than the mount error that it waits for.
@@ -299,7 +311,7 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 		return onItsWay("creating container", since)
 	case trouble.Reason == "FailedCreatePodSandBox" || trouble.Reason == "NetworkNotReady":
 		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the sandbox of %s cannot be made: %s", named(p), quote(trouble.Message)),
-			"The network plugin or the container runtime of the node is in trouble: kubectl describe node "+p.Spec.NodeName).waits("waiting for its network", since)
+			event.See("The network plugin or the container runtime of the node is in trouble", event.Kubectl("", "describe node %s", p.Spec.NodeName))).waits("waiting for its network", since)
 	case trouble.Reason == "FailedPrepareDynamicResources":
 		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the devices of %s cannot be prepared: %s", named(p), quote(trouble.Message)), "").waits("waiting for devices", since)
 	default:
@@ -331,17 +343,22 @@ func (w *view) mountProblem(p *corev1.Pod, e *corev1.Event) *problem {
 		kind := kindOf(m[1])
 		problem.Message = fmt.Sprintf("volume %q of %s cannot be mounted: %s %q does not exist in namespace %s", volume, named(p), kind, m[2], p.Namespace)
 		problem.Hint = createHint(kind, p.Namespace, m[2], "--from-file=FILE")
-		return problem.permanent(due)
+		if mounts(p, kind, m[2]) {
+			problem.claimed(Claim{Object: event.Ref{Kind: kind, Namespace: p.Namespace, Name: m[2]}}, due)
+		}
+		return problem
 	}
 	if m := missingKey.FindStringSubmatch(said); m != nil {
-		kind, name := source(p, volume)
+		kind, name := source(p, volume, m[1])
 		problem.Message = fmt.Sprintf("volume %q of %s cannot be mounted: %s has no key %q", volume, named(p), object(kind, name), m[1])
 		problem.Hint = keyHint(kind, p.Namespace, name)
-		return problem.permanent(due)
+		if mounts(p, kind, name) {
+			problem.claimed(Claim{Object: event.Ref{Kind: kind, Namespace: p.Namespace, Name: name}, Key: m[1]}, due)
+		}
+		return problem
 	}
 	if hostPath.MatchString(said) {
 		problem.Hint = "Create the path on the node, or give the hostPath volume another type."
-		return problem.permanent(due)
 	}
 	if strings.Contains(said, "Multi-Attach error") {
 		problem.Hint = "Another pod on another node still uses the volume: end it, or use a claim with access mode ReadWriteMany."
@@ -349,8 +366,9 @@ func (w *view) mountProblem(p *corev1.Pod, e *corev1.Event) *problem {
 	return problem
 }
 
-// source is the kind and name of the one object behind a volume, "" when it is not one.
-func source(p *corev1.Pod, volume string) (kind, name string) {
+// source is the kind and name of the object behind a volume; of a projected one's, of that which has to have the key. "" when there is none.
+func source(p *corev1.Pod, volume, key string) (kind, name string) {
+	asks := func(k corev1.KeyToPath) bool { return k.Key == key }
 	for _, v := range p.Spec.Volumes {
 		switch {
 		case v.Name != volume:
@@ -358,6 +376,15 @@ func source(p *corev1.Pod, volume string) (kind, name string) {
 			return "Secret", v.Secret.SecretName
 		case v.ConfigMap != nil:
 			return "ConfigMap", v.ConfigMap.Name
+		case v.Projected != nil:
+			for _, s := range v.Projected.Sources {
+				switch {
+				case s.Secret != nil && slices.ContainsFunc(s.Secret.Items, asks):
+					return "Secret", s.Secret.Name
+				case s.ConfigMap != nil && slices.ContainsFunc(s.ConfigMap.Items, asks):
+					return "ConfigMap", s.ConfigMap.Name
+				}
+			}
 		}
 	}
 	return "", ""
@@ -379,18 +406,18 @@ func kindOf(resource string) string {
 
 // createHint says how a missing object is made. Variables come from single values, volumes from files.
 func createHint(kind, namespace, name, from string) string {
-	command := "configmap"
+	command := "create configmap %s "
 	if kind == "Secret" {
-		command = "secret generic"
+		command = "create secret generic %s "
 	}
-	return fmt.Sprintf("Create it (kubectl -n %s create %s %s %s) or correct the name.", namespace, command, name, from)
+	return event.In("Create it", event.Kubectl(namespace, command+from, name)) + " or correct the name."
 }
 
 func keyHint(kind, namespace, name string) string {
 	if kind == "" {
 		return "Add the key, or correct its name in the volume's items."
 	}
-	return fmt.Sprintf("See the keys that it has: kubectl -n %s describe %s %s", namespace, strings.ToLower(kind), name)
+	return event.See("See the keys that it has", event.Kubectl(namespace, "describe "+strings.ToLower(kind)+" %s", name))
 }
 
 // containerProblem reads a waiting state that the kubelet gave a reason. The reasons are in pkg/kubelet/images/types.go,
@@ -498,13 +525,14 @@ var pulls = []struct {
 }
 
 // pullText is the runtime's own words, without what the kubelet and containerd put in front and without the image's name:
-// the same for the state after a pull and the back-off after it.
-func (w *view) pullText(p *corev1.Pod, c container) string {
-	said := c.status.State.Waiting.Message
+// the same for the state after a pull and the back-off after it. claimed says that only an event tells them.
+func (w *view) pullText(p *corev1.Pod, c container) (said string, claimed bool) {
+	said = c.status.State.Waiting.Message
 	if i := strings.Index(said, "Back-off pulling image"); i >= 0 {
 		_, said, _ = strings.Cut(said[i:], `": `)
 	}
 	if said == "" { // kubelets before 1.31 keep it to themselves in the back-off
+		claimed = true
 		var newest time.Time
 		for _, e := range w.podEvents[p.UID] {
 			if _, last, _ := seen(e); failedPull(e, c) && !last.Before(newest) {
@@ -515,7 +543,7 @@ func (w *view) pullText(p *corev1.Pod, c container) string {
 	for _, front := range []string{"failed to do request: ", "failed to pull and unpack image ", "failed to resolve reference ", "failed to resolve image: ", " desc = "} {
 		said = tail(said, front)
 	}
-	return strings.TrimLeft(strings.ReplaceAll(said, c.spec.Image, ""), `": `)
+	return strings.TrimLeft(strings.ReplaceAll(said, c.spec.Image, ""), `": `), claimed
 }
 
 func failedPull(e *corev1.Event, c container) bool {
@@ -537,7 +565,7 @@ func (w *view) pullProblem(p *corev1.Pod, c container) *problem {
 	if failures == 0 { // we may not read events: the time alone must do, three times as long
 		began, failures = p.CreationTimestamp.Add(2*PullGrace), 2
 	}
-	text := w.pullText(p, c)
+	text, claimed := w.pullText(p, c)
 	what := fmt.Sprintf("the image %q of %s of %s cannot be pulled", clean(c.spec.Image, 200), c, named(p))
 	all := c.status.State.Waiting.Reason + " " + text
 	for _, known := range pulls {
@@ -548,6 +576,8 @@ func (w *view) pullProblem(p *corev1.Pod, c container) *problem {
 			problem := w.newProblem(p, event.ImagePull, what+": "+known.why, known.hint)
 			if known.heals {
 				problem.Message += " (" + clean(text, 200) + ")"
+			} else if claimed {
+				problem.heals = true // the next pull that fails says it in the pod's status
 			} else if failures >= 2 {
 				problem.permanent(w.after(began, PullGrace))
 			} else {

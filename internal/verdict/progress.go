@@ -76,12 +76,12 @@ func (w *view) notices(v Verdict) []event.Notice {
 		n := event.Notice{
 			Level: event.Info, Key: "suspended",
 			Message: fmt.Sprintf("%s is suspended and waits until somebody resumes it; this time counts for no timeout", w.name),
-			Hint:    fmt.Sprintf(`kubectl -n %s patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Namespace, w.ref.Name),
+			Hint:    event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name),
 		}
 		if queue := w.queue(); queue != "" {
 			n.Key = "queued"
 			n.Message = fmt.Sprintf("%s waits in the Kueue queue %q until Kueue admits it; this time counts for no timeout", w.name, queue)
-			n.Hint = fmt.Sprintf("kubectl -n %s get workloads,localqueues", w.ref.Namespace)
+			n.Hint = event.Kubectl(w.ref.Namespace, "get workloads,localqueues")
 		}
 		all = append(all, n)
 	}

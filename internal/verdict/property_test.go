@@ -62,6 +62,9 @@ func checkAny(t *testing.T, s State) {
 	if v.Decided == (v.Outcome == "") || v.Decided && (v.Cause == nil) != (v.Outcome == event.Succeeded) || !v.Decided && v.Cause != nil {
 		t.Errorf("decided %v, outcome %q, cause %v", v.Decided, v.Outcome, v.Cause)
 	}
+	if v.Decided && len(v.Ask) > 0 || len(v.Ask) > mostQuestions {
+		t.Errorf("decided %v, asks %v", v.Decided, v.Ask)
+	}
 	if v.Decided && !v.Next.IsZero() || !v.Next.IsZero() && !v.Next.After(s.Now) {
 		t.Errorf("decided %v at %v, next %v", v.Decided, s.Now, v.Next)
 	}

@@ -28,7 +28,7 @@ func (w *view) refusal() *problem {
 	var began, newest time.Time
 	said := ""
 	for _, e := range w.Events {
-		if e.Reason != "FailedCreate" || e.InvolvedObject.Kind != "Job" {
+		if e.Reason != "FailedCreate" || e.InvolvedObject.Kind != "Job" || !by(e, "job-controller") {
 			continue
 		}
 		m := createError.FindStringSubmatch(clean(e.Message, 2*maxMessage))
@@ -49,14 +49,18 @@ func (w *view) refusal() *problem {
 	if began.Before(born) {
 		began = born
 	}
+	claim := Claim{Object: event.Ref{Kind: "Pod", Namespace: w.ref.Namespace}}
+	if a := w.Answers[claim]; a.True && refusal.Same(said, a.Said) {
+		said = clean(a.Said, 2*maxMessage) // the words of the API server, and not of whoever wrote the event
+	}
 	r := refusal.Pod(said, w.ref.Namespace)
-	p := &problem{heals: r.Heals, Cause: event.Cause{Reason: event.PodCreateRejected, Object: w.ref,
+	p := &problem{heals: r.Heals, said: said, Cause: event.Cause{Reason: event.PodCreateRejected, Object: w.ref,
 		Message: "no pod of the Job can be created: " + r.Message, Hint: cmp.Or(r.Hint, w.describe("job", w.ref.Name))}}
 	if len(w.living) > 0 {
 		p.Message = strings.Replace(p.Message, "no pod", "no further pod", 1)
 	}
 	if !p.heals {
-		p.due = w.after(began, CreateGrace)
+		p.claimed(claim, w.after(began, CreateGrace))
 	}
 	return p
 }

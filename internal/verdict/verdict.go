@@ -35,7 +35,8 @@
 // anew when an init container ends.
 //
 // Fail-fast ends a run only while nothing makes progress: no container works, and every living pod is held up by something
-// that nobody but a person can change, longer than its grace. A pod that waits for something else, a capacity or a registry
+// that nobody but a person can change, longer than its grace. What only an event says is asked of the cluster first, see Claim: events
+// explain, they do not decide, because whoever may create them can write anything into them. A pod that waits for something else, a capacity or a registry
 // that may come back, keeps the run alive until start-timeout. Graces begin with the cluster's own time stamp of the trouble.
 package verdict
 
@@ -71,6 +72,7 @@ type State struct {
 	Pods          []*corev1.Pod      // last states of all pods of the Job, deleted ones included, in order of creation
 	GonePods      map[types.UID]bool // the pods among them whose objects were deleted
 	Events        []*corev1.Event    // events about the Job and its pods
+	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
 	Now           time.Time          // our clock
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
@@ -91,6 +93,7 @@ type Verdict struct {
 	DeleteJob      bool           // we ended it, not the Job itself: the option on-timeout applies
 	CausePod       string         // the pod whose last lines belong to the cause; "" when it is not one container's
 	CauseContainer string         // in CausePod
+	Ask            []Question     // what would end the run, if only the cluster confirmed it: decide again with its Answers
 	Incomplete     bool           // the Job's condition came before the state of the pod that explains it: decide again soon
 	Warnings       []event.Cause  // what a user should know although it did not decide
 	Notices        []event.Notice // all keyed: the caller sends each key once
@@ -165,14 +168,17 @@ func (w *view) vanished(v *Verdict) bool {
 func (w *view) impatient(v *Verdict) {
 	o := w.Options
 	if o.FailFast && !w.suspended {
-		if p, due := w.hopeless(); p != nil {
-			if !w.Now.Before(due) {
-				v.Decided, v.Outcome, v.DeleteJob = true, event.Failed, true
-				v.Cause = &p.Cause
-				w.point(v)
-				return
-			}
+		switch p, due, ask := w.hopeless(); {
+		case p == nil:
+		case w.Now.Before(due):
 			v.next(due)
+		case len(ask) > 0:
+			v.Ask = ask
+		default:
+			v.Decided, v.Outcome, v.DeleteJob = true, event.Failed, true
+			v.Cause = &p.Cause
+			w.point(v)
+			return
 		}
 	}
 	if w.suspended {
@@ -202,7 +208,7 @@ func (v *Verdict) next(t time.Time) {
 }
 
 func (v *Verdict) timedOut(c *event.Cause) {
-	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Next = true, event.TimedOut, true, c, time.Time{}
+	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Next, v.Ask = true, event.TimedOut, true, c, time.Time{}, nil
 }
 
 // point tells whose last lines belong to the cause.
@@ -221,7 +227,7 @@ func (w *view) startTimeout() *event.Cause {
 	c := &event.Cause{
 		Reason: event.StartTimeout, Object: w.ref,
 		Message: fmt.Sprintf("no %s of %s started within %s (start-timeout)", what, w.name, brief(w.Options.StartTimeout)),
-		Hint:    fmt.Sprintf("See what it waits for: kubectl -n %s describe job %s; or give it more time with start-timeout.", w.ref.Namespace, w.ref.Name),
+		Hint:    event.See("See what it waits for", event.Kubectl(w.ref.Namespace, "describe job %s", w.ref.Name)) + "; or give it more time with start-timeout.",
 	}
 	if p := w.problem(); p != nil {
 		c.Reason, c.Object, c.Container, c.Hint = p.Reason, p.Object, p.Container, p.Hint

@@ -314,13 +314,17 @@ func plural(n int, noun string) string {
 
 // seen is when an event happened first and last, and how often. Events come in two shapes: the older one counts in the
 // event itself, that of events.k8s.io (the scheduler's) in its series.
+// An event began when the API server took it: the rest is what its writer says.
 func seen(e *corev1.Event) (first, last time.Time, count int) {
 	first, last, count = e.FirstTimestamp.Time, e.LastTimestamp.Time, int(e.Count)
 	if first.IsZero() {
 		first = e.EventTime.Time
 	}
-	if first.IsZero() {
-		first = e.CreationTimestamp.Time
+	if created := e.CreationTimestamp.Time; !created.IsZero() {
+		first = created
+		if count <= 1 {
+			last = created
+		}
 	}
 	if e.Series != nil {
 		last, count = e.Series.LastObservedTime.Time, int(e.Series.Count)

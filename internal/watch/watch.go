@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,10 +40,16 @@ const (
 	// grace is how long a watch that worked before may be refused: an API server that has just started refuses everybody until
 	// its authorizer has read the cluster's roles and accounts.
 	grace = 10 * time.Second
-	// pageSize bounds the memory that a list takes.
-	pageSize = 500
+	// pageSize bounds the memory that a list takes; of events, each may have 1.5 MB, whatever it is about.
+	pageSize  = 500
+	eventPage = 20
 	// mostHeld bounds the events that are kept until their pod is known. All pods of the namespace bring events.
 	mostHeld = 1000
+	// mostTold bounds what is known of the events that were told. Beyond it, some may be told again.
+	mostTold = 10_000
+	// mostText bounds the message of an event, and mostWord every other text in it.
+	mostText = 2 << 10
+	mostWord = 253
 )
 
 // Client makes the requests; cluster.Client is one.
@@ -63,7 +70,7 @@ type Client interface {
 //     the last state, also when the deletion itself was missed. Nothing about a UID is told after it is gone. Pods come without
 //     managedFields.
 //   - JobSeen with another UID: a Job of the same name that is not ours; the Gone of ours comes before it.
-//   - EventSeen: events about the Job or a pod that was told before, again whenever their count grows.
+//   - EventSeen: events about the Job or a pod that was told before, again whenever their count grows; reduced to what explains, see reduce.
 //   - Notice: events may not be read; everything else goes on.
 //
 // The watches are not ordered among each other: the Job's end may be told before its last pod's.
@@ -87,6 +94,7 @@ func Follow(ctx context.Context, client Client, health *outage.Health, job *batc
 		tell: func(ctx context.Context, o runtime.Object, gone bool) {
 			f.send(ctx, event.JobSeen{Job: o.(*batchv1.Job), Gone: gone})
 		},
+		page:    pageSize,
 		known:   map[types.UID]runtime.Object{job.UID: job},
 		version: job.ResourceVersion,
 		began:   true,
@@ -97,6 +105,7 @@ func Follow(ctx context.Context, client Client, health *outage.Health, job *batc
 		list:    func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return pods.List(ctx, o) },
 		watch:   pods.Watch,
 		tell:    f.pod,
+		page:    pageSize,
 		known:   map[types.UID]runtime.Object{},
 		listed:  sync.OnceFunc(func() { close(podsListed) }),
 		needed:  true,
@@ -106,6 +115,7 @@ func Follow(ctx context.Context, client Client, health *outage.Health, job *batc
 		list:    listEvents,
 		watch:   events.Watch,
 		tell:    f.event,
+		page:    eventPage,
 	}, {
 		// One watch on all of the namespace's pods instead of one for each pod of the Job: the selector has no "one of".
 		what:    "the events about the pods of " + ref,
@@ -113,6 +123,7 @@ func Follow(ctx context.Context, client Client, health *outage.Health, job *batc
 		list:    listEvents,
 		watch:   events.Watch,
 		tell:    f.event,
+		page:    eventPage,
 		after:   podsListed,
 	}}
 	var all sync.WaitGroup
@@ -196,7 +207,25 @@ func (f *follower) event(ctx context.Context, o runtime.Object, gone bool) {
 		delete(f.told, e.UID)
 		return
 	}
-	f.place(ctx, e)
+	f.place(ctx, reduce(e))
+}
+
+// reduce is what is kept of an event: what it is about, what it says, when and how often, and who says so. Whoever may create events in
+// the namespace can put anything into them, as much as the API server takes.
+func reduce(e *corev1.Event) *corev1.Event {
+	cut := func(s string, most int) string { return strings.Clone(event.Shorten(s, most)) } // a part would hold on to the whole
+	word := func(s string) string { return cut(s, mostWord) }
+	r := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: word(e.Name), UID: types.UID(word(string(e.UID))), ResourceVersion: word(e.ResourceVersion), CreationTimestamp: e.CreationTimestamp},
+		InvolvedObject: corev1.ObjectReference{Kind: word(e.InvolvedObject.Kind), UID: types.UID(word(string(e.InvolvedObject.UID))), FieldPath: word(e.InvolvedObject.FieldPath)},
+		Reason:         word(e.Reason), Message: cut(e.Message, mostText),
+		FirstTimestamp: e.FirstTimestamp, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime, Count: e.Count,
+		Source: corev1.EventSource{Component: word(e.Source.Component)}, ReportingController: word(e.ReportingController),
+	}
+	if e.Series != nil {
+		r.Series = &corev1.EventSeries{Count: e.Series.Count, LastObservedTime: e.Series.LastObservedTime}
+	}
+	return r
 }
 
 func (f *follower) place(ctx context.Context, e *corev1.Event) {
@@ -207,6 +236,9 @@ func (f *follower) place(ctx context.Context, e *corev1.Event) {
 		}
 		f.held = append(f.held, e)
 	case f.told[e.UID] != e.ResourceVersion:
+		if len(f.told) == mostTold {
+			clear(f.told)
+		}
 		f.told[e.UID] = e.ResourceVersion
 		f.send(ctx, event.EventSeen{Event: e})
 	}
@@ -216,6 +248,7 @@ func (f *follower) place(ctx context.Context, e *corev1.Event) {
 type kind struct {
 	what    string
 	options metav1.ListOptions // the selector
+	page    int64              // how many objects a list asks for at once
 	list    func(context.Context, metav1.ListOptions) (runtime.Object, error)
 	watch   func(context.Context, metav1.ListOptions) (watch.Interface, error)
 	tell    func(ctx context.Context, o runtime.Object, gone bool)
@@ -342,7 +375,7 @@ func (k *kind) once(ctx context.Context) (worked bool, err error) {
 // relist tells what is there now, and what is not any more.
 func (k *kind) relist(ctx context.Context) error {
 	o := k.options
-	o.Limit = pageSize
+	o.Limit = k.page
 	if !k.began {
 		// Any state will do for a start, the watch goes on from it: the API server answers from its cache.
 		o.ResourceVersion = "0"
