@@ -85,7 +85,7 @@ type Plan struct {
 	Job     *batchv1.Job
 	OneTime bool             // the Job's name has a suffix or a generated end, so that another run will hardly have it again
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
-	Secrets []event.Secret   // to be masked before anything is printed, sorted by value, see maskable
+	Secrets []event.Secret   // all that must not be shown, sorted by value: those of the options and of the set
 
 	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
@@ -116,7 +116,8 @@ func (p *Plan) InNamespace(ns string) (findings []event.Finding) {
 }
 
 // Render makes the plan. Findings come all at once: errors, warnings (advice) and infos (readings that were chosen). The plan
-// is nil when one of them is an error. set may be nil when FromCronJob is given.
+// is nil when one of them is an error. set may be nil when FromCronJob is given. The secrets that references lead to are added to
+// set.Secrets, also without a plan: like those of the options, they must be masked before a finding is told.
 func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	if set == nil {
 		set = &manifest.Set{}
@@ -135,8 +136,9 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
 		Apply: apply, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
-	slices.SortFunc(r.secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
-	p.Secrets = slices.Compact(r.secrets)
+	p.Secrets = append(o.Secrets(), set.Secrets...)
+	slices.SortStableFunc(p.Secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
+	p.Secrets = slices.Compact(p.Secrets)
 	for _, f := range r.findings {
 		if f.Level == event.Info {
 			// Without file and line: one job written in several dialects makes the same bytes.
@@ -154,32 +156,33 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 type renderer struct {
 	options  Options
 	findings []event.Finding
-	secrets  []event.Secret
 }
 
-func (r *renderer) add(findings ...event.Finding) { r.findings = append(r.findings, findings...) }
+func (r *renderer) add(findings ...event.Finding) {
+	r.findings = event.AddFindings(r.findings, findings...)
+}
+
+// full tells whether there are more findings of the level than will be told: then nobody needs to look for another.
+func (r *renderer) full(level event.Level) bool { return full(r.findings, level) }
+
+func full(findings []event.Finding, level event.Level) bool {
+	n := 0
+	for _, f := range findings {
+		if f.Level == level {
+			n++
+		}
+	}
+	return n > event.MaxFindings
+}
 
 // option adds an error about an option.
 func (r *renderer) option(name, format string, args ...any) *event.Finding {
-	r.add(event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, args...)})
+	f := event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, args...)}
+	if r.full(event.Error) {
+		return &f
+	}
+	r.add(f)
 	return &r.findings[len(r.findings)-1]
-}
-
-// mask keeps a value out of everything that is printed. Values that are too short or too common to be secrets are left: their
-// mask would eat every "1" and "true" of the log instead.
-func (r *renderer) mask(value string) {
-	if maskable(value) {
-		r.secrets = append(r.secrets, event.Secret{Value: value, Credential: true})
-	}
-}
-
-// maskable tells whether hiding a value costs less than it saves: it has four characters at least, and is no boolean.
-func maskable(value string) bool {
-	switch strings.ToLower(value) {
-	case "true", "false", "null", "none":
-		return false
-	}
-	return len(value) >= 4
 }
 
 // transform makes the decoded Job the one that is created, and checks that.
@@ -191,7 +194,9 @@ func (r *renderer) transform(w *workload) {
 	r.finish(w)
 	w.final = plain(w.job)
 	for _, p := range r.inspect(w) {
-		r.problem(w, p)
+		if !r.full(p.level) {
+			r.problem(w, p)
+		}
 	}
 }
 

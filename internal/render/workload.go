@@ -31,6 +31,7 @@ type workload struct {
 	options      Options
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
+	traces                  map[string]trace
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
@@ -92,11 +93,6 @@ func (r *renderer) load(s *manifest.Set) *workload {
 		w.namespace = objects.Job.Namespace
 		if len(w.broken) == 0 {
 			r.add(objects.Notes...)
-		}
-		if w.envSecret != nil {
-			for _, value := range content(w.envSecret) {
-				r.mask(string(value))
-			}
 		}
 	case doc.Kind == "CronJob":
 		var cron batchv1.CronJob
@@ -265,6 +261,11 @@ func (r *renderer) name(w *workload, name, generate string) {
 		w.job.Name += "-" + suffix
 	}
 
+	shown := base
+	if w.doc != nil && r.options.Name == "" {
+		shown = w.doc.Original("metadata", base)
+	}
+
 	// Plain Jobs may have dots in their names; KubernetesJobs may not.
 	check := validation.IsDNS1123Subdomain
 	if w.doc != nil && kubernetesjob.Is(w.doc.APIVersion, w.doc.Kind) {
@@ -277,11 +278,11 @@ func (r *renderer) name(w *workload, name, generate string) {
 		problemAt(at, "%q has %d characters; %d are the most", w.job.Name, n, most)
 	case n > most:
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
-			base, len(base), suffix, len(suffix), n, most)
+			shown, len(base), suffix, len(suffix), n, most)
 	case base != "" && len(check(base)) > 0:
 		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
-		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
+		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	case len(check(w.job.Name)) > 0:
 		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}
