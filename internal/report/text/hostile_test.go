@@ -19,7 +19,7 @@ import (
 func shown(t *testing.T, secrets []string, lines ...string) string {
 	t.Helper()
 	var out, ours bytes.Buffer
-	f := report.New(New(&out, &ours, report.Options{}, true))
+	f := report.New(New(&out, &ours, noCI, report.Options{}, true))
 	for _, s := range secrets {
 		f.AddSecrets(event.Secret{Value: s})
 	}
