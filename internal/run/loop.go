@@ -100,6 +100,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
+		verdict.Attempts(state, result.Cause)
 	case cancelled:
 		l.beside(func() { <-l.deleted })
 	default:
@@ -412,7 +413,7 @@ func (l *loop) tell(v verdict.Verdict) {
 	counts := [2]int{p.Succeeded, p.Failed}
 	switch {
 	case v.Decided:
-	case p.Wanted > 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
+	case p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
 	case now.Sub(l.lastSaid) >= heartbeat:

@@ -29,10 +29,10 @@
 //
 // # Patience
 //
-// Patience is measured by our clock from the beginning of the following. Suspended time does not count: as for
-// activeDeadlineSeconds, a resumed Job starts anew (syncJob resets startTime). start-timeout always applies and means: no main
-// container of the Job has started, none of its init containers works, and it did not yet succeed or fail in anything. It starts
-// anew when an init container ends.
+// Patience is measured by our clock. timeout counts from the beginning of the following, whatever the Job does meanwhile.
+// queue-timeout is for the time that the Job is suspended at a stretch, mostly by a queue. start-timeout begins anew when a Job is
+// resumed, as activeDeadlineSeconds does (syncJob resets startTime), and means: no main container of the Job has started, none of
+// its init containers works, and it did not yet succeed or fail in anything. It begins anew when an init container ends.
 //
 // Fail-fast ends a run only while nothing makes progress: no container works, and every living pod is held up by something
 // that nobody but a person can change, longer than its grace. A pod that waits for something else, a capacity or a registry
@@ -81,6 +81,9 @@ type Options struct {
 	FailFast     bool          // end the run when what holds the pods up cannot heal by itself
 	Timeout      time.Duration // for the whole run
 	StartTimeout time.Duration // for the first container to start
+	QueueTimeout time.Duration // for the Job to be admitted by a queue, or resumed
+	// MainContainer is the container whose end decides, while others of its pod go on; "" when all of them are waited for.
+	MainContainer string
 }
 
 // Verdict is the answer to a State.
@@ -164,7 +167,18 @@ func (w *view) vanished(v *Verdict) bool {
 // impatient decides by our own patience, or says when it could.
 func (w *view) impatient(v *Verdict) {
 	o := w.Options
+	if w.mainEnds(v) {
+		return
+	}
 	if o.FailFast && !w.suspended {
+		if cause, due := w.stuck(); cause != nil {
+			if !w.Now.Before(due) {
+				v.Decided, v.Outcome, v.DeleteJob, v.Cause = true, event.Failed, true, cause
+				w.point(v)
+				return
+			}
+			v.next(due)
+		}
 		if p, due := w.hopeless(); p != nil {
 			if !w.Now.Before(due) {
 				v.Decided, v.Outcome, v.DeleteJob = true, event.Failed, true
@@ -175,23 +189,26 @@ func (w *view) impatient(v *Verdict) {
 			v.next(due)
 		}
 	}
-	if w.suspended {
+	for _, limit := range []struct {
+		of    time.Duration
+		since time.Time
+		holds bool
+		cause func() *event.Cause
+	}{
+		{o.QueueTimeout, w.suspendedSince, w.suspended, w.queueTimeout},
+		{o.StartTimeout, w.after(w.prepared(), 0), !w.suspended && w.working == 0 && !w.started(), w.startTimeout},
+		{o.Timeout, w.FollowedSince, true, w.timeout},
+	} {
+		if limit.of == 0 || !limit.holds {
+			continue
+		}
+		if due := limit.since.Add(limit.of); w.Now.Before(due) {
+			v.next(due)
+			continue
+		}
+		v.Decided, v.Outcome, v.DeleteJob, v.Cause = true, event.TimedOut, true, limit.cause()
+		w.point(v)
 		return
-	}
-	if o.StartTimeout > 0 && w.working == 0 && !w.started() {
-		if due := w.after(w.prepared(), o.StartTimeout); w.Now.Before(due) {
-			v.next(due)
-		} else {
-			v.timedOut(w.startTimeout())
-			return
-		}
-	}
-	if o.Timeout > 0 {
-		if due := w.patientSince.Add(o.Timeout); w.Now.Before(due) {
-			v.next(due)
-		} else {
-			v.timedOut(w.timeout())
-		}
 	}
 }
 
@@ -199,10 +216,6 @@ func (v *Verdict) next(t time.Time) {
 	if v.Next.IsZero() || t.Before(v.Next) {
 		v.Next = t
 	}
-}
-
-func (v *Verdict) timedOut(c *event.Cause) {
-	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Next = true, event.TimedOut, true, c, time.Time{}
 }
 
 // point tells whose last lines belong to the cause.
@@ -229,7 +242,17 @@ func (w *view) startTimeout() *event.Cause {
 	} else {
 		c.Message += ": " + w.progress().String()
 	}
+	if n := w.job.Spec.Parallelism; n != nil && *n == 0 {
+		c.Message += "; its parallelism is 0, so it has no pods"
+		c.Hint = fmt.Sprintf(`Raise it: kubectl -n %s patch job %s -p '{"spec":{"parallelism":1}}'`, w.ref.Namespace, w.ref.Name)
+	}
 	return c
+}
+
+func (w *view) queueTimeout() *event.Cause {
+	waits, hint := w.waitsToResume()
+	return &event.Cause{Reason: event.QueueTimeout, Object: w.ref, Hint: hint,
+		Message: fmt.Sprintf("%s within %s (queue-timeout): it %s", w.name+" was not resumed", brief(w.Options.QueueTimeout), waits)}
 }
 
 func (w *view) timeout() *event.Cause {
@@ -238,8 +261,21 @@ func (w *view) timeout() *event.Cause {
 		Message: fmt.Sprintf("%s did not finish within %s (timeout): %s", w.name, brief(w.Options.Timeout), w.progress()),
 		Hint:    "Give it more time with timeout, or find out in its log what took so long.",
 	}
-	if p := w.problem(); p != nil {
+	switch p, init := w.problem(), w.longestInit(); {
+	case w.suspended:
+		_, c.Hint = w.waitsToResume()
+	case p != nil:
 		c.Hint = p.Hint
+	case init != nil:
+		c.Hint = init.Hint
+	}
+	w.attempts(c)
+	for _, p := range w.living {
+		if l := w.lingers(p); l != nil {
+			c.Message += fmt.Sprintf("; %s has ended with code %d, but %s", l.work, l.end.ExitCode, l)
+			c.Hint = lingerHint
+			break
+		}
 	}
 	return c
 }
