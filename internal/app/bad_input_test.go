@@ -58,7 +58,7 @@ func processorTime() time.Duration {
 }
 
 // bounded calls Main as call does, and checks that it takes a second and 256 MB at most; what it allocates in all is more than it
-// ever holds.
+// ever holds. A busy machine takes several times as much processor time for the same work; what has no bound takes minutes.
 func bounded(t *testing.T, dir, stdin string, env map[string]string, args ...string) outcome {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -70,7 +70,7 @@ func bounded(t *testing.T, dir, stdin string, env map[string]string, args ...str
 	if raceDetector {
 		return got
 	}
-	if took > time.Second {
+	if took > 5*time.Second {
 		t.Errorf("took %v of processor time", took)
 	}
 	if held := after.TotalAlloc - before.TotalAlloc; held > 256<<20 {

@@ -43,6 +43,7 @@ type loop struct {
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
 	away      time.Time // since when the API server has not answered; zero when it does
+	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
 
 	job       *batchv1.Job
@@ -104,12 +105,13 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
-	switch cancelled := !l.disarm(ctx); {
+	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
-	case cancelled:
-		l.beside(func() { <-l.deleted })
+	case cancelled && l.options.OnCancel == UnfinishedDelete:
+		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+	case cancelled: // and left alone
 	default:
 		l.finishJob(ctx, state, decision)
 	}
@@ -195,6 +197,9 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	}
 
 	v := l.untilDecided(ctx, facts, watched)
+	if v.Decided && !v.DeleteJob {
+		l.ended = l.disarm(ctx)
+	}
 	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
@@ -407,8 +412,14 @@ func (l *loop) take(f event.Fact) {
 			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
 			l.emit(f)
 		}
+	case event.Gap:
+		if l.spool == nil {
+			l.emit(f)
+		} else if err := l.spool.add(f); err != nil {
+			l.emit(f)
+		}
 	case event.Drained: // for drain alone
-	case event.Event: // gaps, notices, what was done to an object: news as they are
+	case event.Event: // notices, what was done to an object: news as they are
 		l.emit(f)
 	default:
 		panic(fmt.Sprintf("nothing takes a %T", f))
@@ -544,6 +555,7 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 	if ctx.Err() != nil {
 		done = nil // the limit of a cancelled run is short already
 	}
+	var late <-chan time.Time
 	for {
 		select {
 		case e := <-facts:
@@ -554,6 +566,9 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 		case <-l.more:
 			l.hear()
 		case <-done:
+			done, late = nil, time.After(drainCancelLimit)
+		case <-late:
+			l.emit(event.Notice{Level: event.Warning, Message: "the run was told to stop before the logs were read to their end: the last lines are missing"})
 			return
 		}
 	}

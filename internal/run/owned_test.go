@@ -283,6 +283,18 @@ func TestRefusedRunChangesNothing(t *testing.T) {
 	}
 }
 
+// TestReplacedOwner: a ConfigMap that only the Job to be replaced needs is not in the way, though that Job still runs.
+func TestReplacedOwner(t *testing.T) {
+	running := there("old")
+	left := changed(note("1", "old", "old"), func(m *corev1.ConfigMap) { m.OwnerReferences[0].Name = "j" })
+	r, _ := play(t, exchange{"GET " + jobURL, 200, running}, exchange{getNote, 200, left}, exchange{"GET " + jobURL, 200, running}, exchange{patchNote + "?dryRun=All", 200, left})
+	r.options.IfExists = IfExistsReplace
+	r.objects.Owned = []runtime.Object{note("", "hello")}
+	if old, stale, err := r.survey(t.Context()); old == nil || !stale || err != nil {
+		t.Errorf("got %v, %v, %v", old, stale, err)
+	}
+}
+
 // TestReplaceOnlyOurs: of the Jobs that have ended, only those of this program are replaced, unless the user says otherwise.
 func TestReplaceOnlyOurs(t *testing.T) {
 	ours := func(change func(*batchv1.Job)) *batchv1.Job {
