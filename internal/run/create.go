@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -49,7 +50,7 @@ func (r *runner) create(ctx context.Context) error {
 	if err := r.prepare(ctx, r.objects.Job.Namespace); err != nil {
 		return err
 	}
-	err := r.createJob(ctx)
+	err := untilSettled(ctx, r.unsettled, func() error { return r.createJob(ctx) })
 	if r.created == nil {
 		return err
 	}
@@ -100,10 +101,10 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
 	if len(r.objects.Apply) > 0 {
-		if _, _, err := r.survey(ctx); err != nil && !apierrors.IsForbidden(err) { // what is applied may grant it
+		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
-		if err := r.rehearse(ctx, nil); err != nil && !r.mayHeal(err) {
+		if _, err := r.rehearse(ctx, r.objects.Apply); err != nil {
 			return err
 		}
 	}
@@ -117,7 +118,10 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	for _, obj := range r.objects.Apply {
-		if err := r.apply(ctx, obj, false); err != nil {
+		lags := func(err error) bool {
+			return (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) && defines(r.objects.Apply, obj)
+		}
+		if err := untilSettled(ctx, lags, func() error { return r.apply(ctx, obj, false) }); err != nil {
 			return err
 		}
 		r.post(event.Object{Object: applied(obj), Action: "applied", Detail: "it stays"})
@@ -265,7 +269,7 @@ func (r *runner) makeRoom(ctx context.Context, accepted bool) error {
 		return err
 	}
 	if !accepted {
-		if err := r.rehearse(ctx, nil); err != nil && !apierrors.IsAlreadyExists(err) && !unrehearsed(err) {
+		if _, err := r.rehearse(ctx, nil); err != nil {
 			return err
 		}
 	}
