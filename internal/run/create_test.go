@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -82,6 +83,7 @@ func TestRefusedBeforeApplying(t *testing.T) {
 		told      []string
 	}{
 		{"it is running", []exchange{{"GET " + jobURL, 200, there("old")}}, nil, "Job ns/j exists already and is still running", nil},
+		{"it is being deleted", slices.Concat([]exchange{{"GET " + jobURL, 200, goes(there("old"))}}, fine, []exchange{takes, end(accountURL)}), nil, applying, nil},
 		{"it has ended", slices.Concat([]exchange{{"GET " + jobURL, 200, there("old", batchv1.JobComplete)}}, fine, []exchange{job(409, apierrors.NewAlreadyExists(jobsResource, "j").Status()), end(accountURL)}), nil, applying, nil},
 		{"there is none", slices.Concat([]exchange{none}, fine, []exchange{takes, end(accountURL)}), nil, applying, nil},
 		{"nobody may look", []exchange{{"GET " + jobURL, 403, denied(`jobs.batch "j" is forbidden: User "ci" cannot get resource "jobs" in API group "batch" in the namespace "ns"`)}}, nil, "cannot look at Job ns/j: ci may not get jobs.batch", nil},
@@ -200,6 +202,97 @@ func TestWhatIsAppliedTakesTime(t *testing.T) {
 	}
 }
 
+// goes is a Job that is being deleted, and its finalizers.
+func goes(j *batchv1.Job, finalizers ...string) *batchv1.Job {
+	now := metav1.Now()
+	j.DeletionTimestamp, j.Finalizers = &now, append([]string{metav1.FinalizerDeleteDependents}, finalizers...)
+	return j
+}
+
+// TestWaitsForAJobThatGoes: a Job that is being deleted, or whose outcome is decided, is no reason to refuse the run.
+func TestWaitsForAJobThatGoes(t *testing.T) {
+	const get, remove = "GET " + jobURL, "DELETE " + jobURL
+	const watch = "GET " + jobsURL + "?fieldSelector=metadata.name%3Dj&resourceVersion=7&watch=true"
+	const pods = "GET /api/v1/namespaces/ns/pods?labelSelector=job%3Dj"
+	begin := []exchange{{createURL, 409, apierrors.NewAlreadyExists(jobsResource, "j").Status()}}
+	deleted := exchange{watch, 200, map[string]any{"type": "DELETED", "object": there("old")}}
+	end := []exchange{{get, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, {createURL, 201, there("ours")}}
+	still := exchange{watch, 0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})}
+	old := func(conditions ...batchv1.JobConditionType) *batchv1.Job {
+		j := there("old", conditions...)
+		j.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"job": "j"}}
+		return j
+	}
+	controlled := metav1.ObjectMeta{Name: "j-abc", OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(there("old"), batchv1.SchemeGroupVersion.WithKind("Job"))}}
+	list := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{{ObjectMeta: controlled}, {ObjectMeta: metav1.ObjectMeta{Name: "another"}}}}
+	foreign := goes(there("old"))
+	foreign.Labels = nil
+	const goesAway = "info: Job ns/j is being deleted; waiting until it is gone"
+	for _, test := range []struct {
+		name      string
+		ifExists  IfExists
+		exchanges []exchange
+		took      time.Duration
+		want      string // of the error; "" for none
+		said      []string
+	}{
+		{"it is being deleted", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, deleted}, 0, "", []string{goesAway}},
+		{"another's is being deleted, and none may be replaced", IfExistsFail, []exchange{{get, 200, foreign}, deleted}, 0, "", []string{goesAway}},
+		{"its outcome is decided", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobFailureTarget)}, {watch, 200, map[string]any{"type": "MODIFIED", "object": old(batchv1.JobFailed)}},
+			{get, 200, old(batchv1.JobFailed)}, {remove, 200, old()}, deleted}, 0, "", []string{"info: Job ns/j is ending; waiting for its last pods", "Job ns/j replaced"}},
+		{"it succeeds, and is deleted by others", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobSuccessCriteriaMet)}, deleted}, 0, "", []string{"info: Job ns/j is ending; waiting for its last pods"}},
+		{"its outcome is decided, and it may be replaced at once", IfExistsReplace, []exchange{{get, 200, old(batchv1.JobFailureTarget)}, {remove, 200, old()}, deleted}, 0, "", []string{"Job ns/j replaced"}},
+		{"its outcome is decided, and none may be replaced", IfExistsFail, []exchange{{get, 200, old(batchv1.JobFailureTarget)}}, 0, "exists already", nil},
+		{"a finalizer holds it", IfExistsReplaceFinished, []exchange{{get, 200, goes(old(), "example.com/hold", metav1.FinalizerOrphanDependents)}, still, {get, 200, goes(old(), "example.com/hold")}, deleted}, heldAfter, "",
+			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`}},
+		{"its pods hold it", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobFailed)}, {remove, 200, old()}, still, {get, 200, goes(old())}, {pods, 200, list}, deleted}, heldAfter, "",
+			[]string{"Job ns/j replaced", "warning: Job ns/j is still there after 10 s: its pods have not ended (j-abc): kubectl -n ns get pods -l job-name=j"}},
+		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s",
+			[]string{goesAway, "warning: Job ns/j is still there after 10 s: its pods have not ended: kubectl -n ns get pods -l job-name=j"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := append(slices.Clone(begin), test.exchanges...)
+				if test.want == "" {
+					exchanges = append(exchanges, end...)
+				}
+				r, _ := play(t, exchanges...)
+				r.options.IfExists, r.options.Verdict.StartTimeout = test.ifExists, 20*time.Second
+				begin := time.Now()
+				err := r.createJob(t.Context())
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				var got []string
+				keys := map[string]bool{}
+				for _, f := range r.all() {
+					if n, ok := f.(event.Notice); ok && n.Key != "" {
+						if keys[n.Key] { // the loop tells it once
+							continue
+						}
+						keys[n.Key] = true
+					}
+					line := said([]event.Fact{f})[0]
+					if n, ok := f.(event.Notice); ok && n.Hint != "" {
+						_, command, _ := strings.Cut(n.Hint, "kubectl")
+						line += ": kubectl" + command
+					}
+					got = append(got, line)
+				}
+				if diff := cmp.Diff(test.said, got); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // TestMakeRoom replaces a Job that has ended.
 func TestMakeRoom(t *testing.T) {
 	const create = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
@@ -229,7 +322,7 @@ func TestMakeRoom(t *testing.T) {
 		{"a rival took the name, and has ended", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 200, there("rival", batchv1.JobFailed)},
 			{create, 409, exists}, {get, 200, there("rival", batchv1.JobFailed)}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, {create, 201, there("ours")}}, 0, ""},
 		{"it does not end", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 403, denied}, {get, 200, old},
-			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "was deleted to make room, but is still there after 1.7 s"},
+			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "has to go first, but is still there after 1.7 s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
