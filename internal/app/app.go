@@ -78,6 +78,8 @@ func Main(p Process) int {
 		return exitOK
 	case command == "run" && options.DryRun == config.DryRunClient:
 		command = "render"
+	case command == "validate" && options.DryRun == config.DryRunServer:
+		command = "run"
 	}
 	if options.Report.Format == report.FormatAuto {
 		options.Report.Format = p.format()
@@ -146,9 +148,9 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	case report.FormatGitHub:
 		log = github.New(stdout, a.getenv, o)
 	case report.FormatGitLab:
-		log = text.New(stdout, stdout, o, !noColor)
+		log = text.New(stdout, stdout, a.getenv, o, !noColor)
 	default:
-		log = text.New(stdout, a.Stderr, o, a.Terminal && !noColor)
+		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
@@ -258,6 +260,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if event.HasErrors(findings) {
 		return a.invalid(ctx, findings)
 	}
+	if command != "run" {
+		a.reporter.Named(event.Ref{Kind: "Job", Namespace: plan.Namespace, Name: plan.Job.Name})
+	}
 	if err := a.tell(findings); err != nil {
 		return exitJobFailed, err
 	}
@@ -266,7 +271,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	case "validate":
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: fmt.Sprintf("the manifest is valid: Job %s", plan.Job.Name)})
 	case "render":
-		out, err := plan.YAML(a.options.ShowSecrets)
+		mask := a.reporter.Mask
+		if a.options.ShowSecrets {
+			mask = nil
+		}
+		out, err := plan.YAML(mask)
 		if err == nil {
 			_, err = a.Stdout.Write(out)
 		}

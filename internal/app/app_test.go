@@ -104,6 +104,7 @@ func TestMainWithoutCluster(t *testing.T) {
 
 		"render":                {args: "render -f job.yaml", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`, `name: migrate\n`}},
 		"render several":        {args: "render -f k8s/a.yaml -f k8s/b.yaml", stdout: []string{`# applied; stays\napiVersion: v1\nkind: ConfigMap\n(.*\n)+---\n# created\napiVersion: batch/v1\n`}},
+		"validate in a cluster": {args: "validate -f job.yaml --dry-run=server --kubeconfig=/nowhere", code: 2, stderr: []string{`kubeconfig`}},
 		"dry-run client":        {args: "-f job.yaml --dry-run=client", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`}},
 		"render bad":            {args: "render -f bad.yaml", code: 2, stderr: []string{`spec.backofLimit`}},
 		"render with secrets":   {args: "render -f job.yaml --secret-env=TOKEN=s3cret-token", stdout: []string{`TOKEN: '\*\*\*'`}},

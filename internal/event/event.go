@@ -97,6 +97,7 @@ const (
 type Line struct {
 	At   time.Time // the kubelet's time stamp
 	Text string
+	More bool // the line is too long for one text: the next Line of the stream goes on with it
 }
 
 // Lines are one or more lines of one stream, in order. Each line is delivered exactly once in a run.

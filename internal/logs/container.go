@@ -494,7 +494,7 @@ func (c *container) deliver(ctx context.Context, lines []event.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if !c.long && slices.ContainsFunc(lines, func(l event.Line) bool { return len(l.Text) == maxLine }) {
+	if !c.long && slices.ContainsFunc(lines, func(l event.Line) bool { return l.More }) {
 		c.long = true
 		if err := c.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
 			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", c.stream().Container, c.stream().Pod, maxLine)}); err != nil {

@@ -193,7 +193,7 @@ spec:
 			if p == nil {
 				t.Fatalf("no plan:\n%s", text(append(findings, more...)))
 			}
-			out, err := p.YAML(false)
+			out, err := p.YAML(shown)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -665,7 +665,7 @@ stringData: {b: "true", c: "42", d: multi line}
 // TestYAMLIsExact reads the printed Job and Secret back.
 func TestYAMLIsExact(t *testing.T) {
 	p := plan(t, loadText(t, plainJob), Options{SecretEnv: []string{"A=secret"}})
-	out, err := p.YAML(true)
+	out, err := p.YAML(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -698,7 +698,7 @@ func TestPure(t *testing.T) {
 	o := Options{Namespace: "pr-1", NameSuffix: "1", Labels: []string{"a=b"}, Env: []string{"X=1"}, SecretEnv: []string{"Y=secret"}}
 	var outputs []string
 	for range 2 {
-		out, err := plan(t, set, o).YAML(true)
+		out, err := plan(t, set, o).YAML(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -735,7 +735,7 @@ func FuzzPatchAndOverrides(f *testing.F) {
 			if p == nil {
 				continue
 			}
-			out, err := p.YAML(false)
+			out, err := p.YAML(shown)
 			if err != nil {
 				t.Fatal(err)
 			}

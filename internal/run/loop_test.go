@@ -596,3 +596,75 @@ func TestSignalAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// slow is a sink that takes a second for each 64 KiB of lines.
+type slow struct{ sink }
+
+func (s *slow) Event(e event.Event) error {
+	if lines, ok := e.(event.Lines); ok {
+		size := 0
+		for _, l := range lines.Lines {
+			size += len(l.Text)
+		}
+		time.Sleep(time.Duration(size) * time.Second / (64 << 10))
+	}
+	return s.sink.Event(e)
+}
+
+// TestTheClockInABatch: neither a batch that takes long to be told nor lines that never end hide a timeout or a signal, and no line
+// is lost.
+func TestTheClockInABatch(t *testing.T) {
+	batch := event.Lines{Stream: &event.Stream{Container: "main"}}
+	for range 40 {
+		batch.Lines = append(batch.Lines, event.Line{Text: strings.Repeat("-", 64<<10)})
+	}
+	for name, test := range map[string]struct {
+		timeout, signal time.Duration
+		facts           func(out chan<- event.Fact, stop <-chan struct{})
+		lines           int
+		decided         bool
+	}{
+		"timeout in a batch": {5 * time.Second, time.Hour, func(out chan<- event.Fact, _ <-chan struct{}) { out <- batch }, 40, true},
+		"signal in a batch":  {time.Hour, 5 * time.Second, func(out chan<- event.Fact, _ <-chan struct{}) { out <- batch }, 40, false},
+		"timeout in lines without end": {5 * time.Second, time.Hour, func(out chan<- event.Fact, stop <-chan struct{}) {
+			for {
+				select {
+				case out <- event.Lines{Stream: batch.Stream, Lines: batch.Lines[:1]}:
+				case <-stop:
+					return
+				}
+			}
+		}, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t)
+				told := &slow{}
+				l.sink, l.created, l.job, l.since, l.options.Verdict.Timeout = told, there("ours"), there("ours"), time.Now(), test.timeout
+				l.judge, l.judgeNow = true, true
+				ctx, cancel := context.WithTimeout(t.Context(), test.signal)
+				defer cancel()
+				facts, stop := make(chan event.Fact, 16), make(chan struct{})
+				var writing sync.WaitGroup
+				writing.Go(func() { test.facts(facts, stop) })
+				begin := time.Now()
+				v := l.untilDecided(ctx, facts, make(chan error))
+				if took := time.Since(begin); took > 7*time.Second || v.Decided != test.decided {
+					t.Errorf("after %v: %+v", took, v)
+				}
+				close(stop)
+				writing.Wait()
+				l.takeRest()
+				lines := 0
+				for _, e := range told.events {
+					if e, ok := e.(event.Lines); ok {
+						lines += len(e.Lines)
+					}
+				}
+				if test.lines > 0 && lines != test.lines {
+					t.Errorf("%d lines", lines)
+				}
+			})
+		})
+	}
+}

@@ -37,6 +37,15 @@ func TestTailsKeepTheLastLines(t *testing.T) {
 	if got := kept.last("a", "sidecar"); len(got) != 2 || got[0] != "other" || len(got[1]) != tailWidth {
 		t.Errorf("got %d lines", len(got))
 	}
+	// Of a line in pieces, the first piece says enough. The others may begin with the end of a secret.
+	pieces := lines("a", "long", "first", "second", "third")
+	pieces.Lines[0].More, pieces.Lines[1].More = true, true
+	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[:2]})
+	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[2:]})
+	kept.add(lines("a", "long", "next"))
+	if diff := cmp.Diff([]string{"first", "next"}, kept.last("a", "long")); diff != "" {
+		t.Error(diff)
+	}
 	kept.drop("a")
 	if kept.last("a", "main") != nil {
 		t.Error("the lines of a dropped pod are kept")
