@@ -38,6 +38,18 @@ func Cause(err error, what string) *event.Cause {
 	return cause
 }
 
+// In is an error about an object of the namespace: the hint of a refusal says it.
+func In(err error, namespace string) error {
+	var status apierrors.APIStatus
+	var cause *event.Cause
+	if errors.As(err, &status) && errors.As(err, &cause) {
+		if r := refusal.Object(short(status.Status().Message), namespace); r.Known {
+			cause.Hint = r.Hint
+		}
+	}
+	return err
+}
+
 // Why is the reason of an error of client-go in a few words.
 func Why(err error) string { return explain(err).Message }
 
@@ -246,7 +258,7 @@ func explainForbidden(cause *event.Cause, message string) {
 
 // refused explains an object that was refused for what it is, and not for who sent it.
 func refused(cause *event.Cause, message string) bool {
-	r := refusal.Object(short(message))
+	r := refusal.Object(short(message), "")
 	if r.Known {
 		cause.Reason, cause.Message, cause.Hint = event.Forbidden, r.Message, r.Hint
 	}

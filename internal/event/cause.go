@@ -73,7 +73,7 @@ type ClassMeaning struct {
 var Classes = []ClassMeaning{
 	{Fine, "succeeded (or created, rendered, valid)"},
 	{JobFailed, "the Job failed"},
-	{InputWrong, "an option or the manifest is invalid; nothing was created"},
+	{InputWrong, "an option or the manifest is invalid; no Job is left"},
 	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
 	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `queue-timeout`)"},
 	{JobGone, "the Job was deleted or replaced by someone else"},

@@ -30,7 +30,7 @@ func FuzzHint(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, name string, template uint8) {
 		said := regexp.MustCompile("%").ReplaceAllLiteralString(templates[int(template)%len(templates)], name)
-		for _, r := range []Refusal{Pod(said, "prod"), Object(said)} {
+		for _, r := range []Refusal{Pod(said, "prod"), Object(said, ""), Object(said, "prod")} {
 			if len(anyCommand.FindAllString(r.Hint, -1)) != len(command.FindAllString(r.Hint, -1)) {
 				t.Errorf("%q has the hint %q", said, r.Hint)
 			}

@@ -39,8 +39,8 @@ func Pod(message, namespace string) Refusal {
 	return explain(message, object{pod: true, namespace: namespace})
 }
 
-// Object explains why what the user sent is not taken.
-func Object(message string) Refusal { return explain(message, object{}) }
+// Object explains why what the user sent is not taken. namespace is that of the object; "" when it is not known, or has none.
+func Object(message, namespace string) Refusal { return explain(message, object{namespace: namespace}) }
 
 // Same tells whether two answers of the API server have the same against a pod: the name of the pod and what is used of a quota differ
 // from one try to the next.

@@ -56,7 +56,7 @@ func TestExplain(t *testing.T) {
 		if diff := cmp.Diff(c.pod, Pod(c.said, "prod")); diff != "" {
 			t.Errorf("%s, about a pod (-want +got):\n%s", c.said, diff)
 		}
-		if diff := cmp.Diff(c.object, Object(c.said)); diff != "" {
+		if diff := cmp.Diff(c.object, Object(c.said, "")); diff != "" {
 			t.Errorf("%s, about an object (-want +got):\n%s", c.said, diff)
 		}
 	}

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -27,7 +29,7 @@ func (r *runner) check(ctx context.Context) error {
 		_, err := client.Namespaces().Get(ctx, namespace, metav1.GetOptions{})
 		return err
 	})
-	if apierrors.IsNotFound(err) && objects.CreateNamespace {
+	if apierrors.IsNotFound(err) && r.bringsNamespace(namespace) {
 		// The API server checks namespaced objects only in a namespace that exists.
 		r.post(event.Notice{Level: event.Warning,
 			Message: fmt.Sprintf("namespace %s does not exist yet, so what goes into it could not be checked by the API server", namespace),
@@ -37,8 +39,12 @@ func (r *runner) check(ctx context.Context) error {
 	if err != nil && !apierrors.IsForbidden(err) { // who may not look at namespaces may still work in one
 		return err
 	}
-	err = r.rehearse(ctx, objects.Apply)
-	if apierrors.IsAlreadyExists(err) {
+	open, err := r.rehearse(ctx, objects.Apply)
+	for _, o := range open {
+		if !apierrors.IsAlreadyExists(o.err) {
+			r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s could not be checked yet: what the file applies may change the answer (%v)", o.of, o.err)})
+			continue
+		}
 		var old *batchv1.Job
 		if err := client.Do(ctx, "look at the Job", func(ctx context.Context) (err error) {
 			old, err = client.Jobs(namespace).Get(ctx, r.objects.Job.Name, metav1.GetOptions{})
@@ -47,46 +53,71 @@ func (r *runner) check(ctx context.Context) error {
 			return err
 		}
 		r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s exists already (%s); if-exists decides what a run does with it", r.ref(), state(old))})
-		return nil
 	}
 	return err
 }
 
-// rehearse has the API server check, admission included, what is applied, the helpers and the Job. All that is invalid is told at
-// once; any other answer ends it.
-func (r *runner) rehearse(ctx context.Context, apply []*unstructured.Unstructured) error {
-	var tries []func() error
-	for _, o := range apply {
-		tries = append(tries, func() error { return r.apply(ctx, o, true) })
-	}
-	for _, o := range r.objects.Owned {
-		tries = append(tries, func() error { return r.placed(refOf(o), r.helper(o).try(ctx)) })
-	}
-	tries = append(tries, func() error {
-		return r.placed(r.ref(), r.client.Do(ctx, "check "+r.ref().String(), func(ctx context.Context) error {
-			_, err := r.client.Jobs(r.objects.Job.Namespace).Create(ctx, r.objects.Job, dryRun)
-			return err
-		}))
-	})
-	var invalid []error
-	for _, try := range tries {
-		err := try()
-		var cause *event.Cause
-		if errors.As(err, &cause) && cause.Reason == event.InvalidManifest {
-			invalid = append(invalid, err)
-		} else if err != nil {
-			return cmp.Or(joined(invalid), err)
-		}
-	}
-	return joined(invalid)
+// question is an object about which a rehearsal leaves open whether the run's own request will be refused.
+type question struct {
+	of  event.Ref
+	err error
 }
 
-// joined is one error for all of them, nil for none.
+// rehearse has the API server check, admission included, what is yet to be applied, the helpers and the Job. All that is refused is
+// told at once, in one error. What may be answered otherwise when its time has come is left open.
+func (r *runner) rehearse(ctx context.Context, apply []*unstructured.Unstructured) (open []question, err error) {
+	var refused []error
+	// try is false when the API server cannot be asked any more.
+	try := func(of event.Ref, heals func(error) bool, err error) bool {
+		var cause *event.Cause
+		switch {
+		case err == nil:
+		case heals(err):
+			open = append(open, question{of, err})
+		default:
+			refused = append(refused, err)
+			return errors.As(err, &cause) && (cause.Reason == event.InvalidManifest || cause.Reason == event.InvalidInput || cause.Reason == event.Forbidden)
+		}
+		return true
+	}
+	for _, o := range apply {
+		if !try(applied(o), func(err error) bool { return defines(apply, o) || r.mayHeal(err, apply, true) }, r.apply(ctx, o, true)) {
+			return nil, joined(refused)
+		}
+	}
+	heals := func(err error) bool { return r.mayHeal(err, apply, false) }
+	for _, o := range r.objects.Owned {
+		if !try(refOf(o), heals, r.placed(refOf(o), r.helper(o).try(ctx))) {
+			return nil, joined(refused)
+		}
+	}
+	try(r.ref(), heals, r.placed(r.ref(), r.client.Do(ctx, "check "+r.ref().String(), func(ctx context.Context) error {
+		_, err := r.client.Jobs(r.objects.Job.Namespace).Create(ctx, r.objects.Job, dryRun)
+		return err
+	})))
+	return open, joined(refused)
+}
+
+// joined is one error that tells of all, nil for none. It has the reason of the first, and each hint once.
 func joined(errs []error) error {
+	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
 	if len(errs) < 2 {
 		return errors.Join(errs...)
 	}
-	return &event.Cause{Reason: event.InvalidManifest, Message: strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "; ")}
+	var all event.Cause
+	var messages, hints []string
+	for i, err := range errs {
+		cause := cluster.Cause(err, "make an object")
+		if i == 0 {
+			all = *cause
+		}
+		messages = append(messages, cause.Message)
+		if cause.Hint != "" && !slices.Contains(hints, cause.Hint) {
+			hints = append(hints, cause.Hint)
+		}
+	}
+	all.Message, all.Hint, all.Err = strings.Join(messages, "; "), strings.Join(hints, "\n"), errors.Join(errs...)
+	return &all
 }
 
 // apply applies one of the user's own objects.
@@ -98,23 +129,76 @@ func applied(o *unstructured.Unstructured) event.Ref {
 	return event.Ref{Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
-// mayHeal tells whether the rehearsal of a Job failed for what does not matter, or is different once the user's own objects are applied.
-func (r *runner) mayHeal(err error) bool {
-	brings := func(is func(o *unstructured.Unstructured) bool) bool { return slices.ContainsFunc(r.objects.Apply, is) }
+// mayHeal tells whether a rehearsal failed for what does not matter, or what is yet to be applied may change: more than the API server
+// finds wrong with the fields, and rights that nothing grants, cannot be known before. theirs says that the error is about one of these.
+func (r *runner) mayHeal(err error, apply []*unstructured.Unstructured, theirs bool) bool {
 	var cause *event.Cause
+	var status apierrors.APIStatus
 	switch {
-	case apierrors.IsAlreadyExists(err), cluster.Denied(err), unrehearsed(err):
+	case apierrors.IsAlreadyExists(err), unrehearsed(err):
 		return true
-	case apierrors.IsNotFound(err):
-		return r.objects.CreateNamespace || brings(func(o *unstructured.Unstructured) bool {
-			return o.GetKind() == "Namespace" && o.GetName() == r.objects.Job.Namespace
+	case len(apply) == 0:
+		return false
+	case cluster.Denied(err):
+		return slices.ContainsFunc(apply, func(o *unstructured.Unstructured) bool {
+			return o.GroupVersionKind().Group == "rbac.authorization.k8s.io"
 		})
-	case errors.As(err, &cause) && cause.Reason == event.Forbidden:
-		return brings(func(o *unstructured.Unstructured) bool {
-			return o.GetKind() == "ResourceQuota" || o.GroupVersionKind().Group == "admissionregistration.k8s.io"
-		})
+	case apierrors.IsNotFound(err) && errors.As(err, &status):
+		if d := status.Status().Details; d != nil && d.Kind == "namespaces" {
+			return r.bringsNamespace(d.Name)
+		}
+		return theirs // a RoleBinding's Role, for one
 	}
-	return false
+	return errors.As(err, &cause) && cause.Reason == event.Forbidden
+}
+
+// bringsNamespace tells whether the run makes the namespace, or the user's objects do.
+func (r *runner) bringsNamespace(name string) bool {
+	return r.objects.CreateNamespace && name == r.objects.Job.Namespace || slices.ContainsFunc(r.objects.Apply, func(o *unstructured.Unstructured) bool {
+		return o.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Namespace"} && o.GetName() == name
+	})
+}
+
+// defines tells whether a CustomResourceDefinition among the objects defines the kind of another one.
+func defines(objects []*unstructured.Unstructured, other *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool {
+		group, _, _ := unstructured.NestedString(o.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(o.Object, "spec", "names", "kind")
+		return o.GroupVersionKind().GroupKind() == schema.GroupKind{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"} &&
+			other.GroupVersionKind().GroupKind() == schema.GroupKind{Group: group, Kind: kind}
+	})
+}
+
+// unsettled tells whether an error may be that of an API server which has not taken in yet what was applied.
+func (r *runner) unsettled(err error) bool {
+	return apierrors.IsForbidden(err) && slices.ContainsFunc(r.objects.Apply, func(o *unstructured.Unstructured) bool {
+		switch gk := o.GroupVersionKind().GroupKind(); gk.Group {
+		case "":
+			return gk.Kind == "ResourceQuota" || gk.Kind == "LimitRange"
+		case "admissionregistration.k8s.io", "rbac.authorization.k8s.io":
+			return true
+		}
+		return false
+	})
+}
+
+// settled is how long the cluster has to take in what was applied: a new kind is served, and known to all API servers, some seconds
+// after its definition, and a controller reads a quota's limits.
+const settled = 10 * time.Second
+
+// untilSettled repeats what fails, while its error lags behind what was applied.
+func untilSettled(ctx context.Context, lags func(error) bool, do func() error) error {
+	for begin := time.Now(); ; {
+		err := do()
+		if err == nil || !lags(err) || time.Since(begin) >= settled {
+			return err
+		}
+		select {
+		case <-time.After(lookAgain):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // unrehearsed tells whether an admission webhook is too old to be asked by a dry run (apiserver, pkg/admission/plugin/webhook/errors,
@@ -130,6 +214,7 @@ const maxProblems = 100
 func (r *runner) placed(of event.Ref, err error) error {
 	var cause *event.Cause
 	var status apierrors.APIStatus
+	err = cluster.In(err, cmp.Or(of.Namespace, r.client.Namespace))
 	if r.objects.Place == nil || !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -49,7 +50,7 @@ func (r *runner) create(ctx context.Context) error {
 	if err := r.prepare(ctx, r.objects.Job.Namespace); err != nil {
 		return err
 	}
-	err := r.createJob(ctx)
+	err := untilSettled(ctx, r.unsettled, func() error { return r.createJob(ctx) })
 	if r.created == nil {
 		return err
 	}
@@ -100,10 +101,10 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
 	if len(r.objects.Apply) > 0 {
-		if _, _, err := r.survey(ctx); err != nil && !apierrors.IsForbidden(err) { // what is applied may grant it
+		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
-		if err := r.rehearse(ctx, nil); err != nil && !r.mayHeal(err) {
+		if _, err := r.rehearse(ctx, r.objects.Apply); err != nil {
 			return err
 		}
 	}
@@ -117,7 +118,10 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	for _, obj := range r.objects.Apply {
-		if err := r.apply(ctx, obj, false); err != nil {
+		lags := func(err error) bool {
+			return (meta.IsNoMatchError(err) || apierrors.IsNotFound(err)) && defines(r.objects.Apply, obj)
+		}
+		if err := untilSettled(ctx, lags, func() error { return r.apply(ctx, obj, false) }); err != nil {
 			return err
 		}
 		r.post(event.Object{Object: applied(obj), Action: "applied", Detail: "it stays"})
@@ -265,7 +269,7 @@ func (r *runner) makeRoom(ctx context.Context, accepted bool) error {
 		return err
 	}
 	if !accepted {
-		if err := r.rehearse(ctx, nil); err != nil && !apierrors.IsAlreadyExists(err) && !unrehearsed(err) {
+		if _, err := r.rehearse(ctx, nil); err != nil {
 			return err
 		}
 	}
@@ -277,31 +281,52 @@ func (r *runner) makeRoom(ctx context.Context, accepted bool) error {
 	return r.renewOwned(ctx)
 }
 
-// replace deletes the Job and waits until it and its pods are gone: two migrations must never run at the same time. Another run may
-// have taken the name by then.
+// replace waits until the Job and its pods are gone: two migrations must never run at the same time. It deletes the Job, unless that is
+// being deleted already; one whose outcome is decided may end first, unless it may be replaced at any time. Another run may have taken
+// the name by then.
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
-	err := remove(ctx, r.client, ref, old.UID, metav1.DeletePropagationForeground)
-	switch {
-	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
-		return nil
-	case err != nil:
-		return err
-	}
-	r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
+	waiting := ctx
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s was deleted to make room, but is still there after %s", ref, event.Seconds(limit)),
-			Hint:    fmt.Sprintf("Its pods do not end: kubectl -n %s get pods -l job-name=%s", ref.Namespace, ref.Name)})
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
+			Message: fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit)),
+			Hint:    event.See("Its pods do not end", showPods(ref))})
 		defer cancel()
 	}
-	for deleted := old.UID; ; {
-		if err := r.awaitDeletion(ctx, old); err != nil {
+	say := func(message string) {
+		r.post(event.Notice{Level: event.Info, Key: "replace/" + message, Message: ref.String() + message})
+	}
+	held := time.After(heldAfter)
+	removed, wasHeld := false, false
+	for begin, uid := time.Now(), old.UID; ; {
+		switch {
+		case removed:
+		case old.DeletionTimestamp != nil:
+			say(" is being deleted; waiting until it is gone")
+		case ending(old) && !finished(old) && r.options.IfExists != IfExistsReplace:
+			say(" is ending; waiting for its last pods")
+		default:
+			err := remove(ctx, r.client, ref, uid, metav1.DeletePropagationForeground)
+			switch {
+			case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
+				return nil
+			case err != nil:
+				return err
+			}
+			removed = true
+			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
+		}
+		err := r.awaitEnd(waiting, old, held)
+		if err != nil {
 			return err
 		}
-		if old, err = r.look(ctx); err != nil || old == nil || old.UID != deleted {
+		if old, err = r.look(waiting); err != nil || old == nil || old.UID != uid {
 			return err
+		}
+		if !wasHeld && time.Since(begin) >= heldAfter {
+			wasHeld = true
+			r.post(r.holder(waiting, old))
 		}
 	}
 }
@@ -309,8 +334,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 // lookAgain is the pause between two looks at an object that cannot be watched.
 const lookAgain = 500 * time.Millisecond
 
-// awaitDeletion returns when a watch on the object said that it is gone, or a while after the watch ended or was refused.
-func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
+// awaitEnd returns when a watch on the Job said that it is gone or has finished, or a while after the watch ended or was refused, or
+// when wake does.
+func (r *runner) awaitEnd(ctx context.Context, old *batchv1.Job, wake <-chan time.Time) error {
 	var changes <-chan watch.Event
 	var pause <-chan time.Time
 	w, err := r.client.Jobs(old.Namespace).Watch(ctx, metav1.ListOptions{
@@ -324,13 +350,16 @@ func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 	for {
 		select {
 		case e, ok := <-changes:
+			job, _ := e.Object.(*batchv1.Job)
 			switch {
-			case e.Type == watch.Deleted:
+			case e.Type == watch.Deleted, job != nil && finished(job) && !finished(old):
 				return nil
 			case !ok || e.Type == watch.Error:
 				changes, pause = nil, time.After(lookAgain)
 			}
 		case <-pause:
+			return nil
+		case <-wake:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -338,11 +367,12 @@ func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 	}
 }
 
-// allowed tells whether the old Job may be replaced. One that this program did not make is replaced only when the user says so.
+// allowed tells whether the old Job may be replaced. One that this program did not make is replaced only when the user says so. One that is
+// being deleted is in nobody's way for long.
 func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
 	switch {
-	case ifExists == IfExistsReplace:
+	case ifExists == IfExistsReplace, old.DeletionTimestamp != nil:
 		return nil
 	case !made(old):
 		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
@@ -350,7 +380,7 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	case ifExists == IfExistsFail:
 		cause.Message = fmt.Sprintf("%s exists already (%s)%s", ref, state(old), whose(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
-	case !finished(old):
+	case !finished(old) && !ending(old):
 		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
 		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
 	default:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -51,65 +52,79 @@ func there(uid types.UID, conditions ...batchv1.JobConditionType) *batchv1.Job {
 	return j
 }
 
-// TestRefusedBeforeApplying: no object of the user's is applied for a Job that may not be created.
+// TestRefusedBeforeApplying: no object of the user's is applied for a run that is refused, whatever is applied.
 func TestRefusedBeforeApplying(t *testing.T) {
 	denied := func(message string) metav1.Status {
 		s := apierrors.NewForbidden(jobsResource, "j", errors.New("")).Status()
 		s.Message = message
 		return s
 	}
-	object := func(apiVersion, kind, name string) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind, "metadata": map[string]any{"name": name}}}
-	}
 	none := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
 	nowhere := apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()
 	invalid := apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "j", field.ErrorList{
 		field.Required(field.NewPath("spec", "a"), ""), field.Required(field.NewPath("spec", "a"), ""), field.Duplicate(field.NewPath("spec", "b"), "x")}).Status()
+	invalidAccount := apierrors.NewInvalid(schema.GroupKind{Kind: "ServiceAccount"}, "a", field.ErrorList{field.Required(field.NewPath("c"), "")}).Status()
 	quota := denied(`jobs.batch "j" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0`)
-	const rehearsal, applying = "POST " + jobsURL + "?dryRun=All", `cannot apply a Last without a name`
+	escalation := denied(`rolebindings.rbac.authorization.k8s.io "b" is forbidden: user "ci" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held`)
+	rbac := denied(`jobs.batch is forbidden: User "ci" cannot create resource "jobs" in API group "batch" in the namespace "ns"`)
+	const rehearsal, applying = "POST " + jobsURL + "?dryRun=All", "the end"
+	fine := []exchange{kinds, {accountURL + tries, 200, account()}}
+	job := func(code int, body any) exchange { return exchange{rehearsal, code, body} }
+	takes := job(201, there("x"))
+	end := func(url string) exchange { return exchange{url + applies, 403, denied("the end")} }
+	binding := thing("rbac.authorization.k8s.io/v1", "RoleBinding", "ns", "b")
+	bindings := knows("/apis/rbac.authorization.k8s.io/v1", metav1.APIResource{Name: "rolebindings", Kind: "RoleBinding", Namespaced: true})
+	const bindingURL = "PATCH /apis/rbac.authorization.k8s.io/v1/namespaces/ns/rolebindings/b?"
 	for _, test := range []struct {
-		name   string
-		look   exchange
-		try    any // answers the rehearsal; nil: there is none
-		code   int
-		change func(*Objects)
-		want   string
-		told   []string
+		name      string
+		exchanges []exchange
+		change    func(*Objects)
+		want      string
+		told      []string
 	}{
-		{"it is running", exchange{"GET " + jobURL, 200, there("old")}, nil, 0, nil, "Job ns/j exists already and is still running", nil},
-		{"it has ended", exchange{"GET " + jobURL, 200, there("old", batchv1.JobComplete)}, apierrors.NewAlreadyExists(jobsResource, "j").Status(), 409, nil, applying, nil},
-		{"there is none", none, there("x"), 201, nil, applying, nil},
-		{"nobody may look or create", exchange{"GET " + jobURL, 403, denied("no")}, denied(`jobs.batch is forbidden: User "ci" cannot create resource "jobs" in API group "batch" in the namespace "ns"`), 403, nil, applying, nil},
-		{"there is no namespace", none, nowhere, 404, nil, `cannot check Job ns/j: the namespace "ns" does not exist`, nil},
-		{"the namespace is in the file", none, nowhere, 404, func(o *Objects) {
-			o.Apply = append([]*unstructured.Unstructured{object("v1", "Namespace", "ns")}, o.Apply...)
-		}, `cannot apply Namespace ns`, nil},
-		{"it is invalid", none, invalid, 422, nil, "the API server finds 2 problems in Job ns/j", []string{"spec.a: Required value of Job ns/j", `spec.b: Duplicate value: "x" of Job ns/j`}},
-		{"it is invalid, and nobody knows the file", none, invalid, 422, func(o *Objects) { o.Place = nil }, `cannot check Job ns/j: the API server finds it invalid: spec.a: Required value; spec.a: Required value; spec.b: Duplicate value: "x"`, nil},
-		{"a quota refuses it", none, quota, 403, nil, `cannot check Job ns/j: ResourceQuota "small" allows`, nil},
-		{"the file has a quota", none, quota, 403, func(o *Objects) { o.Apply[0].SetKind("ResourceQuota") }, `cannot apply a ResourceQuota without a name`, nil},
-		{"the file has a policy", none, quota, 403, func(o *Objects) { o.Apply[0].SetAPIVersion("admissionregistration.k8s.io/v1") }, applying, nil},
-		{"a webhook takes no rehearsal", none, apierrors.NewBadRequest(`admission webhook "w" does not support dry run`).Status(), 400, nil, applying, nil},
+		{"it is running", []exchange{{"GET " + jobURL, 200, there("old")}}, nil, "Job ns/j exists already and is still running", nil},
+		{"it is being deleted", slices.Concat([]exchange{{"GET " + jobURL, 200, goes(there("old"))}}, fine, []exchange{takes, end(accountURL)}), nil, applying, nil},
+		{"it has ended", slices.Concat([]exchange{{"GET " + jobURL, 200, there("old", batchv1.JobComplete)}}, fine, []exchange{job(409, apierrors.NewAlreadyExists(jobsResource, "j").Status()), end(accountURL)}), nil, applying, nil},
+		{"there is none", slices.Concat([]exchange{none}, fine, []exchange{takes, end(accountURL)}), nil, applying, nil},
+		{"nobody may look", []exchange{{"GET " + jobURL, 403, denied(`jobs.batch "j" is forbidden: User "ci" cannot get resource "jobs" in API group "batch" in the namespace "ns"`)}}, nil, "cannot look at Job ns/j: ci may not get jobs.batch", nil},
+		{"nobody may create", slices.Concat([]exchange{none}, fine, []exchange{job(403, rbac)}), nil, "cannot check Job ns/j: ci may not create jobs.batch", nil},
+		{"nobody may create, and the file has a RoleBinding", []exchange{none, bindings, {bindingURL + tries, 200, binding}, job(403, rbac), end(bindingURL)},
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{binding} }, applying, nil},
+		{"a RoleBinding whose Role is not there yet", []exchange{none, bindings, {bindingURL + tries, 404, apierrors.NewNotFound(schema.GroupResource{Group: "rbac.authorization.k8s.io", Resource: "roles"}, "r").Status()}, takes, end(bindingURL)},
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{binding} }, applying, nil},
+		{"a RoleBinding of more than the user holds", []exchange{none, bindings, {bindingURL + tries, 403, escalation}, takes, end(bindingURL)},
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{binding} }, applying, nil},
+		{"there is no namespace", []exchange{none, kinds, {accountURL + tries, 404, nowhere}, job(404, nowhere)}, nil, `cannot apply ServiceAccount ns/a: the namespace "ns" does not exist; cannot check Job ns/j: the namespace "ns" does not exist`, nil},
+		{"the namespace is in the file", []exchange{none, kinds, {"PATCH /api/v1/namespaces/ns?" + tries, 200, thing("v1", "Namespace", "", "ns")}, {accountURL + tries, 404, nowhere}, job(404, nowhere), end("PATCH /api/v1/namespaces/ns?")},
+			func(o *Objects) {
+				o.Apply = append([]*unstructured.Unstructured{thing("v1", "Namespace", "", "ns")}, o.Apply...)
+			}, applying, nil},
+		{"it is invalid", slices.Concat([]exchange{none}, fine, []exchange{job(422, invalid)}), nil, "the API server finds 2 problems in Job ns/j", []string{"spec.a: Required value of Job ns/j", `spec.b: Duplicate value: "x" of Job ns/j`}},
+		{"it is invalid, and nobody knows the file", slices.Concat([]exchange{none}, fine, []exchange{job(422, invalid)}), func(o *Objects) { o.Place = nil }, `cannot check Job ns/j: the API server finds it invalid: spec.a: Required value; spec.a: Required value; spec.b: Duplicate value: "x"`, nil},
+		{"it is invalid, and what is applied too", []exchange{none, kinds, {accountURL + tries, 422, invalidAccount}, job(422, invalid)}, nil, "the API server finds one problem in ServiceAccount ns/a; the API server finds 2 problems in Job ns/j",
+			[]string{"c: Required value of ServiceAccount ns/a", "spec.a: Required value of Job ns/j", `spec.b: Duplicate value: "x" of Job ns/j`}},
+		{"what is applied has no name", []exchange{none, takes}, func(o *Objects) { o.Apply[0].SetName("") }, "cannot apply a ServiceAccount without a name", nil},
+		{"a quota refuses it", slices.Concat([]exchange{none}, fine, []exchange{job(403, quota), end(accountURL)}), nil, applying, nil},
+		{"a webhook takes no rehearsal", slices.Concat([]exchange{none}, fine, []exchange{job(400, apierrors.NewBadRequest(`admission webhook "w" does not support dry run`).Status()), end(accountURL)}), nil, applying, nil},
+		{"an unknown kind", []exchange{none, noWidgets, takes}, func(o *Objects) { o.Apply = []*unstructured.Unstructured{widget} }, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
+		{"an unknown kind, and another that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, {"GET /apis/b.example/v1", 404, noWidgets.Body}, takes},
+			func(o *Objects) {
+				o.Apply = []*unstructured.Unstructured{definition, thing("b.example/v1", "Widget", "ns", "w")}
+			}, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
+		{"a kind that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, noWidgets, takes, end(definitionURL)},
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{definition, widget} }, applying, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				exchanges := []exchange{test.look}
-				if test.try != nil {
-					exchanges = append(exchanges, exchange{rehearsal, test.code, test.try})
-				}
-				if strings.Contains(test.want, "Namespace ns") {
-					exchanges = append(exchanges, exchange{"GET /api/v1", 400, apierrors.NewBadRequest("no discovery").Status()})
-				}
-				r, _ := play(t, exchanges...)
-				// Without a name it is refused by the client itself.
-				r.objects.Apply = []*unstructured.Unstructured{object("v1", "Last", "")}
+				r, _ := play(t, test.exchanges...)
+				r.objects.Apply = []*unstructured.Unstructured{account()}
 				r.objects.Place = func(of event.Ref, field, message string) event.Finding {
 					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + of.String()}
 				}
 				if test.change != nil {
 					test.change(&r.objects)
 				}
-				if err := r.prepare(t.Context(), "ns"); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				if err := r.prepare(t.Context(), "ns"); err == nil || !strings.Contains(err.Error(), test.want) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}
 				var got []string
@@ -117,6 +132,160 @@ func TestRefusedBeforeApplying(t *testing.T) {
 					got = append(got, fmt.Sprint(f))
 				}
 				if diff := cmp.Diff(test.told, got); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatIsAppliedTakesTime: the cluster takes in what is applied a moment later, and what needs it is tried again.
+func TestWhatIsAppliedTakesTime(t *testing.T) {
+	none := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	crd := exchange{definitionURL + applies, 200, definition}
+	begun := []exchange{none, definitions, {definitionURL + tries, 200, definition}, noWidgets, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, crd}
+	made := []exchange{{createURL, 201, there("ours")}}
+	unserved := exchange{widgetURL + applies, 404, noWidgets.Body}
+	served := exchange{widgetURL + applies, 200, widget}
+	limited := thing("v1", "ResourceQuota", "ns", "q")
+	const quotaURL = "PATCH /api/v1/namespaces/ns/resourcequotas/q?"
+	over := func(resource schema.GroupResource) metav1.Status {
+		return apierrors.NewForbidden(resource, "j", errors.New("exceeded quota: q, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0")).Status()
+	}
+	unknown := apierrors.NewForbidden(jobsResource, "j", errors.New("status unknown for quota: q, resources: count/jobs.batch")).Status()
+	quota := func(rest ...exchange) []exchange {
+		return append([]exchange{none, kinds, {quotaURL + tries, 200, limited}, {"POST " + jobsURL + "?dryRun=All", 403, over(jobsResource)}, {quotaURL + applies, 200, limited}}, rest...)
+	}
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		apply     []*unstructured.Unstructured
+		change    func(*loop)
+		took      time.Duration
+		want      string // of the error; "" for none
+	}{
+		{"a kind is known", slices.Concat(begun, []exchange{noWidgets, noWidgets, widgets, served}, made), []*unstructured.Unstructured{definition, widget}, nil, 2 * lookAgain, ""},
+		{"a kind is known, and not served everywhere", slices.Concat(begun, []exchange{widgets, unserved, served}, made), []*unstructured.Unstructured{definition, widget}, nil, lookAgain, ""},
+		{"a kind is never known", slices.Concat(begun, []exchange{{noWidgets.Want + " +", 404, noWidgets.Body}}), []*unstructured.Unstructured{definition, widget}, nil, settled, "the cluster does not know this kind"},
+		{"a quota is raised", quota(exchange{createURL, 403, over(jobsResource)}, exchange{createURL, 403, unknown}, made[0]), []*unstructured.Unstructured{limited}, nil, 2 * lookAgain, ""},
+		{"a quota is not raised", quota(exchange{createURL + " +", 403, over(jobsResource)}), []*unstructured.Unstructured{limited}, nil, settled, `ResourceQuota "q" allows`},
+		{"a quota is raised for a helper", []exchange{none, kinds, {quotaURL + tries, 200, limited}, {"POST /api/v1/namespaces/ns/configmaps?dryRun=All", 201, note("1", "hello")}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, {quotaURL + applies, 200, limited},
+			none, {getNote, 404, noteMissing}, made[0], {createNote, 403, over(notes)}, {createNote, 201, note("1", "hello")}}, []*unstructured.Unstructured{limited},
+			func(l *loop) { l.objects.Owned = []runtime.Object{note("", "hello")} }, lookAgain, ""},
+		{"a quota of others", []exchange{none, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, {accountURL + applies, 200, account()}, {createURL, 403, over(jobsResource)}},
+			[]*unstructured.Unstructured{account()}, nil, 0, `ResourceQuota "q" allows`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := test.exchanges
+				if test.change != nil {
+					exchanges = slices.Insert(slices.Clone(exchanges), 1, exchange{getNote, 404, noteMissing})
+				}
+				l, _ := play(t, exchanges...)
+				l.objects.Apply = test.apply
+				if test.change != nil {
+					test.change(l)
+				}
+				begin := time.Now()
+				err := l.create(t.Context())
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				if l.stop != nil {
+					l.stop()
+				}
+			})
+		})
+	}
+}
+
+// goes is a Job that is being deleted, and its finalizers.
+func goes(j *batchv1.Job, finalizers ...string) *batchv1.Job {
+	now := metav1.Now()
+	j.DeletionTimestamp, j.Finalizers = &now, append([]string{metav1.FinalizerDeleteDependents}, finalizers...)
+	return j
+}
+
+// TestWaitsForAJobThatGoes: a Job that is being deleted, or whose outcome is decided, is no reason to refuse the run.
+func TestWaitsForAJobThatGoes(t *testing.T) {
+	const get, remove = "GET " + jobURL, "DELETE " + jobURL
+	const watch = "GET " + jobsURL + "?fieldSelector=metadata.name%3Dj&resourceVersion=7&watch=true"
+	const pods = "GET /api/v1/namespaces/ns/pods?labelSelector=job%3Dj"
+	begin := []exchange{{createURL, 409, apierrors.NewAlreadyExists(jobsResource, "j").Status()}}
+	deleted := exchange{watch, 200, map[string]any{"type": "DELETED", "object": there("old")}}
+	end := []exchange{{get, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, {createURL, 201, there("ours")}}
+	still := exchange{watch, 0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})}
+	old := func(conditions ...batchv1.JobConditionType) *batchv1.Job {
+		j := there("old", conditions...)
+		j.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"job": "j"}}
+		return j
+	}
+	controlled := metav1.ObjectMeta{Name: "j-abc", OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(there("old"), batchv1.SchemeGroupVersion.WithKind("Job"))}}
+	list := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{{ObjectMeta: controlled}, {ObjectMeta: metav1.ObjectMeta{Name: "another"}}}}
+	foreign := goes(there("old"))
+	foreign.Labels = nil
+	const goesAway = "info: Job ns/j is being deleted; waiting until it is gone"
+	for _, test := range []struct {
+		name      string
+		ifExists  IfExists
+		exchanges []exchange
+		took      time.Duration
+		want      string // of the error; "" for none
+		said      []string
+	}{
+		{"it is being deleted", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, deleted}, 0, "", []string{goesAway}},
+		{"another's is being deleted, and none may be replaced", IfExistsFail, []exchange{{get, 200, foreign}, deleted}, 0, "", []string{goesAway}},
+		{"its outcome is decided", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobFailureTarget)}, {watch, 200, map[string]any{"type": "MODIFIED", "object": old(batchv1.JobFailed)}},
+			{get, 200, old(batchv1.JobFailed)}, {remove, 200, old()}, deleted}, 0, "", []string{"info: Job ns/j is ending; waiting for its last pods", "Job ns/j replaced"}},
+		{"it succeeds, and is deleted by others", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobSuccessCriteriaMet)}, deleted}, 0, "", []string{"info: Job ns/j is ending; waiting for its last pods"}},
+		{"its outcome is decided, and it may be replaced at once", IfExistsReplace, []exchange{{get, 200, old(batchv1.JobFailureTarget)}, {remove, 200, old()}, deleted}, 0, "", []string{"Job ns/j replaced"}},
+		{"its outcome is decided, and none may be replaced", IfExistsFail, []exchange{{get, 200, old(batchv1.JobFailureTarget)}}, 0, "exists already", nil},
+		{"a finalizer holds it", IfExistsReplaceFinished, []exchange{{get, 200, goes(old(), "example.com/hold", metav1.FinalizerOrphanDependents)}, still, {get, 200, goes(old(), "example.com/hold")}, deleted}, heldAfter, "",
+			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`}},
+		{"its pods hold it", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobFailed)}, {remove, 200, old()}, still, {get, 200, goes(old())}, {pods, 200, list}, deleted}, heldAfter, "",
+			[]string{"Job ns/j replaced", "warning: Job ns/j is still there after 10 s: its pods have not ended (j-abc): kubectl -n ns get pods -l job-name=j"}},
+		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s",
+			[]string{goesAway, "warning: Job ns/j is still there after 10 s: its pods have not ended: kubectl -n ns get pods -l job-name=j"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				exchanges := append(slices.Clone(begin), test.exchanges...)
+				if test.want == "" {
+					exchanges = append(exchanges, end...)
+				}
+				r, _ := play(t, exchanges...)
+				r.options.IfExists, r.options.Verdict.StartTimeout = test.ifExists, 20*time.Second
+				begin := time.Now()
+				err := r.createJob(t.Context())
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				var got []string
+				keys := map[string]bool{}
+				for _, f := range r.all() {
+					if n, ok := f.(event.Notice); ok && n.Key != "" {
+						if keys[n.Key] { // the loop tells it once
+							continue
+						}
+						keys[n.Key] = true
+					}
+					line := said([]event.Fact{f})[0]
+					if n, ok := f.(event.Notice); ok && n.Hint != "" {
+						_, command, _ := strings.Cut(n.Hint, "kubectl")
+						line += ": kubectl" + command
+					}
+					got = append(got, line)
+				}
+				if diff := cmp.Diff(test.said, got); diff != "" {
 					t.Errorf("told (-want +got):\n%s", diff)
 				}
 			})
@@ -153,7 +322,7 @@ func TestMakeRoom(t *testing.T) {
 		{"a rival took the name, and has ended", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 200, there("rival", batchv1.JobFailed)},
 			{create, 409, exists}, {get, 200, there("rival", batchv1.JobFailed)}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, {create, 201, there("ours")}}, 0, ""},
 		{"it does not end", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 403, denied}, {get, 200, old},
-			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "was deleted to make room, but is still there after 1.7 s"},
+			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "has to go first, but is still there after 1.7 s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -353,7 +522,7 @@ func TestCreation(t *testing.T) {
 		want      []string
 	}{
 		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
-			[]exchange{room[2], {"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
+			[]exchange{room[2], {accountURL + tries, 404, missing}, {"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST " + jobsURL + "?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
 			func(l *loop) {

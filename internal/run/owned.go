@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -59,7 +58,7 @@ func (r *runner) withOwned(do func(i int, h helper) error) error {
 		all.Go(func() { errs[i] = r.placed(refOf(o), do(i, r.helper(o))) })
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	return joined(errs)
 }
 
 // tellOwned does something with all helpers at once, and tells in their order what it did.
@@ -96,7 +95,13 @@ func (r *runner) renewOwned(ctx context.Context) error {
 // createOwned creates the helpers. A pod needs far longer to start than these to be written, and every one of them has its owner
 // from birth.
 func (r *runner) createOwned(ctx context.Context) error {
-	return r.tellOwned(func(h helper) (event.Fact, error) { return h.own(ctx) })
+	return r.tellOwned(func(h helper) (news event.Fact, err error) {
+		err = untilSettled(ctx, r.unsettled, func() error {
+			news, err = h.own(ctx)
+			return err
+		})
+		return news, err
+	})
 }
 
 // refOf names a Secret or a ConfigMap.

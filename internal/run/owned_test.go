@@ -216,6 +216,23 @@ func TestForeign(t *testing.T) {
 	}
 }
 
+// TestEveryRefusedHelperIsTold: all helpers are created at once, and each that is refused is told of.
+func TestEveryRefusedHelperIsTold(t *testing.T) {
+	quota := func(name string) metav1.Status {
+		return apierrors.NewForbidden(notes, name, errors.New("exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1")).Status()
+	}
+	r, _ := play(t, exchange{createNote + " +", 403, quota("note")})
+	second := note("", "hello")
+	second.Name = "second"
+	r.created, r.objects.Owned = there("ours"), []runtime.Object{note("", "hello"), second}
+	const allows = `: ResourceQuota "q" allows configmaps=1, configmaps=1 is used and it asks for configmaps=1`
+	want := "cannot create ConfigMap ns/note" + allows + "; cannot create ConfigMap ns/second" + allows + ". Run again when others have freed the quota, or raise it: kubectl -n ns describe resourcequota q"
+	f := r.failed(r.createOwned(t.Context()))
+	if got := f.Cause.Error(); got != want || f.Cause.Reason != event.Forbidden {
+		t.Errorf("got %s %s, want\n%s", f.Cause.Reason, got, want)
+	}
+}
+
 // TestForeignSecret: a Secret with our content that stays is worth a warning, because it was meant to go with the Job.
 func TestForeignSecret(t *testing.T) {
 	theirs := &corev1.Secret{TypeMeta: metav1.TypeMeta{Kind: "Secret", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}, Data: map[string][]byte{"a": []byte("b")}}
@@ -260,7 +277,7 @@ func TestRefusedRunChangesNothing(t *testing.T) {
 		{"RBAC, over a ConfigMap that is left", slices.Concat([]exchange{none}, stale, []exchange{tried, {tryJob, 403, rbac}}), "ci may not create jobs.batch"},
 		{"a webhook, over a ConfigMap that is left", slices.Concat([]exchange{none}, stale, []exchange{tried, {tryJob, 400, webhook}}), `admission webhook "w.example" denies it`},
 		{"a quota, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 404, noteMissing}, {tryNote, 201, left}, {tryJob, 403, quota}}, `ResourceQuota "small" allows`},
-		{"the ConfigMap, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 404, noteMissing}, {tryNote, 403, refuse(notes, `configmaps "note" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1`)}}, `ResourceQuota "q" allows`},
+		{"the ConfigMap, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 404, noteMissing}, {tryNote, 403, refuse(notes, `configmaps "note" is forbidden: exceeded quota: q, requested: configmaps=1, used: configmaps=1, limited: configmaps=1`)}, {tryJob, 409, exists}}, `ResourceQuota "q" allows`},
 		{"the ConfigMap must not be patched, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 200, left}, {getOther, 404, noOther}, {tryPatch, 403, unpatched}}, "ci may not patch configmaps"},
 		{"the ConfigMap is immutable, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 200, left}, {getOther, 404, noOther}, {tryPatch, 422, immutable}}, "is invalid"},
 		{"the ConfigMap's owner may not be looked at", []exchange{none, {getNote, 200, left}, {getOther, 403, invisible}}, "ci may not get jobs.batch"},

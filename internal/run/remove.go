@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/watch"
 )
 
 // Remove deletes the Job of a run that is gone, unless the Job has ended or is about to, or is another one of the same name. It
@@ -74,4 +77,44 @@ func remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 		return client.Jobs(ref.Namespace).Delete(ctx, ref.Name,
 			metav1.DeleteOptions{PropagationPolicy: &propagation, Preconditions: metav1.NewUIDPreconditions(string(uid))})
 	})
+}
+
+// heldAfter is how long an end is waited for before it is told what it waits for.
+const heldAfter = 10 * time.Second
+
+// holder says what keeps a Job from going. Kubernetes itself takes its two finalizers away.
+func (r *runner) holder(ctx context.Context, job *batchv1.Job) event.Notice {
+	ref := r.ref()
+	n := event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: ", ref, event.Seconds(heldAfter))}
+	finalizers := slices.DeleteFunc(slices.Clone(job.Finalizers), func(f string) bool {
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
+	})
+	if len(finalizers) > 0 && job.DeletionTimestamp != nil {
+		n.Message += "its finalizers hold it (" + event.Shorten(strings.Join(finalizers, ", "), 300) + ")"
+		n.Hint = event.See("Whoever has put them there takes them away; by force", event.Kubectl(ref.Namespace, `patch job %s --type=merge -p '{"metadata":{"finalizers":null}}'`, ref.Name))
+		return n
+	}
+	n.Message += "its pods have not ended"
+	n.Hint = event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone", showPods(ref))
+	var names []string
+	_ = r.client.Do(ctx, "list the pods of "+ref.String(), func(ctx context.Context) error { // without an answer they have no names
+		pods, err := r.client.Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(job)})
+		if err == nil {
+			for _, p := range pods.Items {
+				if metav1.IsControlledBy(&p, job) {
+					names = append(names, p.Name)
+				}
+			}
+		}
+		return err
+	})
+	if names != nil {
+		n.Message += " (" + event.Shorten(strings.Join(names, ", "), 300) + ")"
+	}
+	return n
+}
+
+// showPods is the command that shows the pods of a Job.
+func showPods(job event.Ref) string {
+	return event.Kubectl(job.Namespace, "get pods -l job-name=%s", job.Name)
 }
