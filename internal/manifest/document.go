@@ -27,6 +27,7 @@ type Document struct {
 
 	node        *yaml.Node            // a tree without aliases and merge keys; every key is a string
 	substituted map[*yaml.Node]string // scalars with a variable replaced: their text before
+	variables   map[string]*value     // those of the Load
 }
 
 // keys are the names of the fields at the top.
@@ -184,8 +185,14 @@ func (d *Document) Finding(level event.Level, path, message, suggestion string) 
 		Message: event.Shorten(d.Original(path, message), 1000), Suggestion: event.Shorten(d.Original(path, suggestion), 500)}
 }
 
-// Original is a text about the field at path as the user wrote it: what is the value of a variable becomes ${NAME} again.
+// Original is a text about the field at path as the user wrote it: what is the value of a variable becomes ${NAME} again. A value that
+// looks like a credential does so wherever it stands.
 func (d *Document) Original(path, text string) string {
+	for name, v := range d.variables {
+		if v.used && v.credential {
+			text = replaced(text, v.value, "${"+name+"}")
+		}
+	}
 	if len(d.substituted) == 0 {
 		return text
 	}
@@ -214,9 +221,6 @@ func (d *Document) Original(path, text string) string {
 
 // originalPath is a path without the values of variables in its keys.
 func (d *Document) originalPath(path string) string {
-	if len(d.substituted) == 0 {
-		return path
-	}
 	original := path
 	d.descend(path, func(key *yaml.Node) {
 		if was, ok := d.substituted[key]; ok {

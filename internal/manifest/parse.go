@@ -182,7 +182,7 @@ func sameError(text []byte, message string) bool {
 
 // documents makes the documents of one YAML document: one, or the items of a List.
 func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Document {
-	d := &Document{File: name, substituted: map[*yaml.Node]string{}}
+	d := &Document{File: name, substituted: map[*yaml.Node]string{}, variables: r.variables}
 	c := cleaner{reader: r, document: d, substitute: substitute, sizes: map[*yaml.Node]size{}, aliases: maxAliases}
 	d.node = c.clean(node)
 	found := collector{secrets: r.secrets, document: d, variables: r.variables, seen: map[*yaml.Node]bool{}}
@@ -228,7 +228,7 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 	}
 	var documents []*Document
 	for _, n := range items.Content {
-		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted}, depth+1)...)
+		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted, variables: d.variables}, depth+1)...)
 	}
 	return documents
 }

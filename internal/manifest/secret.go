@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"iter"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -127,9 +129,13 @@ func (c *collector) add(name, value string, declared bool) {
 	case document != nil:
 		c.leaves(name, document)
 	default:
-		for line := range strings.Lines(trimmed) {
-			if line = strings.TrimSpace(line); credential(line) {
-				c.secrets = append(c.secrets, event.Secret{Name: name, Value: line, Credential: true})
+		for word := range strings.FieldsSeq(trimmed) {
+			word = strings.Trim(word, `"',;`)
+			if _, assigned, _ := strings.Cut(word, "="); credential(assigned) {
+				word = assigned
+			}
+			if credential(word) {
+				c.secrets = append(c.secrets, event.Secret{Name: name, Value: word, Credential: true})
 			}
 		}
 	}
@@ -147,8 +153,8 @@ func (c *collector) leaves(name string, of any) {
 			c.leaves(name, item)
 		}
 	case map[string]any:
-		for _, item := range v {
-			c.leaves(name, item)
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			c.leaves(name, v[key])
 		}
 	}
 }
@@ -156,7 +162,7 @@ func (c *collector) leaves(name string, of any) {
 var (
 	separators = regexp.MustCompile(`[\s\-_./:,;@=&?'"()\[\]{}<>|]+`)
 	// ordinary is a word, several in camel case, a number, or a word with a number behind it (postgres15) or before it (512Mi).
-	ordinary = regexp.MustCompile(`^(?:[0-9]+[A-Za-z]{0,2}|(?:[A-Z]?[a-z]+|[A-Z]+)(?:[A-Z][a-z]+)*[0-9]*)$`)
+	ordinary = regexp.MustCompile(`^(?:[0-9]+[A-Za-z]{0,2}|(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20})*[0-9]*)$`)
 	// signs stand in passwords, and hardly in names, addresses, dates and sentences.
 	signs = regexp.MustCompile(`[A-Za-z0-9][!#$%^*+~][A-Za-z0-9]|[A-Za-z0-9]{4}[!#$%^*+~]`)
 )
@@ -179,7 +185,7 @@ func credential(value string) bool {
 			return true
 		}
 		for _, piece := range separators.Split(word, -1) {
-			if !ordinary.MatchString(piece) || len(piece) > 24 && strings.Trim(piece, "0123456789") != "" {
+			if !ordinary.MatchString(piece) {
 				odd += len(piece)
 			}
 		}

@@ -43,10 +43,11 @@ type file struct {
 
 // value is that of a variable to be replaced.
 type value struct {
-	value  string
-	set    bool
-	used   bool
-	secret bool // it is a secret, or a part of one
+	value      string
+	set        bool
+	used       bool
+	secret     bool // it is a secret, or a part of one
+	credential bool // it looks like one
 }
 
 // reader collects the findings of one Load.

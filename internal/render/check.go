@@ -40,7 +40,7 @@ func (r *renderer) inspect(w *workload) []problem {
 }
 
 // manyProblems is more than will be told, though several may be one finding.
-const manyProblems = 10 * event.MaxFindings
+const manyProblems = 3 * event.MaxFindings
 
 func (c *checker) full(level event.Level) bool { return c.levels[level] >= manyProblems }
 

@@ -25,6 +25,7 @@ type runner struct {
 	*inbox
 	created *batchv1.Job // the Job as its creation answered; nil before
 	unknown bool         // whether the Job was created
+	leaves  bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
 	stop    func() bool  // keeps a signal from deleting the Job, see disarm
 	deleted chan error   // how the deletion that a signal began went
 }
@@ -52,13 +53,22 @@ func (r *runner) create(ctx context.Context) error {
 	if r.created == nil {
 		return err
 	}
+	r.leaves = r.options.OnCancel == UnfinishedLeave && len(r.objects.Owned) == 0
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
 	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
 	if err != nil {
 		return err
 	}
-	return r.createOwned(ctx)
+	if err := r.createOwned(ctx); err != nil {
+		return err
+	}
+	// Without its helpers the Job could only wait for them, so that nothing is left alone before they are there.
+	if r.options.OnCancel == UnfinishedLeave && r.stop() {
+		r.leaves = true
+		r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
+	}
+	return nil
 }
 
 // disarm keeps a signal from deleting the Job from now on. It is false when one has come: its deletion is on its way then.

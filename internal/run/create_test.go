@@ -369,6 +369,10 @@ func TestCreation(t *testing.T) {
 			func(l *loop) { l.options.Preflight, l.objects.CreateNamespace = false, true }, []string{"failed: InvalidManifest"}},
 		{"an earlier Job's Secret cannot be looked at", []exchange{room[0], {"GET /api/v1/namespaces/ns/secrets/s", 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
 		{"an earlier Job cannot be looked at", []exchange{{"GET " + jobURL, 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
+		{"a signal comes before the Secret, and on-cancel is leave", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 201, func() any { return body("Secret", &corev1.Secret{}) }}, {"DELETE " + jobURL, 200, there("ours")}},
+			func(l *loop) { l.options.Preflight, l.options.OnCancel = false, UnfinishedLeave }, []string{"Job ns/j created", "Secret ns/s created (it goes with the Job)", "started Job ns/j: 1 pods of 0 containers", "Job ns/j deleted (the run was cancelled before the Job was complete)", "cancelled: Cancelled"}},
+		{"the Secret is refused, a signal comes, and on-cancel is leave", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 403, func() any { return denied }}, {"DELETE " + jobURL, 200, there("ours")}},
+			func(l *loop) { l.options.Preflight, l.options.OnCancel = false, UnfinishedLeave }, []string{"Job ns/j created", "Job ns/j deleted (the run was cancelled before the Job was complete)", "cancelled: Cancelled"}},
 		{"the Secret is refused, and a signal comes", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 403, func() any { return denied }}, {"DELETE " + jobURL, 200, there("ours")}},
 			func(l *loop) { l.options.Preflight = false }, []string{"Job ns/j created", "Job ns/j deleted (the run was cancelled)", "cancelled: Cancelled"}},
 	} {
