@@ -60,13 +60,21 @@ func (r *Log) known(name string) bool {
 		r.token != "" && strings.EqualFold(name, r.token)
 }
 
-// parseV2 reads "::name key=value,key=value::data". What .NET's comparison by culture skips may stand before it.
+// skipped is what stands for nothing at the start of a line: white space of Unicode, which is trimmed, and what .NET's comparison by culture
+// passes over, format characters, combining marks and controls.
+func skipped(c rune) bool { return unicode.IsSpace(c) || ignored(c) }
+
+func ignored(c rune) bool {
+	return unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Mn, c) || unicode.Is(unicode.Me, c)
+}
+
+// parseV2 reads "::name key=value,key=value::data".
 func (r *Log) parseV2(line string) (Command, bool) {
-	line = strings.TrimLeftFunc(line, func(c rune) bool {
-		return unicode.IsSpace(c) || unicode.IsControl(c) || unicode.Is(unicode.Cf, c) || unicode.Is(unicode.Mn, c)
-	})
-	rest, ok := strings.CutPrefix(line, "::")
+	rest, ok := strings.CutPrefix(strings.TrimLeftFunc(line, skipped), ":")
 	if !ok {
+		return Command{}, false
+	}
+	if rest, ok = strings.CutPrefix(strings.TrimLeftFunc(rest, ignored), ":"); !ok {
 		return Command{}, false
 	}
 	info, data, ok := strings.Cut(rest, "::")

@@ -37,3 +37,20 @@ func TestPlayedRunner(t *testing.T) {
 		t.Error("a value without its delimiter is read")
 	}
 }
+
+// What may stand before a command, and does not keep the runner from obeying it.
+func TestWhatIsPassedOver(t *testing.T) {
+	for _, before := range []string{" ", "\t", "\v", "\f", "\u0085", "\u00a0", "\u1680", "\u2000", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000", // white space
+		"\u200b", "\u00ad", "\u200e", "\u2060", "\ufeff", "\u180e", "\u0301", "\x00", "\x07", "\x1b", "\u00a0\u200b "} {
+		var r Log
+		r.Play(before + "::error::x\n")
+		if len(r.Obeyed) != 1 {
+			t.Errorf("behind %+q, a command is not obeyed", before)
+		}
+	}
+	var r Log
+	r.Play(":\u200b:error::x\nx::error::x\n. ::error::x\n-::error::x\n")
+	if len(r.Obeyed) != 1 || len(r.Shown) != 3 {
+		t.Errorf("obeyed %v, shown %q", r.Obeyed, r.Shown)
+	}
+}

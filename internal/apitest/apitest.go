@@ -38,8 +38,11 @@ type Warned struct {
 	Body any
 }
 
-// Refused is the error of a connection that nobody takes.
-var Refused error = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+// How connections fail: nobody takes them, or somebody does and breaks them.
+var (
+	Refused error = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	Reset   error = &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+)
 
 // Server is an http.RoundTripper.
 type Server struct {
@@ -47,7 +50,7 @@ type Server struct {
 	name func(*http.Request) (lane, request string)
 
 	mu   sync.Mutex
-	down bool
+	down error
 	left map[string][]Exchange // by lane
 	came map[string]bool       // lanes whose first exchange may come again, and has come
 	sent [][]byte              // the bodies of the requests
@@ -99,11 +102,11 @@ func (s *Server) Sent() []byte {
 	return s.sent[len(s.sent)-1]
 }
 
-// Down refuses every connection from now on, or takes them again.
-func (s *Server) Down(down bool) {
+// Down ends every request with the error from now on; nil answers them again.
+func (s *Server) Down(how error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.down = down
+	s.down = how
 }
 
 // RoundTrip plays one exchange.
@@ -147,8 +150,8 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 func (s *Server) next(r *http.Request) (Exchange, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.down {
-		return Exchange{}, Refused
+	if s.down != nil {
+		return Exchange{}, s.down
 	}
 	var sent []byte
 	if r.Body != nil {

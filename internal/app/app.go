@@ -78,18 +78,13 @@ func Main(p Process) int {
 		return exitOK
 	case command == "run" && options.DryRun == config.DryRunClient:
 		command = "render"
+	case command == "validate" && options.DryRun == config.DryRunServer:
+		command = "run"
 	}
 	if options.Report.Format == report.FormatAuto {
 		options.Report.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
-	if command == "render" {
-		// Standard output holds the objects alone, without masks, so that it can be redirected. The runner reads both streams.
-		p.Stdout = p.Stderr
-	}
-	var found []event.Finding
-	a.reporter, found = p.reporters(options.Report, command)
-	findings = append(findings, found...)
 	ctx, stop := untilSignal()
 	defer stop()
 	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
@@ -139,32 +134,63 @@ type app struct {
 	reporter *report.Fanout
 }
 
-// reporters makes the reporters of the format and of the files that were asked for. A file that cannot be written is a finding.
-func (p Process) reporters(o report.Options, command string) (*report.Fanout, []event.Finding) {
-	_, noColor := p.LookupEnv("NO_COLOR")
+// report makes the reporters of the format and of the files that were asked for, and tells them what no reader may see. A file that
+// cannot be written, or that the manifest was read from, is a finding.
+func (a *app) report(command string, set *manifest.Set) []event.Finding {
+	o, stdout := a.options.Report, a.Stdout
+	if command == "render" {
+		// Standard output holds the objects alone, without masks, so that it can be redirected. The runner reads both streams.
+		stdout = a.Stderr
+	}
+	_, noColor := a.LookupEnv("NO_COLOR")
 	var log report.Sink
 	switch o.Format {
 	case report.FormatGitHub:
-		log = github.New(p.Stdout, p.getenv, o)
+		log = github.New(stdout, a.getenv, o)
 	case report.FormatGitLab:
-		log = text.New(p.Stdout, p.Stdout, o, !noColor)
+		log = text.New(stdout, stdout, a.getenv, o, !noColor)
 	default:
-		log = text.New(p.Stdout, p.Stderr, o, p.Terminal && !noColor)
+		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
 	if o.DotenvFile != "" && command == "run" {
 		path := o.DotenvFile
 		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
+			path = filepath.Join(a.Dir, path)
 		}
-		if err := report.CheckFile(path); err != nil {
+		err := report.CheckFile(path)
+		if err == nil && a.isInput(path, set) {
+			err = fmt.Errorf("%s is a file that this run reads; the outputs would replace it", path)
+		}
+		if err != nil {
 			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
 		} else {
 			sinks = append(sinks, dotenv.New(path, log.Event))
 		}
 	}
-	return report.New(sinks...), findings
+	a.reporter = report.New(sinks...)
+	a.reporter.AddSecrets(a.options.Render.Secrets()...)
+	a.reporter.AddSecrets(set.Secrets...)
+	return findings
+}
+
+// isInput tells whether the run reads a file that is there: for the manifest, or as a kubeconfig.
+func (a *app) isInput(path string, set *manifest.Set) bool {
+	written, err := os.Stat(path)
+	if err != nil {
+		return false
+	}
+	read := set.Files
+	for _, kubeconfig := range filepath.SplitList(cmp.Or(a.options.Cluster.Kubeconfig, a.getenv("KUBECONFIG"))) {
+		if !filepath.IsAbs(kubeconfig) {
+			kubeconfig = filepath.Join(a.Dir, kubeconfig)
+		}
+		if info, err := os.Stat(kubeconfig); err == nil {
+			read = append(slices.Clip(read), info)
+		}
+	}
+	return slices.ContainsFunc(read, func(info os.FileInfo) bool { return os.SameFile(written, info) })
 }
 
 // format is that of the CI system whose variables are set.
@@ -185,6 +211,11 @@ func (p Process) getenv(name string) string {
 
 // do runs a command. The error is that of the reporters.
 func (a *app) do(ctx context.Context, command string, findings []event.Finding) (int, error) {
+	set, found := &manifest.Set{}, []event.Finding(nil)
+	if command != "post" {
+		set, found = manifest.Load(a.source(ctx))
+	}
+	findings = append(findings, a.report(command, set)...)
 	if command == "post" {
 		return a.post(ctx, findings)
 	}
@@ -195,7 +226,6 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 				Message: fmt.Sprintf("the outputs of the step cannot be written: %v", err), Suggestion: "it must be mounted, and on GitHub's runner only root can write it"})
 		}
 	}
-	set, found := manifest.Load(a.source())
 	findings = append(findings, found...)
 	o := a.options.Render
 	o.NameSuffix, found = a.nameSuffix()
@@ -205,7 +235,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	var client *cluster.Client
 	if a.options.FromCronJob != "" {
 		if event.HasErrors(findings) {
-			return a.invalid(findings)
+			return a.invalid(ctx, findings)
 		}
 		var err error
 		if client, err = a.connect(""); err != nil {
@@ -220,14 +250,18 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return a.refused(findings, err)
 		}
 	}
+	known := len(set.Secrets)
 	plan, found := render.Render(set, o)
+	a.reporter.AddSecrets(set.Secrets[known:]...)
 	findings = append(findings, found...)
 	if plan != nil {
-		a.reporter.AddSecrets(plan.Secrets...)
 		findings = append(findings, a.unknownContainers(plan)...)
 	}
 	if event.HasErrors(findings) {
-		return a.invalid(findings)
+		return a.invalid(ctx, findings)
+	}
+	if command != "run" {
+		a.reporter.Named(event.Ref{Kind: "Job", Namespace: plan.Namespace, Name: plan.Job.Name})
 	}
 	if err := a.tell(findings); err != nil {
 		return exitJobFailed, err
@@ -237,7 +271,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	case "validate":
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: fmt.Sprintf("the manifest is valid: Job %s", plan.Job.Name)})
 	case "render":
-		out, err := plan.YAML(a.options.ShowSecrets)
+		mask := a.reporter.Mask
+		if a.options.ShowSecrets {
+			mask = nil
+		}
+		out, err := plan.YAML(mask)
 		if err == nil {
 			_, err = a.Stdout.Write(out)
 		}
@@ -251,9 +289,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		defer client.Close()
 	}
 	if plan.Namespace == "" {
-		plan.InNamespace(client.Namespace)
+		if err := a.tell(plan.InNamespace(client.Namespace)); err != nil {
+			return exitJobFailed, err
+		}
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, Owned: plan.Owned, Place: plan.Finding}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
@@ -266,15 +306,46 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	return exitCode(finished), err
 }
 
-// source is where the manifest is read from.
-func (a *app) source() manifest.Source {
+// source is where the manifest is read from. A workflow or a pipeline has no business outside of the repository's checkout.
+func (a *app) source(ctx context.Context) manifest.Source {
 	s := a.options.Source
-	s.Stdin, s.Dir, s.LookupEnv = a.Stdin, a.Dir, a.LookupEnv
-	// This is where the runner mounts the repository's checkout for a container action. A workflow has no business outside it.
+	s.Dir, s.LookupEnv = a.Dir, a.LookupEnv
+	if a.Stdin != nil {
+		s.Stdin = untilDone{ctx, a.Stdin}
+	}
 	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
-		s.Dir, s.Confine = workspace, workspace
+		// This is where the runner mounts the checkout for a container action.
+		s.Dir = workspace
+		s.Confine = []manifest.Folder{{Path: workspace, Variable: "GITHUB_WORKSPACE", Hint: "is it mounted, and is actions/checkout a step before?"}}
+	} else if project := a.getenv("CI_PROJECT_DIR"); project != "" && a.getenv("GITLAB_CI") == "true" {
+		// GitLab's runner writes variables of the type file into the folder beside it (gitlab-org/gitlab-runner, shells/abstract.go).
+		s.Confine = []manifest.Folder{{Path: project, Variable: "CI_PROJECT_DIR"}, {Path: project + ".tmp"}}
 	}
 	return s
+}
+
+// untilDone is a reader that a signal ends: nobody can say when standard input does.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done, own := make(chan result, 1), make([]byte, len(p)) // the reader may write into it later
+	go func() {
+		n, err := r.Reader.Read(own)
+		done <- result{n, err}
+	}()
+	select {
+	case got := <-done:
+		return copy(p, own[:got.n]), got.err
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	}
 }
 
 // unknownContainers are the log-containers that the Job does not have. It is a warning, because an admission webhook may add them.
@@ -311,7 +382,7 @@ func (a *app) connect(clusterName string) (*cluster.Client, error) {
 
 // tell reports findings.
 func (a *app) tell(findings []event.Finding) error {
-	for _, f := range findings {
+	for _, f := range event.FewFindings(findings) {
 		if err := a.reporter.Event(f); err != nil {
 			return err
 		}
@@ -319,8 +390,12 @@ func (a *app) tell(findings []event.Finding) error {
 	return nil
 }
 
-// invalid ends a run whose options or manifest are wrong.
-func (a *app) invalid(findings []event.Finding) (int, error) {
+// invalid ends a run whose options or manifest are wrong, or could not be read to their end because of a signal.
+func (a *app) invalid(ctx context.Context, findings []event.Finding) (int, error) {
+	if ctx.Err() != nil {
+		f := event.Finished{Outcome: event.Cancelled, Cause: &event.Cause{Reason: event.ReasonCancelled, Message: "the run was cancelled before the Job was created"}}
+		return exitCode(f), a.reporter.Event(f)
+	}
 	if err := a.tell(findings); err != nil {
 		return exitInvalid, err
 	}

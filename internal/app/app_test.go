@@ -104,6 +104,7 @@ func TestMainWithoutCluster(t *testing.T) {
 
 		"render":                {args: "render -f job.yaml", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`, `name: migrate\n`}},
 		"render several":        {args: "render -f k8s/a.yaml -f k8s/b.yaml", stdout: []string{`# applied; stays\napiVersion: v1\nkind: ConfigMap\n(.*\n)+---\n# created\napiVersion: batch/v1\n`}},
+		"validate in a cluster": {args: "validate -f job.yaml --dry-run=server --kubeconfig=/nowhere", code: 2, stderr: []string{`kubeconfig`}},
 		"dry-run client":        {args: "-f job.yaml --dry-run=client", stdout: []string{`^---\n# created\napiVersion: batch/v1\nkind: Job\n`}},
 		"render bad":            {args: "render -f bad.yaml", code: 2, stderr: []string{`spec.backofLimit`}},
 		"render with secrets":   {args: "render -f job.yaml --secret-env=TOKEN=s3cret-token", stdout: []string{`TOKEN: '\*\*\*'`}},
@@ -265,7 +266,7 @@ func TestMainWithoutItsSurroundings(t *testing.T) {
 		"a secret that is empty": {map[string]string{"INPUT_KUBECONFIG": ""}, "An empty secret looks like a missing one. Secrets are empty in pull requests from forks, in runs that Dependabot starts"},
 		"HOME that is no folder": {map[string]string{"INPUT_KUBECONFIG": "", "HOME": "/dev/null"}, "and there is no /dev/null/.kube/config"},
 		"no workspace": {map[string]string{"GITHUB_WORKSPACE": filepath.Join(dir, "nowhere")},
-			"manifest: the workspace cannot be read: stat " + dir + "/nowhere: no such file or directory (GITHUB_WORKSPACE names it; a container must have it mounted there)\n"},
+			"manifest: the workspace " + dir + "/nowhere cannot be read: no such file or directory (GITHUB_WORKSPACE names it; a container must have it mounted there)\n"},
 		"an empty workspace": {map[string]string{"GITHUB_WORKSPACE": t.TempDir()}, "the workspace; is it mounted, and is actions/checkout a step before?"},
 		"GITHUB_OUTPUT without a folder": {map[string]string{"GITHUB_OUTPUT": filepath.Join(dir, "nowhere", "output")},
 			"::error::GITHUB_OUTPUT: the outputs of the step cannot be written: open " + dir + "/nowhere/output: no such file or directory (it must be mounted, and on GitHub's runner only root can write it)\n"},

@@ -100,6 +100,7 @@ func (a *app) post(ctx context.Context, findings []event.Finding) (int, error) {
 		return exitInvalid, say(event.Error, "the record of the Job, STATE_%s, cannot be read: it is not what the main step wrote", stateName)
 	}
 	job := event.Ref{Kind: "Job", Namespace: r.Namespace, Name: r.Name}
+	a.reporter.Named(job)
 	why := "the main step was killed"
 	switch {
 	case r.End == settled:

@@ -25,9 +25,11 @@ type Access struct {
 	Resource    string   // plural; with a subresource as RBAC writes it: pods/log
 	Verbs       []string // create, get, list, watch, …
 	Namespace   string   // "" for that of the run
-	Name        string   // of the one object that is meant; "" for all
+	Name        string   // of the one object that is meant; "" for all. A create of RBAC's has none, except by server-side apply
+	OneTime     bool     // Name is that of one run: it is asked for, and the Role that is proposed does not hold it
 	ClusterWide bool     // of the whole cluster, as namespaces are
 	Optional    bool     // a run is possible without it, and a notice tells of the lack
+	Manifest    bool     // it is the manifest alone that takes it: it is asked for, and never proposed
 }
 
 // name is the resource as kubectl auth can-i takes it: jobs.batch, pods/log.
@@ -84,32 +86,82 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 	if who == "" {
 		who = "the kubeconfig's user"
 	}
-	var missing []string
+	var own, manifest []Access
 	var notices []event.Notice
 	for _, a := range unmet {
-		text := strings.Join(a.Verbs, ", ") + " " + a.name()
-		if a.Namespace != "" && a.Namespace != namespace {
-			text += " (in namespace " + a.Namespace + ")"
-		}
 		switch {
 		case a.Optional:
 			notices = append(notices, event.Notice{Level: event.Info, Key: "access:" + a.name(),
-				Message: fmt.Sprintf("%s may not %s in namespace %s; the run does without", who, text, namespace)})
-			continue
-		case a.ClusterWide:
-			text += " (in the whole cluster)"
-		}
-		if !slices.Contains(missing, text) { // as it is for two objects of one kind
-			missing = append(missing, text)
+				Message: fmt.Sprintf("%s may not %s in namespace %s; the run does without", who, sentence([]Access{a}, namespace), namespace)})
+		case a.Manifest:
+			manifest = append(manifest, a)
+		default:
+			own = append(own, a)
 		}
 	}
-	if missing == nil {
+	cause := &event.Cause{Reason: event.Forbidden, Object: event.Ref{Kind: "Namespace", Name: namespace}}
+	switch {
+	case own == nil && manifest == nil:
 		return notices, nil
+	case own == nil:
+		cause.Message = fmt.Sprintf("%s may not do what the manifest asks for: %s", who, sentence(manifest, namespace))
+	default:
+		cause.Message = fmt.Sprintf("%s may not do in namespace %s what this run needs: %s", who, namespace, sentence(own, namespace))
+		if manifest != nil {
+			cause.Message += "; nor what the manifest asks for: " + sentence(manifest, namespace)
+		}
 	}
-	return notices, &event.Cause{Reason: event.Forbidden, Object: event.Ref{Kind: "Namespace", Name: namespace},
-		Message: fmt.Sprintf("%s may not do in namespace %s what this run needs: %s", who, namespace, strings.Join(missing, "; ")),
-		Hint:    "Grant it (or set preflight: false when this check is wrong):\n" + roles(namespace, user, needs)}
+	var hints []string
+	switch {
+	case own == nil:
+		hints = append(hints, asked+" When this check is wrong, set preflight: false.")
+	case manifest != nil:
+		hints = append(hints, asked)
+	}
+	if own != nil {
+		needs = slices.DeleteFunc(slices.Clone(needs), func(a Access) bool { return a.Manifest })
+		hints = append(hints, "Grant it (or set preflight: false when this check is wrong):\n"+roles(namespace, user, needs))
+	}
+	cause.Hint = strings.Join(hints, "\n")
+	return notices, cause
 }
+
+// asked says what to do about objects of the manifest that may not be applied. The permissions that they take are never proposed:
+// whoever writes the manifest would choose what its runner is allowed to do.
+const asked = "What the manifest asks for beside its Job is best made once, by somebody who may, and then taken out of the file; grant it only to a user who runs no manifest of others."
+
+// sentence names permissions in one line: those that differ by the object's name alone are told together.
+func sentence(all []Access, namespace string) string {
+	var order []string
+	names := map[string][]string{}
+	where := map[string]string{}
+	for _, a := range all {
+		what, in := strings.Join(a.Verbs, ", ")+" "+a.name(), ""
+		switch {
+		case a.ClusterWide:
+			in = " (in the whole cluster)"
+		case a.Namespace != "" && a.Namespace != namespace:
+			in = " (in namespace " + a.Namespace + ")"
+		}
+		key := what + in
+		if _, known := names[key]; !known {
+			order, where[key] = append(order, key), in
+			names[key] = nil
+		}
+		if a.Name != "" {
+			names[key] = append(names[key], a.Name)
+		}
+	}
+	for i, key := range order {
+		if n := names[key]; n != nil {
+			order[i] = event.Shorten(strings.TrimSuffix(key, where[key])+"/"+strings.Join(n, ", "), maxNames) + where[key]
+		}
+	}
+	return strings.Join(order, "; ")
+}
+
+// maxNames is how many bytes of names are told.
+const maxNames = 500
 
 // notListed are the needs, verb by verb, that no rule grants.
 func notListed(rules []authorizationv1.ResourceRule, needs []Access) []Access {
@@ -198,36 +250,24 @@ func roles(namespace, user string, needs []Access) string {
 	} else if user == "" {
 		subject.Name = "NAME"
 	}
-	var namespaces []string
-	rules := map[string][]rbacv1.PolicyRule{} // by namespace; "" for the cluster
+	var here, inCluster []rbacv1.PolicyRule
 	for _, a := range needs {
-		in := cmp.Or(a.Namespace, namespace)
 		if a.ClusterWide {
-			in = ""
-		} else if !slices.Contains(namespaces, in) {
-			namespaces = append(namespaces, in)
-		}
-		i := slices.IndexFunc(rules[in], func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == a.Group && r.Resources[0] == a.Resource })
-		if i < 0 {
-			i = len(rules[in])
-			rules[in] = append(rules[in], rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}})
-		}
-		for _, verb := range a.Verbs {
-			if !slices.Contains(rules[in][i].Verbs, verb) {
-				rules[in][i].Verbs = append(rules[in][i].Verbs, verb)
-			}
+			inCluster = grant(inCluster, a)
+		} else {
+			here = grant(here, a)
 		}
 	}
 	apiVersion := rbacv1.SchemeGroupVersion.String()
 	var documents []any
 	add := func(role, binding any) { documents = append(documents, role, binding) }
-	for _, in := range namespaces {
-		m := metav1.ObjectMeta{Name: name, Namespace: in}
-		add(rbacv1.Role{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "Role"}, ObjectMeta: m, Rules: rules[in]},
+	if here != nil {
+		m := metav1.ObjectMeta{Name: name, Namespace: namespace}
+		add(rbacv1.Role{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "Role"}, ObjectMeta: m, Rules: here},
 			rbacv1.RoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "RoleBinding"}, ObjectMeta: m, Subjects: []rbacv1.Subject{subject},
 				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name}})
 	}
-	if inCluster := rules[""]; inCluster != nil {
+	if inCluster != nil {
 		m := metav1.ObjectMeta{Name: name}
 		add(rbacv1.ClusterRole{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "ClusterRole"}, ObjectMeta: m, Rules: inCluster},
 			rbacv1.ClusterRoleBinding{TypeMeta: metav1.TypeMeta{APIVersion: apiVersion, Kind: "ClusterRoleBinding"}, ObjectMeta: m, Subjects: []rbacv1.Subject{subject},
@@ -242,4 +282,28 @@ func roles(namespace, user string, needs []Access) string {
 		out = append(out, strings.TrimSpace(string(text)))
 	}
 	return strings.Join(out, "\n---\n")
+}
+
+// grant adds a permission to rules, each of which is about one resource, and about all its objects or the named ones.
+func grant(rules []rbacv1.PolicyRule, a Access) []rbacv1.PolicyRule {
+	var names []string
+	if a.Name != "" && !a.OneTime {
+		names = []string{a.Name}
+	}
+	for i := range rules {
+		switch r := &rules[i]; {
+		case r.APIGroups[0] != a.Group || r.Resources[0] != a.Resource:
+		case slices.Equal(r.ResourceNames, names):
+			for _, verb := range a.Verbs {
+				if !slices.Contains(r.Verbs, verb) {
+					r.Verbs = append(r.Verbs, verb)
+				}
+			}
+			return rules
+		case r.ResourceNames != nil && names != nil && slices.Equal(r.Verbs, a.Verbs):
+			r.ResourceNames = append(r.ResourceNames, names...)
+			return rules
+		}
+	}
+	return append(rules, rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}, ResourceNames: names, Verbs: slices.Clone(a.Verbs)})
 }

@@ -75,11 +75,12 @@ func (c *Client) CronJob(ctx context.Context, namespace, name string) (*batchv1.
 	return cronJob, nil
 }
 
-// EnsureNamespace creates the Job's namespace, with its labels, when it is missing, and tells whether it did. Who may not create
-// namespaces need not be allowed to see that this one exists: it is enough to be allowed to create the Job.
+// EnsureNamespace creates the Job's namespace when it is missing, and tells whether it did. It gets one fixed label: with those of the
+// Job, a manifest could switch off what is enforced by labels of the namespace, as Pod Security is. Who may not create namespaces
+// need not be allowed to see that this one exists: it is enough to be allowed to create the Job.
 func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created bool, err error) {
 	name := job.Namespace
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: job.Labels}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{event.ManagedByLabel: event.ManagedBy}}}
 	err = c.Do(ctx, fmt.Sprintf("create Namespace %s", name), func(ctx context.Context) error {
 		_, err := c.Namespaces().Create(ctx, namespace, metav1.CreateOptions{FieldManager: FieldManager})
 		created = err == nil
@@ -101,7 +102,16 @@ func (c *Client) EnsureNamespace(ctx context.Context, job *batchv1.Job) (created
 		}
 		return err
 	})
-	return created, err
+	return created, byManifest(err)
+}
+
+// byManifest is an error about what the manifest asks for: it proposes no permission.
+func byManifest(err error) error {
+	var cause *event.Cause
+	if Denied(err) && errors.As(err, &cause) {
+		cause.Hint = asked
+	}
+	return err
 }
 
 // AccessToApply is what Apply needs for the object. Without an error and without verbs, the cluster does not know its kind, yet.
@@ -111,7 +121,7 @@ func (c *Client) AccessToApply(ctx context.Context, obj *unstructured.Unstructur
 		resource, namespace, err := c.locate(ctx, obj)
 		if err == nil {
 			access = Access{Group: resource.Group, Resource: resource.Resource, Verbs: []string{"create", "patch"},
-				Name: obj.GetName(), Namespace: namespace, ClusterWide: namespace == ""}
+				Name: obj.GetName(), Namespace: namespace, ClusterWide: namespace == "", Manifest: true}
 		} else if meta.IsNoMatchError(err) {
 			err = nil
 		}
@@ -172,7 +182,7 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryR
 	if dryRun {
 		options.DryRun = []string{metav1.DryRunAll}
 	}
-	return c.Do(ctx, "apply "+ref.String(), func(ctx context.Context) error {
+	return byManifest(c.Do(ctx, "apply "+ref.String(), func(ctx context.Context) error {
 		resource, namespace, err := c.locate(ctx, obj)
 		if err != nil {
 			return err
@@ -183,5 +193,5 @@ func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryR
 		}
 		_, err = client.Apply(ctx, ref.Name, obj, options)
 		return err
-	})
+	}))
 }

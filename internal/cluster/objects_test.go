@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"sigs.k8s.io/yaml"
 
 	"github.com/planton/kubernetes-job-action/internal/apitest"
@@ -129,6 +131,9 @@ func TestEnsureNamespace(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			created, err := scripted(t, test.exchanges...).EnsureNamespace(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "j"}})
+			if err != nil && strings.Contains(err.Error(), "ClusterRole") {
+				t.Errorf("it proposes a right that only the manifest asks for: %v", err)
+			}
 			if created != test.created || apierrors.IsForbidden(err) != test.forbidden || err != nil && !test.forbidden {
 				t.Errorf("got %v, %v", created, err)
 			}
@@ -273,11 +278,11 @@ func TestAccessToApply(t *testing.T) {
 		object string
 		want   Access
 	}{
-		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "ns", Name: "x"}},
-		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "default", Name: "x"}},
-		{"{apiVersion: v1, kind: Namespace, metadata: {name: x}}", Access{Resource: "namespaces", Verbs: verbs, ClusterWide: true, Name: "x"}},
+		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: ns}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "ns", Name: "x", Manifest: true}},
+		{"{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}", Access{Resource: "configmaps", Verbs: verbs, Namespace: "default", Name: "x", Manifest: true}},
+		{"{apiVersion: v1, kind: Namespace, metadata: {name: x}}", Access{Resource: "namespaces", Verbs: verbs, ClusterWide: true, Name: "x", Manifest: true}},
 		{"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", Access{}},
-		{"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", Access{Group: "example.com", Resource: "widgets", Verbs: verbs, Namespace: "default", Name: "x"}},
+		{"{apiVersion: example.com/v1, kind: Widget, metadata: {name: x}}", Access{Group: "example.com", Resource: "widgets", Verbs: verbs, Namespace: "default", Name: "x", Manifest: true}},
 	} {
 		got, err := c.AccessToApply(t.Context(), object(test.object))
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
@@ -286,25 +291,111 @@ func TestAccessToApply(t *testing.T) {
 	}
 }
 
-// TestPreflightOfObjects asks for objects by name, and for some in another namespace.
-func TestPreflightOfObjects(t *testing.T) {
-	const review, access = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-	apply := func(namespace, name string) Access {
-		return Access{Resource: "secrets", Verbs: []string{"create", "patch"}, Namespace: namespace, Name: name}
+// TestNamespaceLabels: a new namespace gets our label, and none of those that the manifest gives the Job.
+func TestNamespaceLabels(t *testing.T) {
+	server := apitest.New(t, apitest.Exchange{Want: "POST /api/v1/namespaces?fieldManager=kubernetes-job-action", Code: 201,
+		Body: &corev1.Namespace{TypeMeta: metav1.TypeMeta{Kind: "Namespace", APIVersion: "v1"}}})
+	kubeconfig := clusterOf(t, map[string]any{"server": "https://api.example"}, map[string]any{"token": "s3cr3t"})
+	c, _, err := connect(t, Options{Kubeconfig: kubeconfig, Dir: t.TempDir(), APITimeout: 2 * time.Second, Wrap: func(http.RoundTripper) http.RoundTripper { return server }}, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	needs := []Access{apply("ns", "a"), apply("ns", "b"), apply("ns", "c"), apply("other", "d")}
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "j",
+		Labels: map[string]string{"pod-security.kubernetes.io/enforce": "privileged", "planton.ai/environment": "prod", event.ManagedByLabel: "me"}}}
+	if created, err := c.EnsureNamespace(t.Context(), job); err != nil || !created {
+		t.Fatal(created, err)
+	}
+	sent, _, err := serializer.NewCodecFactory(scheme).UniversalDeserializer().Decode(server.Sent(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"app.kubernetes.io/managed-by": "kubernetes-job-action"}, sent.(*corev1.Namespace).Labels); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
+// TestPreflightOfObjects asks for objects by name, and for some in another namespace. What the manifest alone asks for is named, and
+// never proposed.
+func TestPreflightOfObjects(t *testing.T) {
+	const review, access, who = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"
+	apply := func(namespace, name string) Access {
+		return Access{Resource: "secrets", Verbs: []string{"create", "patch"}, Namespace: namespace, Name: name, Manifest: true}
+	}
+	binding := Access{Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings", Verbs: []string{"create", "patch"}, Name: "root", ClusterWide: true, Manifest: true}
+	job := Access{Group: "batch", Resource: "jobs", Verbs: []string{"get", "delete"}, Name: "j"}
 	named := rule("create patch", "", "secrets")
 	named.ResourceNames = []string{"a"}
+	nobody := exchange{who, 404, apierrors.NewNotFound(pods, "").Status()}
 	no := exchange{access, 201, &authorizationv1.SelfSubjectAccessReview{TypeMeta: metav1.TypeMeta{Kind: "SelfSubjectAccessReview", APIVersion: "authorization.k8s.io/v1"}}}
-	_, err := scripted(t, exchange{review, 201, rules(false, named, rule("create", "", "secrets"))}, no, no,
-		exchange{"POST /apis/authentication.k8s.io/v1/selfsubjectreviews", 404, apierrors.NewNotFound(pods, "").Status()}).Preflight(t.Context(), "ns", needs)
-	const want = "the kubeconfig's user may not do in namespace ns what this run needs: patch secrets; create, patch secrets (in namespace other)"
-	var cause *event.Cause
-	if !errors.As(err, &cause) || cause.Message != want {
-		t.Errorf("got  %v\nwant %s", err, want)
+	for _, test := range []struct {
+		name      string
+		needs     []Access
+		exchanges []exchange
+		want      string
+		proposed  int
+	}{
+		{"the manifest's alone", []Access{apply("ns", "a"), apply("ns", "b"), apply("ns", "c"), apply("other", "d")},
+			[]exchange{{review, 201, rules(false, named, rule("create", "", "secrets"))}, no, no, nobody},
+			"the kubeconfig's user may not do what the manifest asks for: patch secrets/b, c; create, patch secrets/d (in namespace other)", 0},
+		{"the manifest's and the run's", []Access{job, apply("ns", "a"), binding}, []exchange{{review, 201, rules(false, named, rule("get", "batch", "jobs"))}, nobody},
+			"the kubeconfig's user may not do in namespace ns what this run needs: delete jobs.batch/j; nor what the manifest asks for: create, patch clusterrolebindings.rbac.authorization.k8s.io/root (in the whole cluster)", 1},
+		{"very many", slices.Repeat([]Access{apply("ns", strings.Repeat("x", 200))}, 9), []exchange{{review, 201, rules(false)}, nobody},
+			"the kubeconfig's user may not do what the manifest asks for: create, patch secrets/" + strings.Repeat(strings.Repeat("x", 200)+", ", 2) + strings.Repeat("x", 500-len("create, patch secrets/")-404-len(event.Ellipsis)) + event.Ellipsis, 0},
+	} {
+		_, err := scripted(t, test.exchanges...).Preflight(t.Context(), "ns", test.needs)
+		var cause *event.Cause
+		if !errors.As(err, &cause) || cause.Message != test.want || cause.Reason != event.Forbidden {
+			t.Fatalf("%s: got  %v\nwant %s", test.name, err, test.want)
+		}
+		if n := strings.Count(cause.Hint, "\nkind: Role\n"); n != test.proposed || !strings.Contains(cause.Hint, asked) ||
+			strings.Contains(cause.Hint, "clusterrolebindings") || strings.Contains(cause.Hint, "secrets") || strings.Contains(cause.Hint, "kind: ClusterRole") {
+			t.Errorf("%s: %d Roles, want %d, and none of what the manifest asks for:\n%s", test.name, n, test.proposed, cause.Hint)
+		}
 	}
-	if n := strings.Count(cause.Hint, "- create\n  - patch"); n != 2 || !strings.Contains(cause.Hint, "namespace: ns\n") || !strings.Contains(cause.Hint, "namespace: other\n") {
-		t.Errorf("%d rules, want one in each namespace:\n%s", n, cause.Hint)
+}
+
+// TestPreflightOfNames: a Role that names the objects is enough.
+func TestPreflightOfNames(t *testing.T) {
+	named := func(verbs, groups, resources string, names ...string) authorizationv1.ResourceRule {
+		r := rule(verbs, groups, resources)
+		r.ResourceNames = names
+		return r
+	}
+	needs := []Access{{Group: "batch", Resource: "jobs", Verbs: []string{"create"}}, {Group: "batch", Resource: "jobs", Verbs: []string{"get", "delete", "list", "watch"}, Name: "j"},
+		{Resource: "secrets", Verbs: []string{"create"}}, {Resource: "secrets", Verbs: []string{"get", "patch"}, Name: "j-env-secrets"}}
+	granted := rules(false, rule("create", "batch", "jobs"), named("get delete list watch", "batch", "jobs", "i", "j"), rule("create", "", "secrets"), named("get patch", "", "secrets", "j-env-secrets"))
+	if notices, err := scripted(t, exchange{"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", 201, granted}).Preflight(t.Context(), "ns", needs); notices != nil || err != nil {
+		t.Errorf("got %v, %v", notices, err)
+	}
+	text := roles("ns", "ci", needs)
+	var role rbacv1.Role
+	if err := yaml.UnmarshalStrict([]byte(strings.Split(text, "\n---\n")[0]), &role); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]rbacv1.PolicyRule{
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"batch"}, Resources: []string{"jobs"}, ResourceNames: []string{"j"}, Verbs: []string{"get", "delete", "list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create"}},
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: []string{"j-env-secrets"}, Verbs: []string{"get", "patch"}},
+	}, role.Rules); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
+// TestRolesOfNames: a Role holds names only when they come again, and grants each verb on no other name.
+func TestRolesOfNames(t *testing.T) {
+	get, both := []string{"get"}, []string{"get", "patch"}
+	var rules []rbacv1.PolicyRule
+	for _, a := range []Access{{Resource: "configmaps", Verbs: both, Name: "a"}, {Resource: "configmaps", Verbs: both, Name: "b"}, {Resource: "configmaps", Verbs: get, Name: "c"},
+		{Resource: "jobs", Verbs: []string{"create"}}, {Resource: "jobs", Verbs: []string{"get", "create"}, Name: "j-77", OneTime: true}} {
+		rules = grant(rules, a)
+	}
+	if diff := cmp.Diff([]rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"a", "b"}, Verbs: both},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"c"}, Verbs: get},
+		{APIGroups: []string{""}, Resources: []string{"jobs"}, Verbs: []string{"create", "get"}},
+	}, rules); diff != "" {
+		t.Error("(-want +got)\n" + diff)
 	}
 }
 

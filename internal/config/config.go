@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +126,7 @@ func declare(o *Options) []option {
 			Help: "Begin every line of container output with the time when it was written."},
 
 		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
-			Help: "What to do when a Job of that name exists: replace it if it has finished (else fail), replace it in any case, or fail."},
+			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
@@ -199,18 +200,24 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
+		var malformed *pflag.InvalidSyntaxError
 		switch {
 		case errors.As(err, &unknown):
 			refuse("--"+unknown.GetSpecifiedName(), "unknown flag; --help lists all")
+		case errors.As(err, &malformed): // its message shows the whole argument
+			refuse("", "an argument begins with --, and no name of an option follows; --help lists all")
 		default:
 			refuse("", "%v", err)
 		}
 	}
 	for _, rest := range flags.Args() {
-		if new(truth).Set(rest) == nil {
+		switch {
+		case new(truth).Set(rest) == nil:
 			refuse("", "unexpected argument %q: a value needs an equals sign, as in --wait=%s", rest, rest)
-		} else {
+		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(rest)):
 			refuse("", "unexpected argument %q: if it is the manifest, use --manifest=%s", rest, rest)
+		default: // it may be the rest of a secret
+			refuse("", "there is an argument that is no option: a value with blanks needs quotes, and the manifest is given with --manifest")
 		}
 	}
 	for _, d := range declared {

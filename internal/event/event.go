@@ -97,6 +97,7 @@ const (
 type Line struct {
 	At   time.Time // the kubelet's time stamp
 	Text string
+	More bool // the line is too long for one text: the next Line of the stream goes on with it
 }
 
 // Lines are one or more lines of one stream, in order. Each line is delivered exactly once in a run.
@@ -133,7 +134,7 @@ type Started struct {
 // Object tells what was done to one object of the cluster.
 type Object struct {
 	Object Ref
-	Action string // created, applied, replaced, deleted, kept
+	Action string // created, adopted, updated, applied, replaced, deleted, kept
 	Detail string // why, or until when; may be empty
 	UID    string // set when the run's own Job was created, empty otherwise
 }

@@ -38,6 +38,40 @@ func (f Finding) String() string {
 	return b.String()
 }
 
+// MaxFindings is how many findings of one level are told. Nobody reads on, and a flood would only cost time.
+const MaxFindings = 100
+
+// AddFindings appends findings to list. Of each level it keeps MaxFindings, and one more that shows FewFindings that there were more.
+func AddFindings(list []Finding, more ...Finding) []Finding {
+	for _, f := range more {
+		n := 0
+		for _, g := range list {
+			if g.Level == f.Level {
+				n++
+			}
+		}
+		if n <= MaxFindings {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// FewFindings are the first MaxFindings of each level, and for each level that has more a last one that says so.
+func FewFindings(all []Finding) []Finding {
+	var few, more []Finding
+	n := map[Level]int{}
+	for _, f := range all {
+		switch n[f.Level]++; {
+		case n[f.Level] <= MaxFindings:
+			few = append(few, f)
+		case n[f.Level] == MaxFindings+1:
+			more = append(more, Finding{Level: f.Level, Message: fmt.Sprintf("there are more findings of this kind than these %d", MaxFindings)})
+		}
+	}
+	return append(few, more...)
+}
+
 // HasErrors reports whether one of the findings is an error.
 func HasErrors(findings []Finding) bool {
 	for _, f := range findings {

@@ -77,11 +77,11 @@ type checker struct {
 	findings []event.Finding
 }
 
-// maxProblems is how many problems of one document are told.
-const maxProblems = 100
+// full tells whether there are more findings than will be told.
+func (c *checker) full() bool { return len(c.findings) > event.MaxFindings }
 
 func (c *checker) errorf(path, suggestion, format string, args ...any) {
-	if len(c.findings) == maxProblems {
+	if c.full() {
 		return
 	}
 	c.findings = append(c.findings, c.doc.Finding(event.Error, path, fmt.Sprintf(format, args...), suggestion))
@@ -118,6 +118,11 @@ func (c *checker) namespace(s *Spec) {
 				r.FieldPath = cmp.Or(r.FieldPath, "spec.name")
 			}
 			v.Value = c.resolve(at+".valueFrom", "the namespace", r)
+			// What stands in another document is not shown: it may be a secret.
+			if ns := v.Value; ns != nil && len(validation.IsDNS1123Label(*ns)) > 0 {
+				c.errorf(at+".valueFrom", "", "the field that it refers to holds no name of a namespace: %s", manifest.Plain(validation.IsDNS1123Label(*ns)[0]))
+				v.Value = nil
+			}
 		}
 	}
 	if ns := s.Namespace.Value; ns != nil && *ns == "" {
@@ -226,10 +231,16 @@ func (c *checker) env(s *Spec) {
 		}
 		switch r := v.SecretRef; {
 		case v.ValueFrom != nil:
-			v.Value = c.resolve(at+".valueFrom", "the secret "+v.Name, v.ValueFrom)
+			if v.Value = c.resolve(at+".valueFrom", "the secret "+v.Name, v.ValueFrom); v.Value != nil {
+				c.set.Secrets = append(c.set.Secrets, event.Secret{Name: "spec.env.secrets." + v.Name, Value: *v.Value, Credential: true})
+			}
 		case r != nil:
 			if ns := s.Namespace.Value; r.Namespace != "" && ns != nil && r.Namespace != *ns {
-				c.errorf(at+".secretRef.namespace", "copy the Secret into the job's namespace", "%q is not the job's namespace %q, and a pod can read only Secrets of its own", short(r.Namespace), short(*ns))
+				its := "" // what a reference leads to may be a secret
+				if s.Namespace.ValueFrom == nil {
+					its = fmt.Sprintf(" %q", short(c.doc.Original("spec.namespace", *ns)))
+				}
+				c.errorf(at+".secretRef.namespace", "copy the Secret into the job's namespace", "%q is not the job's namespace%s, and a pod can read only Secrets of its own", short(r.Namespace), its)
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 func (c *checker) resolve(at, who string, r *Reference) *string {
 	field := cmp.Or(r.FieldPath, r.Field)
 	switch {
+	case c.full(): // looking for it may take long
+		return nil
 	case r.FieldPath != "" && r.Field != "" && r.FieldPath != r.Field:
 		c.errorf(at, "keep one", "fieldPath and field are the same and differ: %q and %q", short(r.FieldPath), short(r.Field))
 		return nil

@@ -366,7 +366,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 			return nil
 		}
 		if seen := lines[0].At.String() + lines[0].Text; half && s.over() && c.tail != seen {
-			c.tail = seen // it may be half of a line of an answer that was cut, so it must come twice
+			c.tail, c.half = seen, lines // it may be half of a line of an answer that was cut, so it must come twice
 			return errCut
 		}
 		if !fresh {
@@ -384,7 +384,7 @@ func (c *container) rest(ctx context.Context, s state) error {
 		asked = s
 		err = c.scan(ctx, s, &corev1.PodLogOptions{SinceTime: c.cur.since()}, each)
 	}
-	if !fresh {
+	if !fresh && err == nil {
 		c.still++
 	}
 	absent := !k.found && !k.missed
@@ -494,7 +494,7 @@ func (c *container) deliver(ctx context.Context, lines []event.Line) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	if !c.long && slices.ContainsFunc(lines, func(l event.Line) bool { return len(l.Text) == maxLine }) {
+	if !c.long && slices.ContainsFunc(lines, func(l event.Line) bool { return l.More }) {
 		c.long = true
 		if err := c.f.send(ctx, event.Notice{Level: event.Warning, Key: "long-lines", Message: fmt.Sprintf(
 			"container %s of pod %s writes lines longer than %d bytes: they are shown in pieces", c.stream().Container, c.stream().Pod, maxLine)}); err != nil {

@@ -112,3 +112,27 @@ func TestWaitingContainersAreNamed(t *testing.T) {
 		}
 	})
 }
+
+// A container that dies at once, behind a line without an end, and again half a second later.
+func TestHalfLineOfARunThatIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &answers{t: t, file: strings.TrimSuffix(line(0, 5, "the cause"), "\n")}
+		s := newSink()
+		f := New(t.Context(), Options{Open: a.Open, Out: s.out})
+		restarting(crashed("id"))(f) // with it, lines that end arrive before the next step
+		time.Sleep(500 * time.Millisecond)
+		a.mu.Lock()
+		a.file, a.previous = line(1, 0, "second run"), ""
+		a.mu.Unlock()
+		third := crashed("id2") // the run between was not told
+		third.RestartCount, third.LastTerminationState = 2, corev1.ContainerState(dead("id1", 1))
+		restarting(third)(f)
+		time.Sleep(10 * time.Second)
+		f.Drain(5 * time.Second)
+		<-s.done
+		f.Close()
+		if !strings.Contains(s.text(), `p/main/0 "the cause"`) {
+			t.Errorf("the half line was read and dropped:\n%s", s.text())
+		}
+	})
+}

@@ -53,19 +53,21 @@ func TestReader(t *testing.T) {
 		rest    string
 		stamped bool
 	}{
-		"empty":             {},
-		"lines":             {answer: s1 + " one\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: "one"}, {At: at(s2), Text: "two"}}},
-		"empty line":        {answer: s1 + " \n" + s1 + " \n", want: []event.Line{{At: at(s1)}, {At: at(s1)}}},
-		"zones":             {answer: zoned + " a\n" + s1 + " b\n" + zoned + " c\n", want: []event.Line{{At: at(zoned), Text: "a"}, {At: at(s1), Text: "b"}, {At: at(zoned), Text: "c"}}},
-		"any bytes":         {answer: s1 + " a\x00b\xff\r\n" + s1 + " \x1b[31mred\n", want: []event.Line{{At: at(s1), Text: "a\x00b\xff\r"}, {At: at(s1), Text: "\x1b[31mred"}}},
-		"rest of a line":    {answer: "tail of a line\n" + s1 + " one\n", want: []event.Line{{Text: "tail of a line"}, {At: at(s1), Text: "one"}}},
-		"no newline":        {answer: s1 + " one\n" + s2 + " two", want: []event.Line{{At: at(s1), Text: "one"}}, rest: "two", stamped: true},
-		"kubelet's message": {answer: s1 + " one\nunable to retrieve container logs for containerd://1", want: []event.Line{{At: at(s1), Text: "one"}}, rest: "unable to retrieve container logs for containerd://1"},
-		"no nanoseconds":    {answer: "2026-03-01T10:00:01Z a\n2026-03-01T10:00:01.1234+07:00 b\n", want: []event.Line{{At: at("2026-03-01T10:00:01Z"), Text: "a"}, {At: at("2026-03-01T10:00:01.1234+07:00"), Text: "b"}}},
-		"a bad digit":       {answer: s1 + " a\n2026-03-01T10:00:01.00000000xZ b\n", want: []event.Line{{At: at(s1), Text: "a"}, {At: at(s1), Text: "2026-03-01T10:00:01.00000000xZ b"}}},
-		"1 MiB":             {answer: s1 + " " + long + "\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long}, {At: at(s2), Text: "two"}}},
-		"longer":            {answer: s1 + " " + long + long + "b\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long}, {At: at(s1), Text: long}, {At: at(s1), Text: "b"}, {At: at(s2), Text: "two"}}},
-		"longer, cut":       {answer: s1 + " " + long + long, want: []event.Line{{At: at(s1), Text: long}}, rest: long, stamped: true},
+		"empty":               {},
+		"lines":               {answer: s1 + " one\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: "one"}, {At: at(s2), Text: "two"}}},
+		"empty line":          {answer: s1 + " \n" + s1 + " \n", want: []event.Line{{At: at(s1)}, {At: at(s1)}}},
+		"zones":               {answer: zoned + " a\n" + s1 + " b\n" + zoned + " c\n", want: []event.Line{{At: at(zoned), Text: "a"}, {At: at(s1), Text: "b"}, {At: at(zoned), Text: "c"}}},
+		"any bytes":           {answer: s1 + " a\x00b\xff\r\n" + s1 + " \x1b[31mred\n", want: []event.Line{{At: at(s1), Text: "a\x00b\xff\r"}, {At: at(s1), Text: "\x1b[31mred"}}},
+		"rest of a line":      {answer: "tail of a line\n" + s1 + " one\n", want: []event.Line{{Text: "tail of a line"}, {At: at(s1), Text: "one"}}},
+		"no newline":          {answer: s1 + " one\n" + s2 + " two", want: []event.Line{{At: at(s1), Text: "one"}}, rest: "two", stamped: true},
+		"kubelet's message":   {answer: s1 + " one\nunable to retrieve container logs for containerd://1", want: []event.Line{{At: at(s1), Text: "one"}}, rest: "unable to retrieve container logs for containerd://1"},
+		"no nanoseconds":      {answer: "2026-03-01T10:00:01Z a\n2026-03-01T10:00:01.1234+07:00 b\n", want: []event.Line{{At: at("2026-03-01T10:00:01Z"), Text: "a"}, {At: at("2026-03-01T10:00:01.1234+07:00"), Text: "b"}}},
+		"a bad digit":         {answer: s1 + " a\n2026-03-01T10:00:01.00000000xZ b\n", want: []event.Line{{At: at(s1), Text: "a"}, {At: at(s1), Text: "2026-03-01T10:00:01.00000000xZ b"}}},
+		"1 MiB":               {answer: s1 + " " + long + "\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long}, {At: at(s2), Text: "two"}}},
+		"longer":              {answer: s1 + " " + long + long + "b\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long, More: true}, {At: at(s1), Text: long, More: true}, {At: at(s1), Text: "b"}, {At: at(s2), Text: "two"}}},
+		"no character is cut": {answer: s1 + " " + long[1:] + "ä" + long + "\n", want: []event.Line{{At: at(s1), Text: long[1:], More: true}, {At: at(s1), Text: "ä" + long[2:], More: true}, {At: at(s1), Text: "aa"}}},
+		"no UTF-8":            {answer: s1 + " " + strings.Repeat("\x80", maxLine+1) + "\n", want: []event.Line{{At: at(s1), Text: strings.Repeat("\x80", maxLine), More: true}, {At: at(s1), Text: "\x80"}}},
+		"longer, cut":         {answer: s1 + " " + long + long, want: []event.Line{{At: at(s1), Text: long, More: true}}, rest: long, stamped: true},
 	}
 	for title, tt := range tests {
 		t.Run(title, func(t *testing.T) {

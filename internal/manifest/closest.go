@@ -16,6 +16,9 @@ func Closest(word string, known []string) string {
 	}
 	for _, k := range known {
 		other := letters(k)
+		if n := len(plain) - len(other); n < -least || n > least { // more letters are missing, or too many
+			continue
+		}
 		d, a := distance(plain, other), common(plain, other)
 		if 3*d <= max(len(plain), len(other)) && (d < least || d == least && a > alike) {
 			best, least, alike = k, d, a
@@ -33,13 +36,15 @@ func common(a, b string) int {
 	return n
 }
 
-func letters(s string) string {
-	return strings.NewReplacer("_", "", "-", "").Replace(strings.ToLower(s))
-}
+var joints = strings.NewReplacer("_", "", "-", "")
+
+func letters(s string) string { return joints.Replace(strings.ToLower(s)) }
 
 // distance is the restricted Damerau-Levenshtein distance.
 func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	n := len(b) + 1
+	all := make([]int, 3*n)
+	rows := [3][]int{all[:n], all[n : 2*n], all[2*n:]}
 	for j := range rows[0] {
 		rows[0][j] = j
 	}

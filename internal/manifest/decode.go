@@ -70,7 +70,16 @@ type walker struct {
 }
 
 func (w *walker) problem(path, message, suggestion string) {
-	w.findings = append(w.findings, w.Finding(event.Error, path, message, suggestion))
+	if len(w.findings) < maxProblems {
+		w.findings = append(w.findings, w.Finding(event.Error, path, message, suggestion))
+	}
+}
+
+// misplaced is a problem with a key.
+func (w *walker) misplaced(key *yaml.Node, path, message, suggestion string) {
+	w.problem(path, message, suggestion)
+	f := &w.findings[len(w.findings)-1]
+	f.Line, f.Column = key.Line, key.Column
 }
 
 // wrong is the problem that a node is not what its field wants.
@@ -342,8 +351,7 @@ func (w *walker) object(n *yaml.Node, t reflect.Type, path, keyed string) map[st
 			w.unknown(key, at, fields, keyed, meant)
 			continue
 		case first != nil:
-			w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: event.Shorten(at, 300),
-				Message: fmt.Sprintf("is the same field as %s in line %d, column %d", event.Shorten(first.Value, 60), first.Line, first.Column), Suggestion: "keep one"})
+			w.misplaced(key, at, fmt.Sprintf("is the same field as %s in line %d, column %d", event.Shorten(first.Value, 60), first.Line, first.Column), "keep one")
 			continue
 		}
 		given[name] = key
@@ -401,7 +409,7 @@ func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, k
 	} else if where := elsewhere(w.root, lowerCamel(key.Value)); where != "" {
 		suggestion = "it belongs to " + where
 	}
-	w.findings = append(w.findings, event.Finding{Level: event.Error, File: w.File, Line: key.Line, Column: key.Column, Path: event.Shorten(path, 300), Message: "is no known field here", Suggestion: suggestion})
+	w.misplaced(key, path, "is no known field here", suggestion)
 }
 
 // allowed lists the fields of a struct, unless there are too many to read.

@@ -27,6 +27,7 @@ type Document struct {
 
 	node        *yaml.Node            // a tree without aliases and merge keys; every key is a string
 	substituted map[*yaml.Node]string // scalars with a variable replaced: their text before
+	variables   map[string]*value     // those of the Load
 }
 
 // keys are the names of the fields at the top.
@@ -40,13 +41,13 @@ func (d *Document) keys() []string {
 
 // find gives the node at path.
 func (d *Document) find(path string) (*yaml.Node, bool) {
-	node, _, found := d.descend(path)
+	node, _, found := d.descend(path, nil)
 	return node, found
 }
 
 // descend follows path as far as the document has it: the last node reached, what names it (its key, or itself), and
-// whether that was the whole path.
-func (d *Document) descend(path string) (node, label *yaml.Node, found bool) {
+// whether that was the whole path. visit gets every key on the way.
+func (d *Document) descend(path string, visit func(key *yaml.Node)) (node, label *yaml.Node, found bool) {
 	node, label = d.node, d.node
 	for path != "" {
 		path = strings.TrimPrefix(path, ".")
@@ -55,6 +56,9 @@ func (d *Document) descend(path string) (node, label *yaml.Node, found bool) {
 			key, value, rest := step(node, path)
 			if value == nil {
 				return node, label, false
+			}
+			if visit != nil {
+				visit(key)
 			}
 			node, label, path = value, key, rest
 		case yaml.SequenceNode:
@@ -141,7 +145,7 @@ func lowerCamel(name string) string {
 // Position is where the field at path stands, or its nearest ancestor that exists: a scalar's value, the name of anything
 // else. Keys with dots may be written plainly (metadata.labels.example.com/a) or in brackets, with quotes or without.
 func (d *Document) Position(path string) Position {
-	node, label, found := d.descend(path)
+	node, label, found := d.descend(path, nil)
 	if found && node.Kind == yaml.ScalarNode && node.Tag != nullTag {
 		label = node
 	}
@@ -172,12 +176,88 @@ func (d *Document) Fields(path string) []string {
 	return (&Document{node: n}).keys()
 }
 
-// Finding is a finding about the field at path.
+// Finding is a finding about the field at path. Where its words are the value of a variable, they become ${NAME} again: the
+// value may be a secret.
 func (d *Document) Finding(level event.Level, path, message, suggestion string) event.Finding {
 	p := d.Position(path)
 	// The manifest's own words in them may be long.
-	return event.Finding{Level: level, File: p.File, Line: p.Line, Column: p.Column,
-		Path: event.Shorten(path, 300), Message: event.Shorten(message, 1000), Suggestion: event.Shorten(suggestion, 500)}
+	return event.Finding{Level: level, File: p.File, Line: p.Line, Column: p.Column, Path: event.Shorten(d.originalPath(path), 300),
+		Message: event.Shorten(d.Original(path, message), 1000), Suggestion: event.Shorten(d.Original(path, suggestion), 500)}
+}
+
+// Original is a text about the field at path as the user wrote it: what is the value of a variable becomes ${NAME} again. A value that
+// looks like a credential does so wherever it stands.
+func (d *Document) Original(path, text string) string {
+	for name, v := range d.variables {
+		if v.used && v.credential {
+			text = replaced(text, v.value, "${"+name+"}")
+		}
+	}
+	if len(d.substituted) == 0 {
+		return text
+	}
+	var keys []*yaml.Node
+	n, _, _ := d.descend(path, func(key *yaml.Node) { keys = append(keys, key) })
+	seen := map[*yaml.Node]bool{}
+	var below func(n *yaml.Node)
+	below = func(n *yaml.Node) {
+		if seen[n] {
+			return
+		}
+		seen[n] = true
+		if was, ok := d.substituted[n]; ok {
+			text = replaced(text, n.Value, was)
+		}
+		for _, child := range n.Content {
+			below(child)
+		}
+	}
+	for _, key := range keys {
+		below(key)
+	}
+	below(n)
+	return text
+}
+
+// originalPath is a path without the values of variables in its keys.
+func (d *Document) originalPath(path string) string {
+	original := path
+	d.descend(path, func(key *yaml.Node) {
+		if was, ok := d.substituted[key]; ok {
+			original = replaced(original, key.Value, was)
+		}
+	})
+	return original
+}
+
+// replaced puts was in the place of value: as it is, in quotes, in small letters, and where it was cut off. Other words may hold a very
+// short one.
+func replaced(text, value, was string) string {
+	const least = 4 // bytes
+	inQuotes := strconv.Quote(value)
+	text = strings.ReplaceAll(text, inQuotes, strconv.Quote(was))
+	for _, form := range []string{value, inQuotes[1 : len(inQuotes)-1], strings.ToLower(value)} {
+		if len(form) < least {
+			continue
+		}
+		text = strings.ReplaceAll(text, form, was)
+		for at := 0; ; {
+			i := strings.Index(text[at:], event.Ellipsis)
+			if i < 0 {
+				break
+			}
+			at += i
+			for n := min(at, len(form)-1); n >= least; n-- {
+				if strings.HasSuffix(text[:at], form[:n]) {
+					text = text[:at-n] + was + text[at:]
+					at += len(was) - n
+					break
+				}
+			}
+			at += len(event.Ellipsis)
+		}
+	}
+	return text
 }
 
 // Map is the document as JSON-like values, for an unstructured object: map[string]any, []any, string, bool, int64, float64

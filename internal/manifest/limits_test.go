@@ -171,3 +171,15 @@ func measure(f func() []event.Finding) (findings []event.Finding, took time.Dura
 	most := <-peaks
 	return findings, took, most - min(most, before.HeapAlloc)
 }
+
+// BenchmarkSubstitution loads the largest manifest that substitution can make.
+func BenchmarkSubstitution(b *testing.B) {
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  a: \"" + strings.Repeat("${A}", 95_000) + "\"\n"
+	lookup := func(string) (string, bool) { return strings.Repeat("x", 40), true }
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, findings := Load(Source{Content: text, Substitute: []string{"A"}, LookupEnv: lookup}); len(findings) > 0 {
+			b.Fatal(findings)
+		}
+	}
+}

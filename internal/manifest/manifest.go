@@ -12,6 +12,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -26,7 +27,7 @@ type Source struct {
 	References []string // paths of resource manifests for valueFrom, as Paths
 	Stdin      io.Reader
 	Dir        string
-	Confine    string   // when set, no path may lead out of this folder, by a symbolic link either, and only plain files are read
+	Confine    []Folder // when there are some, each path must lead into one of them, by a symbolic link either
 	Substitute []string // names whose ${NAME} is replaced in Paths and Content; every other $ stays
 	LookupEnv  func(string) (string, bool)
 }
@@ -36,19 +37,28 @@ type Set struct {
 	Documents  []*Document // of Paths and Content, in order; a List is replaced by its items
 	References []*Document // Documents and those of Source.References: where a valueFrom may point
 
+	// Secrets are the values that nobody may see, of documents with errors too. Who follows a reference to another one adds it: it
+	// must be masked before the first finding is told.
+	Secrets []event.Secret
+	Files   []fs.FileInfo // what was read, without standard input
+
 	incomplete bool // Load found errors: what is not here may have been there
 }
 
 // Load reads a Source. Nothing to read gives an empty set. Documents that cannot be used are left out; a finding of level
 // Error says so for each. What is left can be checked on, so that all problems are told at once.
 func Load(s Source) (*Set, []event.Finding) {
-	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, names: map[string]bool{}}
+	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, variables: map[string]*value{}}
+	defer r.close()
 	for _, name := range s.Substitute {
 		if !variable.MatchString("${" + name + "}") {
 			r.problem("substitute", fmt.Sprintf("%q is not the name of an environment variable", name), "")
 			continue
 		}
-		r.names[name] = false
+		v := &value{}
+		v.value, v.set = s.LookupEnv(name)
+		v.credential = credential(v.value)
+		r.variables[name] = v
 	}
 	set := &Set{}
 	for _, f := range r.open(s.Paths, "manifest") {
@@ -59,14 +69,13 @@ func Load(s Source) (*Set, []event.Finding) {
 			set.Documents = append(set.Documents, r.parse(f, true)...)
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.names)) {
-		if r.names[name] {
-			continue
-		}
-		if _, set := s.LookupEnv(name); !set {
+	for _, name := range slices.Sorted(maps.Keys(r.variables)) {
+		switch v := r.variables[name]; {
+		case v.used:
+		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
-		} else {
-			r.findings = append(r.findings, event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
+		default:
+			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}
 	set.References = slices.Clone(set.Documents)
@@ -74,6 +83,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		set.References = append(set.References, r.parse(f, false)...)
 	}
 	set.incomplete = event.HasErrors(r.findings)
+	set.Secrets, set.Files = r.secrets, r.read
 	return set, r.findings
 }
 
@@ -172,7 +182,7 @@ func list(documents []*Document) string {
 			break
 		}
 		p := d.Position("kind")
-		words = append(words, fmt.Sprintf("%s (%s:%d)", strings.TrimSpace(d.Kind+" "+d.Name), p.File, p.Line))
+		words = append(words, fmt.Sprintf("%s (%s:%d)", strings.TrimSpace(d.Kind+" "+d.Original("metadata.name", d.Name)), p.File, p.Line))
 	}
 	return strings.Join(words, ", ")
 }

@@ -118,6 +118,11 @@ func TestPaths(t *testing.T) {
 	})
 }
 
+// workspace is the checkout of an action.
+func workspace(dir string) []Folder {
+	return []Folder{{Path: dir, Variable: "GITHUB_WORKSPACE", Hint: "is it mounted, and is actions/checkout a step before?"}}
+}
+
 // TestConfine: running as an action, nothing outside of the workspace is read, whatever the path looks like.
 func TestConfine(t *testing.T) {
 	dir := tree(t, map[string]string{
@@ -142,7 +147,7 @@ func TestConfine(t *testing.T) {
 		"../workspace-two/other.yaml":       `leads out of the workspace`,
 		"outside.yaml":                      `"outside.yaml" leads out of the workspace by a symbolic link`,
 		"up/secret.yaml":                    `by a symbolic link`,
-		"up/*.yaml":                         `by a symbolic link`,
+		"up/*.yaml":                         `no file matches "up/*.yaml"`,
 		"folder":                            `"folder/loose.yaml" leads out of the workspace by a symbolic link`,
 		"nowhere.yaml":                      "paths start at " + work + ", the workspace; is it mounted, and is actions/checkout a step before?",
 		"/dev/zero":                         `leads out of the workspace`,
@@ -150,7 +155,7 @@ func TestConfine(t *testing.T) {
 		filepath.Join(dir, "workspace-two"): `leads out of the workspace`,
 	} {
 		for _, option := range []string{"manifest", "references"} {
-			source := Source{Dir: work, Confine: work}
+			source := Source{Dir: work, Confine: workspace(work)}
 			if option == "manifest" {
 				source.Paths = []string{path}
 			} else {
@@ -172,8 +177,8 @@ func TestConfine(t *testing.T) {
 // TestConfineNowhere: a workspace that is not there is told once, and standard input needs none.
 func TestConfineNowhere(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
-	set, findings := Load(Source{Paths: []string{"-", "a.yaml", "k8s/*.yaml", "../b.yaml"}, Dir: nowhere, Confine: nowhere, Stdin: strings.NewReader(object("A", "a"))})
-	if got := said(findings); len(set.Documents) != 1 || strings.Count(got, "\n") > 1 || !strings.HasPrefix(got, "error: manifest: the workspace cannot be read: stat "+nowhere+": no such file") {
+	set, findings := Load(Source{Paths: []string{"-", "a.yaml", "k8s/*.yaml", "../b.yaml"}, Dir: nowhere, Confine: workspace(nowhere), Stdin: strings.NewReader(object("A", "a"))})
+	if got := said(findings); len(set.Documents) != 1 || strings.Count(got, "\n") > 1 || !strings.HasPrefix(got, "error: manifest: the workspace "+nowhere+" cannot be read: no such file") {
 		t.Errorf("%d documents, %q", len(set.Documents), got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"regexp"
 	"slices"
@@ -24,8 +25,8 @@ const maxDepth = 200
 // maxAliases is how many fields all aliases of one Load may stand for together.
 const maxAliases = 100_000
 
-// maxProblems is how many problems of one document are told; nobody reads on.
-const maxProblems = 100
+// maxProblems is how many problems of one document are looked for: as many as are told, and one more that shows that there are more.
+const maxProblems = event.MaxFindings + 1
 
 // The tags of yaml.Node that a document of ours can have.
 const (
@@ -46,7 +47,7 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		return nil
 	}
 	if r.budget.nodes -= structure(text); r.budget.nodes < 0 {
-		r.findings = append(r.findings, event.Finding{Level: event.Error, File: f.name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
+		r.add(event.Finding{Level: event.Error, File: f.name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
 		return nil
 	}
 	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
@@ -70,7 +71,7 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		}
 	}
 	if len(documents) == 0 && len(r.findings) == before {
-		r.findings = append(r.findings, event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: "a manifest begins with apiVersion and kind"})
+		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: "a manifest begins with apiVersion and kind"})
 	}
 	return documents
 }
@@ -79,7 +80,7 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 func (r *reader) at(name string, text []byte, offset int, message, suggestion string) {
 	line := 1 + bytes.Count(text[:offset], []byte("\n"))
 	column := 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:offset], '\n')+1:offset])
-	r.findings = append(r.findings, event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: message, Suggestion: suggestion})
+	r.add(event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: message, Suggestion: suggestion})
 }
 
 // unreadableText tells what is not text, and where.
@@ -160,10 +161,12 @@ func (r *reader) syntax(name string, text []byte, err error) {
 		suggestion = "look at the indentation and at quotes in this line and the one before"
 	case strings.Contains(message, "mapping values are not allowed"):
 		suggestion = `text that holds ": " needs quotes; a nested field needs a line of its own`
+	case strings.Contains(message, "unknown anchor"):
+		suggestion = "text that begins with * needs quotes"
 	case strings.Contains(message, "cannot start any token"):
 		suggestion = `text that begins with a special character (@ % and the like) needs quotes`
 	}
-	r.findings = append(r.findings, event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: "this is not YAML: " + message, Suggestion: suggestion})
+	r.add(event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: "this is not YAML: " + Unquoted(message), Suggestion: suggestion})
 }
 
 func sameError(text []byte, message string) bool {
@@ -179,9 +182,12 @@ func sameError(text []byte, message string) bool {
 
 // documents makes the documents of one YAML document: one, or the items of a List.
 func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Document {
-	d := &Document{File: name, substituted: map[*yaml.Node]string{}}
+	d := &Document{File: name, substituted: map[*yaml.Node]string{}, variables: r.variables}
 	c := cleaner{reader: r, document: d, substitute: substitute, sizes: map[*yaml.Node]size{}, aliases: maxAliases}
 	d.node = c.clean(node)
+	found := collector{secrets: r.secrets, document: d, variables: r.variables, seen: map[*yaml.Node]bool{}}
+	found.object(d.node)
+	r.secrets = found.secrets
 	if c.fatal || c.unset {
 		return nil
 	}
@@ -191,7 +197,7 @@ func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Doc
 // objects flattens a List. depth stops a List of Lists of Lists.
 func (r *reader) objects(d *Document, depth int) []*Document {
 	fail := func(path, message, suggestion string) []*Document {
-		r.findings = append(r.findings, d.Finding(event.Error, path, message, suggestion))
+		r.add(d.Finding(event.Error, path, message, suggestion))
 		return nil
 	}
 	if d.node.Kind != yaml.MappingNode {
@@ -222,13 +228,13 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 	}
 	var documents []*Document
 	for _, n := range items.Content {
-		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted}, depth+1)...)
+		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted, variables: d.variables}, depth+1)...)
 	}
 	return documents
 }
 
-// size is what a node stands for with its aliases expanded.
-type size struct{ nodes, height int }
+// size is what a node stands for with its aliases expanded: fields, levels, and the length of their texts.
+type size struct{ nodes, height, bytes int }
 
 // cleaner makes the tree that the rest of the package reads: no aliases, no merge keys, text as keys, tags as kubectl reads
 // them, variables replaced. An aliased node is shared, not copied: it keeps the place where it was written.
@@ -248,7 +254,7 @@ func (c *cleaner) problem(n *yaml.Node, message, suggestion string) {
 		c.fatal = true
 		return
 	}
-	c.findings = append(c.findings, event.Finding{Level: event.Error, File: c.document.File, Line: n.Line, Column: n.Column, Message: event.Shorten(message, 1000), Suggestion: event.Shorten(suggestion, 500)})
+	c.add(event.Finding{Level: event.Error, File: c.document.File, Line: n.Line, Column: n.Column, Message: event.Shorten(message, 1000), Suggestion: event.Shorten(suggestion, 500)})
 }
 
 // stop is a problem that makes the tree useless. The first one is enough.
@@ -268,12 +274,15 @@ func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
 		done, ok := c.sizes[n.Alias]
 		switch {
 		case ok && done.height == 0:
-			return c.stop(n, fmt.Sprintf("*%s stands inside of what it stands for", n.Value), "")
+			return c.stop(n, "the alias stands inside of what it stands for", "")
 		case !ok: // a key's anchor
 			return c.clean(n.Alias)
 		}
 		if c.aliases -= done.nodes; c.aliases < 0 {
 			return c.stop(n, fmt.Sprintf("the aliases of this file stand for more than %d fields", maxAliases), "write the fields out")
+		}
+		if !c.hold(done.bytes) {
+			return c.stop(n, "with its aliases written out, "+tooLarge, "")
 		}
 		return n.Alias
 	}
@@ -281,11 +290,13 @@ func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
 	s := size{nodes: 1, height: 1}
 	add := func(child *yaml.Node) {
 		s.nodes += c.sizes[child].nodes
+		s.bytes += c.sizes[child].bytes
 		s.height = max(s.height, c.sizes[child].height+1)
 	}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		c.scalar(n)
+		s.bytes = len(n.Value)
 	case yaml.SequenceNode:
 		c.tag(n, "!!seq")
 		for i, item := range n.Content {
@@ -308,7 +319,7 @@ func (c *cleaner) clean(n *yaml.Node) *yaml.Node {
 
 func (c *cleaner) tag(n *yaml.Node, allowed ...string) {
 	if n.Tag != "!" && !slices.Contains(allowed, n.Tag) {
-		c.problem(n, fmt.Sprintf("the tag %s is not supported", event.Shorten(n.Tag, 60)), "leave it out")
+		c.problem(n, "the tag (what begins with !) is not supported", "leave it out; text that begins with ! needs quotes") // unshown: it may be a secret
 		n.Tag = wrongTag
 	}
 }
@@ -325,7 +336,7 @@ func (c *cleaner) mapping(n *yaml.Node) {
 			key = c.key(key)
 		}
 		if earlier := first[key.Value]; earlier != nil {
-			c.problem(key, fmt.Sprintf("the field %q is given twice: first in line %d, column %d", event.Shorten(key.Value, 60), earlier.Line, earlier.Column), "")
+			c.problem(key, fmt.Sprintf("the field %s is given twice: first in line %d, column %d", c.document.shown(key), earlier.Line, earlier.Column), "")
 			c.clean(value)
 			continue
 		}
@@ -360,6 +371,9 @@ func (c *cleaner) mapping(n *yaml.Node) {
 func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+		if !c.hold(len(n.Value)) {
+			return c.stop(n, "with its aliases written out, "+tooLarge, "")
+		}
 	}
 	if n.Kind != yaml.ScalarNode {
 		c.problem(n, "a field's name must be text, not "+kindOf(n), `text that begins with { or [ needs quotes`)
@@ -369,11 +383,12 @@ func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 		c.scalar(n)
 		if n.Tag != strTag {
 			if read := fmt.Sprint(scalar(n)); n.Tag == nullTag || read != n.Value {
-				c.problem(n, fmt.Sprintf("the field's name %q is read as %s", n.Value, kindOf(n)), fmt.Sprintf("quote it: %q", n.Value))
+				shown := strings.Trim(c.document.shown(n), `"`)
+				c.problem(n, fmt.Sprintf(`the field's name "%s" is read as %s`, shown, kindOf(n)), fmt.Sprintf(`quote it: "%s"`, shown))
 			}
 			n.Tag = strTag
 		}
-		c.sizes[n] = size{nodes: 1, height: 1}
+		c.sizes[n] = size{nodes: 1, height: 1, bytes: len(n.Value)}
 	}
 	return n
 }
@@ -381,30 +396,32 @@ func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 // variable is what substitution looks for.
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
+// references goes through the ${NAME} of a text: where each begins, and its NAME. It is what variable matches, many times faster.
+func references(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		for at := 0; ; at += 2 {
+			i := strings.Index(text[at:], "${")
+			if i < 0 {
+				return
+			}
+			at += i
+			rest := text[at+2:]
+			end := 0
+			for end < len(rest) && (rest[end] == '_' || 'A' <= rest[end] && rest[end] <= 'Z' || 'a' <= rest[end] && rest[end] <= 'z' || end > 0 && '0' <= rest[end] && rest[end] <= '9') {
+				end++
+			}
+			if end > 0 && end < len(rest) && rest[end] == '}' && !yield(at, rest[:end]) {
+				return
+			}
+		}
+	}
+}
+
 // scalar replaces variables and gives the node the tag that kubectl would find. Variables are replaced in the scalar's value,
 // after parsing: no value of a variable can add a field.
 func (c *cleaner) scalar(n *yaml.Node) {
 	if c.substitute && strings.Contains(n.Value, "${") {
-		was := n.Value
-		n.Value = variable.ReplaceAllStringFunc(was, func(found string) string {
-			name := found[2 : len(found)-1]
-			if _, named := c.names[name]; !named {
-				return found
-			}
-			c.names[name] = true
-			value, set := c.source.LookupEnv(name)
-			if !set {
-				c.problem(n, fmt.Sprintf("the environment variable %s of %s is not set", name, found), "set it, or take it out of substitute")
-				c.unset = true
-			}
-			return value
-		})
-		if n.Value != was && n.Style == 0 && n.Tag == strTag {
-			c.document.substituted[n] = was
-			n.Tag = resolve(n.Value)
-		} else if n.Value != was {
-			c.document.substituted[n] = was
-		}
+		c.replace(n)
 	}
 	switch {
 	case n.Tag == strTag && n.Style == 0 && isBool(n.Value):
@@ -415,12 +432,51 @@ func (c *cleaner) scalar(n *yaml.Node) {
 	c.tag(n, nullTag, boolTag, intTag, floatTag, strTag)
 	var value any
 	if n.Style&yaml.TaggedStyle != 0 && n.Tag != strTag && n.Decode(&value) != nil {
-		c.problem(n, fmt.Sprintf("%q is not %s", n.Value, kindOf(n)), "leave the tag out")
+		c.problem(n, fmt.Sprintf("the value is not %s, as its tag says", kindOf(n)), "leave the tag out") // unshown: it may be a secret
 		n.Tag = wrongTag
 	}
 	if f, ok := scalar(n).(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
-		c.problem(n, fmt.Sprintf("%s is no number that JSON has", n.Value), "quote it if it is text")
+		c.problem(n, fmt.Sprintf("%s is no number that JSON has", c.document.shown(n)), "quote it if it is text")
 		n.Tag = wrongTag
+	}
+}
+
+// replace puts the values of variables into a scalar, unless the text would become larger than the budget.
+func (c *cleaner) replace(n *yaml.Node) {
+	was, added := n.Value, 0
+	for _, name := range references(was) {
+		v := c.variables[name]
+		if v == nil {
+			continue
+		}
+		v.used = true
+		if !v.set {
+			c.problem(n, fmt.Sprintf("the environment variable %s of ${%s} is not set", name, name), "set it, or take it out of substitute")
+			c.unset = true
+		}
+		added += len(v.value) - len("${}") - len(name)
+	}
+	if !c.hold(added) {
+		c.stop(n, "with its variables replaced, "+tooLarge, "")
+		return
+	}
+	var b strings.Builder
+	b.Grow(len(was) + added)
+	done := 0
+	for at, name := range references(was) {
+		if v := c.variables[name]; v != nil {
+			b.WriteString(was[done:at])
+			b.WriteString(v.value)
+			done = at + len("${}") + len(name)
+		}
+	}
+	b.WriteString(was[done:])
+	if n.Value = b.String(); n.Value == was {
+		return
+	}
+	c.document.substituted[n] = was
+	if n.Style == 0 && n.Tag == strTag {
+		n.Tag = resolve(n.Value)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -22,7 +23,17 @@ const (
 	maxFiles = 1000
 )
 
+// tooLarge is what is wrong with more than maxBytes.
+var tooLarge = fmt.Sprintf("the manifest is larger than %d MiB, which no cluster would take", maxBytes>>20)
+
 type budget struct{ bytes, nodes int }
+
+// Folder is one that paths may lead into.
+type Folder struct {
+	Path     string // absolute
+	Variable string // the environment variable that names it
+	Hint     string // what to look at when something is not in it; may be empty
+}
 
 // file is one readable source: its name as the user knows it, and what it holds.
 type file struct {
@@ -30,19 +41,60 @@ type file struct {
 	text []byte
 }
 
+// value is that of a variable to be replaced.
+type value struct {
+	value      string
+	set        bool
+	used       bool
+	secret     bool // it is a secret, or a part of one
+	credential bool // it looks like one
+}
+
 // reader collects the findings of one Load.
 type reader struct {
-	source   Source
-	findings []event.Finding
-	budget   budget
-	files    int
-	stdin    bool            // was read
-	names    map[string]bool // of Source.Substitute: whether it occurred
+	source    Source
+	findings  []event.Finding
+	secrets   []event.Secret
+	read      []fs.FileInfo
+	roots     []*os.Root // of Source.Confine; nil for those that are not there
+	budget    budget
+	files     int
+	stdin     bool              // was read
+	variables map[string]*value // of Source.Substitute
 }
+
+func (r *reader) add(f event.Finding) { r.findings = event.AddFindings(r.findings, f) }
 
 // problem is an error about an option.
 func (r *reader) problem(option, message, suggestion string) {
-	r.findings = append(r.findings, event.Finding{Level: event.Error, Path: option, Message: message, Suggestion: suggestion})
+	r.add(event.Finding{Level: event.Error, Path: option, Message: message, Suggestion: suggestion})
+}
+
+// hold takes bytes that are held from now on out of the budget, and tells whether it had as many.
+func (r *reader) hold(bytes int) bool {
+	r.budget.bytes -= max(bytes, 0)
+	return r.budget.bytes >= 0
+}
+
+// enter opens the folders that paths are confined to. The first one must be there.
+func (r *reader) enter(option string) bool {
+	for i, f := range r.source.Confine[len(r.roots):] {
+		root, err := os.OpenRoot(f.Path)
+		if err != nil && i == 0 && len(r.roots) == 0 {
+			r.problem(option, fmt.Sprintf("the workspace %s cannot be read: %v", f.Path, cause(err)), f.Variable+" names it; a container must have it mounted there")
+			return false
+		}
+		r.roots = append(r.roots, root)
+	}
+	return true
+}
+
+func (r *reader) close() {
+	for _, root := range r.roots {
+		if root != nil {
+			root.Close() // it was only read
+		}
+	}
 }
 
 // open reads all files that paths name, each once.
@@ -58,16 +110,13 @@ func (r *reader) open(paths []string, option string) []file {
 			files = append(files, r.standardInput(option)...)
 			continue
 		}
-		if c := r.source.Confine; c != "" {
-			if _, err := os.Stat(c); err != nil {
-				r.problem(option, fmt.Sprintf("the workspace cannot be read: %v", err), "GITHUB_WORKSPACE names it; a container must have it mounted there")
-				break
-			}
+		if !r.enter(option) {
+			break
 		}
 		for _, name := range r.expand(p, option) {
 			if clean := filepath.Clean(r.absolute(name)); !seen[clean] {
 				seen[clean] = true
-				if f, ok := r.read(name, option); ok {
+				if f, ok := r.file(name, option); ok {
 					files = append(files, f)
 				}
 			}
@@ -98,19 +147,105 @@ func (r *reader) absolute(name string) string {
 	return filepath.Join(r.source.Dir, name)
 }
 
+// place is where a path is looked up: below a root, which nothing leads out of, or in the whole file system.
+type place struct {
+	root *os.Root
+	name string // below root, or absolute
+}
+
+// locate gives the place of a path. It is an error when no folder of Source.Confine holds it, by its name alone.
+func (r *reader) locate(path string) (place, bool) {
+	full := r.absolute(path)
+	for i, f := range r.source.Confine {
+		if rel, err := filepath.Rel(f.Path, full); err == nil && filepath.IsLocal(rel) && r.roots[i] != nil {
+			return place{r.roots[i], rel}, true
+		}
+	}
+	return place{nil, full}, len(r.source.Confine) == 0
+}
+
+func (p place) stat() (fs.FileInfo, error) {
+	if p.root != nil {
+		return p.root.Stat(p.name)
+	}
+	return os.Stat(p.name)
+}
+
+func (p place) readDir() ([]fs.DirEntry, error) {
+	if p.root != nil {
+		return fs.ReadDir(p.root.FS(), filepath.ToSlash(p.name))
+	}
+	return os.ReadDir(p.name)
+}
+
+// glob gives absolute paths.
+func (p place) glob() ([]string, error) {
+	if p.root == nil {
+		return filepath.Glob(p.name)
+	}
+	matches, err := fs.Glob(p.root.FS(), filepath.ToSlash(p.name))
+	for i, m := range matches {
+		matches[i] = filepath.Join(p.root.Name(), m)
+	}
+	return matches, err
+}
+
+// open opens a plain file. Anything else is not even opened, as far as that can be seen before: a pipe would wait for a writer,
+// and opening a device may do something.
+func (p place) open() (*os.File, fs.FileInfo, error) {
+	info, err := p.stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errNotPlain
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	const flags = os.O_RDONLY | syscall.O_NONBLOCK // it may have become a pipe
+	var f *os.File
+	if p.root != nil {
+		f, err = p.root.OpenFile(p.name, flags, 0)
+	} else {
+		f, err = os.OpenFile(p.name, flags, 0)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err == nil && !info.Mode().IsRegular() {
+		err = errNotPlain
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+var errNotPlain = errors.New("it is not a plain file")
+
+// escapes tells whether a root refused what leads out of it; os has no name for this error.
+func escapes(err error) bool { return cause(err).Error() == "path escapes from parent" }
+
+// cause is what the system said, without its path.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
 var glob = regexp.MustCompile(`[*?[]`)
 
 // expand gives the files that one path names. A name that exists is never read as a glob.
 func (r *reader) expand(path, option string) []string {
-	full := r.absolute(path)
-	if c := r.source.Confine; c != "" && !within(c, full) {
+	at, ok := r.locate(path)
+	if !ok {
 		r.problem(option, fmt.Sprintf("%q leads out of the workspace", path), "name a file of the repository's checkout")
 		return nil
 	}
-	info, err := os.Stat(full)
+	info, err := at.stat()
 	switch {
 	case err == nil && info.IsDir():
-		return r.folder(path, full, option)
+		return r.folder(path, at, option)
 	case err == nil:
 		return []string{path}
 	case !glob.MatchString(path):
@@ -120,7 +255,7 @@ func (r *reader) expand(path, option string) []string {
 		r.problem(option, fmt.Sprintf("%q: ** is not supported", path), "name the folders, one glob a line")
 		return nil
 	}
-	matches, err := filepath.Glob(full)
+	matches, err := at.glob()
 	if err != nil {
 		r.problem(option, fmt.Sprintf("%q is no pattern: %v", path, err), "")
 		return nil
@@ -136,8 +271,10 @@ func (r *reader) expand(path, option string) []string {
 func (r *reader) manifests(matches []string, path string) []string {
 	var names []string
 	for _, m := range matches {
-		if info, err := os.Stat(m); err == nil && info.IsDir() {
-			continue
+		if at, ok := r.locate(m); ok {
+			if info, err := at.stat(); err == nil && info.IsDir() {
+				continue
+			}
 		}
 		if rel, err := filepath.Rel(r.source.Dir, m); err == nil && !filepath.IsAbs(path) {
 			m = rel
@@ -148,8 +285,8 @@ func (r *reader) manifests(matches []string, path string) []string {
 }
 
 // folder reads a folder as kubectl does without --recursive (k8s.io/cli-runtime/pkg/resource, FileExtensions).
-func (r *reader) folder(path, full, option string) []string {
-	entries, err := os.ReadDir(full)
+func (r *reader) folder(path string, at place, option string) []string {
+	entries, err := at.readDir()
 	if err != nil {
 		r.unreadable(path, option, err)
 		return nil
@@ -168,62 +305,55 @@ func (r *reader) folder(path, full, option string) []string {
 
 // unreadable says why without the system's path, which may not be the one that the user wrote.
 func (r *reader) unreadable(path, option string, err error) {
-	var perr *fs.PathError
-	if errors.As(err, &perr) {
-		err = perr.Err
+	switch {
+	case escapes(err):
+		r.problem(option, fmt.Sprintf("%q leads out of the workspace by a symbolic link", path), "name a file of the repository's checkout")
+		return
+	case errors.Is(err, errNotPlain):
+		r.problem(option, fmt.Sprintf("%q is not a plain file", path), `what a pipe holds can be given to standard input, which is "-"`)
+		return
 	}
+	err = cause(err)
 	suggestion := ""
 	if errors.Is(err, fs.ErrNotExist) {
 		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
-		if r.source.Confine != "" {
-			suggestion += ", the workspace; is it mounted, and is actions/checkout a step before?"
+		if c := r.source.Confine; len(c) > 0 && c[0].Hint != "" {
+			suggestion += ", the workspace; " + c[0].Hint
 		}
-		if dir, e := os.ReadDir(filepath.Dir(r.absolute(path))); e == nil {
-			var names []string
-			for _, d := range dir[:min(len(dir), 1000)] {
-				names = append(names, d.Name())
-			}
-			if near := Closest(filepath.Base(path), names); near != "" {
-				suggestion = didYouMean(filepath.Join(filepath.Dir(path), near))
+		if dir, ok := r.locate(filepath.Dir(r.absolute(path))); ok {
+			if entries, e := dir.readDir(); e == nil {
+				var names []string
+				for _, d := range entries[:min(len(entries), 1000)] {
+					names = append(names, d.Name())
+				}
+				if near := Closest(filepath.Base(path), names); near != "" {
+					suggestion = didYouMean(filepath.Join(filepath.Dir(path), near))
+				}
 			}
 		}
 	}
 	r.problem(option, fmt.Sprintf("%q cannot be read: %v", path, err), suggestion)
 }
 
-func (r *reader) read(name, option string) (file, bool) {
+func (r *reader) file(name, option string) (file, bool) {
 	if r.files++; r.files > maxFiles {
 		if r.files == maxFiles+1 {
 			r.problem(option, fmt.Sprintf("more than %d files are named", maxFiles), "name fewer")
 		}
 		return file{}, false
 	}
-	full := r.absolute(name)
-	if c := r.source.Confine; c != "" {
-		real, err := filepath.EvalSymlinks(full)
-		if err == nil {
-			c, err = filepath.EvalSymlinks(c)
-		}
-		if err != nil {
-			r.unreadable(name, option, err)
-			return file{}, false
-		}
-		if !within(c, real) {
-			r.problem(option, fmt.Sprintf("%q leads out of the workspace by a symbolic link", name), "name a file of the repository's checkout")
-			return file{}, false
-		}
-		if info, err := os.Stat(real); err == nil && !info.Mode().IsRegular() {
-			r.problem(option, fmt.Sprintf("%q is not a plain file", name), "")
-			return file{}, false
-		}
-		full = real
+	at, ok := r.locate(name)
+	if !ok { // a glob's match below an absolute link
+		r.problem(option, fmt.Sprintf("%q leads out of the workspace", name), "name a file of the repository's checkout")
+		return file{}, false
 	}
-	f, err := os.Open(full)
+	f, info, err := at.open()
 	if err != nil {
 		r.unreadable(name, option, err)
 		return file{}, false
 	}
 	defer f.Close()
+	r.read = append(r.read, info)
 	return r.limited(name, option, f)
 }
 
@@ -235,15 +365,9 @@ func (r *reader) limited(name, option string, from io.Reader) (file, bool) {
 		return file{}, false
 	}
 	if len(text) > r.budget.bytes {
-		r.findings = append(r.findings, event.Finding{Level: event.Error, File: name, Message: fmt.Sprintf("the manifest is larger than %d MiB, which no cluster would take", maxBytes>>20)})
+		r.add(event.Finding{Level: event.Error, File: name, Message: tooLarge})
 		return file{}, false
 	}
 	r.budget.bytes -= len(text)
 	return file{name: name, text: text}, true
-}
-
-// within tells whether path is dir or below it, by their names alone.
-func within(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }

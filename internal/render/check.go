@@ -25,18 +25,30 @@ type problem struct {
 // It is not complete: the API server validates each Job anyway, and Plan.Finding gives its answer the place in the file. An
 // empty value is no problem where the API server has a default for it (pkg/apis/batch/v1/defaults.go and
 // pkg/apis/core/v1/defaults.go in kubernetes/kubernetes).
-type checker struct{ problems []problem }
+type checker struct {
+	problems []problem
+	levels   map[event.Level]int // how many problems there are
+}
 
 // inspect makes all checks of a Job and gives the advice about it.
 func (r *renderer) inspect(w *workload) []problem {
-	var c checker
+	c := checker{levels: map[event.Level]int{}}
 	c.job(w.job)
 	c.advise(w)
 	c.advice(w.job, r.options.Cleanup)
 	return c.problems
 }
 
+// manyProblems is more than will be told, though several may be one finding.
+const manyProblems = 3 * event.MaxFindings
+
+func (c *checker) full(level event.Level) bool { return c.levels[level] >= manyProblems }
+
 func (c *checker) add(level event.Level, at *field.Path, format string, args ...any) *problem {
+	if c.full(level) {
+		return &problem{}
+	}
+	c.levels[level]++
 	c.problems = append(c.problems, problem{level: level, path: at.String(), message: fmt.Sprintf(format, args...)})
 	return &c.problems[len(c.problems)-1]
 }
@@ -67,21 +79,26 @@ func (c *checker) name(at *field.Path, value string, check func(string) []string
 
 // known refuses a reference to what is not there.
 func (c *checker) known(at *field.Path, what, name string, there []string) {
-	if !slices.Contains(there, name) {
+	if !slices.Contains(there, name) && !c.full(event.Error) {
 		c.invalid(at, "there is no %s %q; there are %s", what, name, orNone(there)).suggestion = didYouMean(name, there)
 	}
 }
 
 func didYouMean(name string, there []string) string {
-	if near := manifest.Closest(name, there); near != "" {
+	const most = 1000 // comparing takes time
+	if near := manifest.Closest(name, there[:min(len(there), most)]); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	return ""
 }
 
 func orNone(words []string) string {
-	if len(words) == 0 {
+	const most = 20
+	switch n := len(words); {
+	case n == 0:
 		return "none"
+	case n > most:
+		return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), n-most)
 	}
 	return strings.Join(words, ", ")
 }

@@ -8,6 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 // job checks a Job; its name by itself was checked when it was made.
@@ -61,6 +63,7 @@ func (c *checker) indexes(job *batchv1.Job, at *field.Path) {
 // generateSelector): exported Jobs have them.
 func (c *checker) selector(job *batchv1.Job, at *field.Path) {
 	if manual := job.Spec.ManualSelector; manual != nil && *manual {
+		c.add(event.Warning, at.Child("manualSelector"), "the Job adopts whatever pods its selector matches: their output is shown, and they are deleted with the Job").suggestion = "remove it, with the selector"
 		return
 	}
 	if job.Spec.Selector != nil {

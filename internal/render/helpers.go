@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,6 +59,12 @@ var platform = regexp.MustCompile(`^[a-z0-9-]+\.(project-planton\.org|openmcf\.o
 func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstructured, map[*unstructured.Unstructured]*manifest.Document) {
 	var all []*unstructured.Unstructured
 	documents := map[*unstructured.Unstructured]*manifest.Document{}
+	own := map[string]bool{} // kind and name of what the run creates itself
+	if w != nil {
+		for _, o := range w.owned() {
+			own[o.GetObjectKind().GroupVersionKind().Kind+" "+o.(metav1.Object).GetName()] = true
+		}
+	}
 	for _, doc := range s.Helpers() {
 		if platform.MatchString(doc.APIVersion) {
 			if w != nil {
@@ -66,11 +72,17 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstru
 			}
 			continue
 		}
+		if r.full(event.Error) { // there will be no plan
+			break
+		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
 		r.checkHelper(doc)
 		if w != nil {
 			r.moveHelper(doc, object, w)
-			r.checkOwned(doc, object, w)
+			// A document with the name of something that the run creates itself would be deleted with the Job.
+			if ns := object.GetNamespace(); own[doc.Kind+" "+doc.Name] && (ns == "" || ns == w.job.Namespace) {
+				r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", doc.Kind, doc.Name), "use another name"))
+			}
 		}
 		delete(object.Object, "status")
 		for _, field := range serverFields {
@@ -89,7 +101,7 @@ func rank(o *unstructured.Unstructured) int {
 	return len(applyOrder)
 }
 
-// checkHelper checks a document as far as its kind is known here, and masks what a Secret holds.
+// checkHelper checks a document as far as its kind is known here.
 func (r *renderer) checkHelper(doc *manifest.Document) {
 	finding := func(path, format string, args ...any) {
 		r.add(doc.Finding(event.Error, path, fmt.Sprintf(format, args...), ""))
@@ -117,12 +129,6 @@ func (r *renderer) checkHelper(doc *manifest.Document) {
 		return // a kind of somebody else's; the API server knows it
 	}
 	r.add(doc.Decode(typed)...)
-	if s, ok := typed.(*corev1.Secret); ok {
-		for _, value := range content(s) {
-			r.mask(string(value))
-			r.mask(strings.TrimSuffix(string(value), "\n"))
-		}
-	}
 }
 
 // moveHelper puts a document that stands in the workload's namespace where the option namespace puts the workload, and the
@@ -143,18 +149,6 @@ func (r *renderer) moveHelper(doc *manifest.Document, object *unstructured.Unstr
 	for _, s := range subjects {
 		if subject, ok := s.(map[string]any); ok && subject["kind"] == "ServiceAccount" && subject["namespace"] == from {
 			subject["namespace"] = to
-		}
-	}
-}
-
-// checkOwned refuses a document that has the name of something that the run creates itself, and would delete.
-func (r *renderer) checkOwned(doc *manifest.Document, object *unstructured.Unstructured, w *workload) {
-	if ns := object.GetNamespace(); ns != "" && ns != w.job.Namespace {
-		return
-	}
-	for _, o := range w.owned() {
-		if kind := o.GetObjectKind().GroupVersionKind().Kind; kind == doc.Kind && o.(interface{ GetName() string }).GetName() == doc.Name {
-			r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", kind, doc.Name), "use another name"))
 		}
 	}
 }

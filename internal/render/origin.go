@@ -79,26 +79,48 @@ func (w *workload) origin(path string) (option, decoded string) {
 	case path == "metadata.namespace" && w.options.Namespace != "":
 		return "namespace", path
 	}
-	was, patched, final := any(w.decoded), any(w.patched), any(w.final)
-	for i, step := range steps.FindAllString(path, -1) {
-		final, _ = child(final, step, nil)
-		patched, _ = child(patched, step, final)
-		was, step = child(was, step, final)
-		if i > 0 && step[0] != '[' {
-			decoded += "."
+	at := trace{was: w.decoded, patched: w.patched, final: w.final}
+	for _, step := range steps.FindAllStringIndex(path, -1) {
+		so := path[:step[1]]
+		known, ok := w.traces[so]
+		if !ok {
+			known = w.follow(at, path[step[0]:step[1]], so)
+			if w.traces == nil {
+				w.traces = map[string]trace{}
+			}
+			w.traces[so] = known
 		}
-		decoded += step
-		switch {
-		case was == nil && patched == nil && final == nil: // missing in what its parent's writer wrote
-		case !alike(patched, final):
-			option = w.override(path)
-		case !alike(was, patched):
-			option = "patch"
-		default:
-			option = ""
-		}
+		at = known
 	}
-	return option, decoded
+	return at.option, at.decoded
+}
+
+// trace is what the steps of a path have led to. It is kept, because many paths have the same beginning, and whether two containers are
+// the same takes time.
+type trace struct {
+	was, patched, final any
+	option, decoded     string // as of origin
+}
+
+// follow goes a step further; path is the one up to there.
+func (w *workload) follow(at trace, step, path string) trace {
+	at.final, _ = child(at.final, step, nil)
+	at.patched, _ = child(at.patched, step, at.final)
+	at.was, step = child(at.was, step, at.final)
+	if at.decoded != "" && step[0] != '[' {
+		at.decoded += "."
+	}
+	at.decoded += step
+	switch {
+	case at.was == nil && at.patched == nil && at.final == nil: // missing in what its parent's writer wrote
+	case !alike(at.patched, at.final):
+		at.option = w.override(path)
+	case !alike(at.was, at.patched):
+		at.option = "patch"
+	default:
+		at.option = ""
+	}
+	return at
 }
 
 // child is a field of a mapping or an item of a list, nil when it is not there, and the step to it. like is what the item has

@@ -3,17 +3,21 @@ package render
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
@@ -41,7 +45,7 @@ func (r *renderer) patch(w *workload) {
 	}
 	merged, err := strategicpatch.StrategicMergePatch(original, patch, batchv1.Job{})
 	if err != nil {
-		r.option("patch", "it does not fit a Job: %s", oneLine(err))
+		r.option("patch", "it does not fit a Job: %s", unfit(err))
 		return
 	}
 	// The strict decoder of manifests finds the unknown fields and wrong types; the Job that was there has none.
@@ -67,8 +71,10 @@ func (r *renderer) patch(w *workload) {
 			r.option("patch", "%s cannot be patched (%q to %q)", identity.field, identity.before, identity.after).Suggestion = identity.instead
 		}
 	}
-	job.Name, job.Namespace = was.Name, was.Namespace
-	job.Status = batchv1.JobStatus{}
+	if out := leftOut(&job); out != nil {
+		r.add(event.Finding{Level: event.Info, Path: "patch", Message: leavesOut(out)})
+	}
+	job.TypeMeta, job.Name, job.Namespace = was.TypeMeta, was.Name, was.Namespace
 	w.job = &job
 }
 
@@ -82,11 +88,11 @@ func patchDocument(text string) ([]byte, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("it is not YAML: %w", err)
+			return nil, fmt.Errorf("it is not YAML: %s", manifest.Unquoted(oneLine(err)))
 		}
 		body, err := yaml.YAMLToJSONStrict(document)
 		if err != nil {
-			return nil, fmt.Errorf("it is neither YAML nor JSON: %s", oneLine(err))
+			return nil, fmt.Errorf("it is neither YAML nor JSON: %s", manifest.Unquoted(oneLine(err)))
 		}
 		if bytes.Equal(body, []byte("null")) {
 			continue
@@ -102,6 +108,26 @@ func patchDocument(text string) ([]byte, error) {
 	return patch, nil
 }
 
+var (
+	wrongKind = regexp.MustCompile(`^expected a [^,]+, but received a [^,]+$`)                   // mergepatch.ErrBadArgType, of Go types
+	mergeKey  = regexp.MustCompile("declared merge key: (\\w+)$|cannot find merge key `(\\w+)`") // mergepatch.ErrNoMergeKey, strategicpatch
+)
+
+// unfit is why a patch cannot be merged. Most messages of the libraries show the maps and lists of the patch and of the Job, which may
+// hold secrets, so that only known ones pass.
+func unfit(err error) string {
+	text := oneLine(err)
+	if key := mergeKey.FindStringSubmatch(text); key != nil {
+		return fmt.Sprintf("an item of a list has no %s, which says what it is merged with", cmp.Or(key[1], key[2]))
+	}
+	plain := []error{mergepatch.ErrNoListOfLists, mergepatch.ErrBadPatchFormatForPrimitiveList, mergepatch.ErrBadPatchFormatForRetainKeys,
+		mergepatch.ErrBadPatchFormatForSetElementOrderList, mergepatch.ErrPatchContentNotMatchRetainKeys}
+	if wrongKind.MatchString(text) || slices.ContainsFunc(plain, func(known error) bool { return errors.Is(err, known) }) {
+		return text
+	}
+	return "look at its directives, such as $patch, and at what stands in a list instead of a mapping"
+}
+
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // override applies the single overrides, after the patch. What they make of the Job is checked afterwards, as everything else.
@@ -109,8 +135,8 @@ func (r *renderer) override(w *workload) {
 	pod := &w.job.Spec.Template.Spec
 	r.image(pod)
 	r.commands(pod)
-	env := r.pairs("env", r.options.Env, true)
-	secretEnv := r.pairs("secret-env", r.options.SecretEnv, false)
+	env := r.pairs("env", r.options.Env)
+	secretEnv := r.pairs("secret-env", r.options.SecretEnv)
 	for _, p := range env {
 		if slices.ContainsFunc(secretEnv, func(s pair) bool { return s.name == p.name }) {
 			r.option("env", "%s is given by secret-env too", p.name)
@@ -120,11 +146,11 @@ func (r *renderer) override(w *workload) {
 	for _, p := range secretEnv {
 		r.secretEnv(w, p)
 	}
-	for _, p := range r.pairs("labels", r.options.Labels, true) {
+	for _, p := range r.pairs("labels", r.options.Labels) {
 		set(&w.job.Labels, p.name, p.value)
 		set(&w.job.Spec.Template.Labels, p.name, p.value)
 	}
-	for _, p := range r.pairs("annotations", r.options.Annotations, true) {
+	for _, p := range r.pairs("annotations", r.options.Annotations) {
 		set(&w.job.Annotations, p.name, p.value)
 		set(&w.job.Spec.Template.Annotations, p.name, p.value)
 	}
@@ -187,30 +213,31 @@ func (r *renderer) commands(pod *corev1.PodSpec) {
 // pair is one NAME=VALUE line.
 type pair struct{ name, value string }
 
-// pairs splits the lines of an option. The text of a line is quoted in findings only when it may be shown: a secret of several
-// lines that was split by mistake looks like lines without a name.
-func (r *renderer) pairs(option string, lines []string, show bool) []pair {
+// cut parts a line of an option into name and value. The name of a variable that becomes the key of a Secret must be one: a secret of
+// several lines that was split by mistake may hold an equals sign too.
+func cut(option, line string) (pair, bool) {
+	name, value, ok := strings.Cut(line, "=")
+	name = strings.TrimSpace(name)
+	return pair{name, value}, ok && name != "" && (option != "secret-env" || len(validation.IsEnvVarName(name)) == 0)
+}
+
+// pairs splits the lines of an option. No finding quotes a line: it may be a part of a secret.
+func (r *renderer) pairs(option string, lines []string) []pair {
 	var all []pair
 	for i, line := range lines {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		name, value, ok := strings.Cut(line, "=")
-		name = strings.TrimSpace(name)
-		switch {
-		case ok && name != "" && (show || len(validation.IsEnvVarName(name)) == 0):
-		case show:
-			r.option(option, "line %d, %q, is not NAME=VALUE", i+1, line)
-			continue
-		default:
-			r.option(option, "line %d is not NAME=VALUE", i+1).Suggestion = "each value must be on one line; keep longer ones in a Secret"
+		p, ok := cut(option, line)
+		if !ok {
+			r.option(option, "line %d is not NAME=VALUE", i+1).Suggestion = "each value must be on one line; a longer one can be kept in a Secret or ConfigMap"
 			continue
 		}
-		if slices.ContainsFunc(all, func(p pair) bool { return p.name == name }) {
-			r.option(option, "%s is given twice", name)
+		if slices.ContainsFunc(all, func(q pair) bool { return q.name == p.name }) {
+			r.option(option, "%s is given twice", p.name)
 			continue
 		}
-		all = append(all, pair{name, value})
+		all = append(all, p)
 	}
 	return all
 }
@@ -234,7 +261,6 @@ func setEnv(pod *corev1.PodSpec, v corev1.EnvVar) {
 }
 
 func (r *renderer) secretEnv(w *workload, p pair) {
-	r.mask(p.value)
 	if w.envSecret == nil {
 		w.envSecret = &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: w.job.Name + "-env-secrets", Labels: w.platformLabels()}, Type: corev1.SecretTypeOpaque}
 	}
@@ -271,39 +297,23 @@ type registryAuth struct {
 	RegistryToken string `json:"registrytoken,omitempty"`
 }
 
-// registryCredentials adds an owned pull secret. Nothing of the option is ever quoted.
+// registryCredentials adds an owned pull secret.
 func (r *renderer) registryCredentials(w *workload) {
-	text := strings.TrimSpace(r.options.RegistryCredentials)
-	if text == "" {
+	auths, document, wrong := readRegistries(r.options.RegistryCredentials)
+	if wrong != nil {
+		wrong.Level, wrong.Path = event.Error, "registry-credentials"
+		r.add(*wrong)
 		return
 	}
-	var config struct {
-		Auths map[string]registryAuth `json:"auths"`
+	if auths == nil {
+		return
 	}
-	document := []byte(text)
-	if strings.HasPrefix(text, "{") {
-		if err := json.Unmarshal(document, &config); err != nil || len(config.Auths) == 0 {
-			r.option("registry-credentials", "it is no dockerconfigjson document with auths")
-			return
-		}
-	} else {
-		var ok bool
-		if config.Auths, ok = r.registryLines(text); !ok {
-			return
-		}
-		var err error
-		if document, err = json.Marshal(config); err != nil { // strings always have a JSON form
-			panic(err)
-		}
-	}
-	for server, a := range sorted(config.Auths) {
+	n := 0
+	for server, a := range sorted(auths) {
+		n++
 		decoded, err := base64.StdEncoding.DecodeString(a.Auth)
-		_, password, colon := strings.Cut(string(decoded), ":")
-		if a == (registryAuth{}) || a.Auth != "" && (err != nil || !colon) {
-			r.option("registry-credentials", "the entry of %q holds no usable credentials", server)
-		}
-		for _, secret := range []string{a.Password, a.Auth, a.IdentityToken, a.RegistryToken, password} {
-			r.mask(secret)
+		if a == (registryAuth{}) || a.Auth != "" && (err != nil || !bytes.ContainsRune(decoded, ':')) {
+			r.option("registry-credentials", "the entry of %s holds no usable credentials", called(server, n))
 		}
 	}
 	name := w.job.Name + "-image-pull-secret"
@@ -317,34 +327,72 @@ func (r *renderer) registryCredentials(w *workload) {
 	}
 }
 
+// host is how a registry is named without a secret in it: no user, and no single word, which may be a password in the wrong place.
+var host = regexp.MustCompile(`^(?:https?://)?(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::[0-9]+)?(?:/v[12]/?)?$|^localhost(?::[0-9]+)?$`)
+
+// called is how findings call the nth registry, in the order of their names.
+func called(server string, n int) string {
+	if host.MatchString(server) {
+		return strconv.Quote(server)
+	}
+	return fmt.Sprintf("registry %d", n)
+}
+
+// readRegistries reads the option registry-credentials: the entries by server, and the document for the kubelet. Nothing in the finding
+// is a word of the option, but for the names of hosts.
+func readRegistries(text string) (auths map[string]registryAuth, document []byte, wrong *event.Finding) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return nil, nil, nil
+	case strings.HasPrefix(text, "{"):
+		var config struct {
+			Auths map[string]registryAuth `json:"auths"`
+		}
+		if err := json.Unmarshal([]byte(text), &config); err != nil || len(config.Auths) == 0 {
+			return nil, nil, &event.Finding{Message: "it is no dockerconfigjson document with auths"}
+		}
+		return config.Auths, []byte(text), nil
+	}
+	auths, wrong = registryLines(text)
+	if wrong != nil {
+		return nil, nil, wrong
+	}
+	document, err := json.Marshal(map[string]any{"auths": auths})
+	if err != nil { // strings always have a JSON form
+		panic(err)
+	}
+	return auths, document, nil
+}
+
 // registryLines reads server=… username=… password=…, as often as there are registries.
-func (r *renderer) registryLines(text string) (map[string]registryAuth, bool) {
+func registryLines(text string) (map[string]registryAuth, *event.Finding) {
 	const form = "write server=… username=… password=… for each registry, or give a dockerconfigjson document"
 	auths := map[string]registryAuth{}
 	var server string
 	var current *registryAuth
-	finish := func() bool {
+	n := 0
+	finish := func() *event.Finding {
 		if current == nil {
-			return true
+			return nil
 		}
+		n++
 		if current.Username == "" || current.Password == "" {
-			r.option("registry-credentials", "the entry of %q needs a username and a password", server).Suggestion = form
-			return false
+			return &event.Finding{Message: fmt.Sprintf("the entry of %s needs a username and a password", called(server, n)), Suggestion: form}
 		}
 		if _, twice := auths[server]; twice {
-			r.option("registry-credentials", "there are two entries of %q", server)
-			return false
+			return &event.Finding{Message: fmt.Sprintf("there are two entries of %s", called(server, n))}
 		}
 		current.Auth = base64.StdEncoding.EncodeToString([]byte(current.Username + ":" + current.Password))
 		auths[server] = *current
-		return true
+		return nil
 	}
 	for i, word := range strings.Fields(text) {
 		key, value, _ := strings.Cut(word, "=")
 		switch {
 		case key == "server" && value != "":
-			if !finish() {
-				return nil, false
+			if wrong := finish(); wrong != nil {
+				return nil, wrong
 			}
 			if server = value; server == "docker.io" || server == "index.docker.io" {
 				server = dockerHub
@@ -355,8 +403,7 @@ func (r *renderer) registryLines(text string) (map[string]registryAuth, bool) {
 		case key == "password" && current != nil:
 			current.Password = value
 		default:
-			r.option("registry-credentials", "word %d is not understood", i+1).Suggestion = form
-			return nil, false
+			return nil, &event.Finding{Message: fmt.Sprintf("word %d is not understood", i+1), Suggestion: form}
 		}
 	}
 	return auths, finish()

@@ -30,11 +30,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
-// What every Job of ours carries, beside the annotations of Options.Stamp.
+// What every Job of ours carries, beside event.ManagedByLabel and the annotations of Options.Stamp.
 const (
-	ManagedByLabel = "app.kubernetes.io/managed-by"
-	ManagedBy      = "kubernetes-job-action"
-
 	// ManifestHashAnnotation is the sha256, in hex, of the Job as JSON before it is stamped: equal for equal input.
 	ManifestHashAnnotation = "kubernetes-job-action.planton.ai/manifest-hash"
 	// FromCronJobAnnotation names the CronJob whose template was run.
@@ -86,8 +83,9 @@ type Plan struct {
 
 	Apply   []*unstructured.Unstructured // the file's other documents in order of application; the user's, so they stay
 	Job     *batchv1.Job
+	OneTime bool             // the Job's name has a suffix or a generated end, so that another run will hardly have it again
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
-	Secrets []event.Secret   // to be masked before anything is printed, sorted by value, see maskable
+	Secrets []event.Secret   // all that must not be shown, sorted by value: those of the options and of the set
 
 	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
@@ -96,22 +94,30 @@ type Plan struct {
 	documents map[*unstructured.Unstructured]*manifest.Document // of Apply
 }
 
-// InNamespace puts the Job, what it owns, and each other document that names no namespace into ns.
-func (p *Plan) InNamespace(ns string) {
+// InNamespace puts the Job, what it owns, and each other document that names no namespace into ns. It answers with a warning for each
+// document that names another one.
+func (p *Plan) InNamespace(ns string) (findings []event.Finding) {
 	p.Namespace = ns
 	p.Job.Namespace = ns
 	for _, o := range p.Owned {
 		o.(metav1.Object).SetNamespace(ns)
 	}
 	for _, o := range p.Apply {
-		if o.GetNamespace() == "" && !clusterScoped(o.GetKind()) {
+		switch {
+		case clusterScoped(o.GetKind()):
+		case o.GetNamespace() == "":
 			o.SetNamespace(ns)
+		case o.GetNamespace() != ns:
+			findings = append(findings, p.documents[o].Finding(event.Warning, "metadata.namespace",
+				fmt.Sprintf("%s %s goes into the namespace %s, and the Job into %s", o.GetKind(), o.GetName(), o.GetNamespace(), ns), ""))
 		}
 	}
+	return findings
 }
 
 // Render makes the plan. Findings come all at once: errors, warnings (advice) and infos (readings that were chosen). The plan
-// is nil when one of them is an error. set may be nil when FromCronJob is given.
+// is nil when one of them is an error. set may be nil when FromCronJob is given. The secrets that references lead to are added to
+// set.Secrets, also without a plan: like those of the options, they must be masked before a finding is told.
 func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	if set == nil {
 		set = &manifest.Set{}
@@ -128,17 +134,21 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	}
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
-		Apply: apply, Job: w.job, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
+		Apply: apply, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
-	slices.SortFunc(r.secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
-	p.Secrets = slices.Compact(r.secrets)
+	p.Secrets = append(o.Secrets(), set.Secrets...)
+	slices.SortStableFunc(p.Secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
+	p.Secrets = slices.Compact(p.Secrets)
 	for _, f := range r.findings {
 		if f.Level == event.Info {
 			// Without file and line: one job written in several dialects makes the same bytes.
 			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}
 	}
-	p.InNamespace(w.job.Namespace)
+	if w.job.Namespace != "" {
+		r.add(p.InNamespace(w.job.Namespace)...)
+		event.SortFindings(r.findings)
+	}
 	return p, r.findings
 }
 
@@ -146,32 +156,33 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 type renderer struct {
 	options  Options
 	findings []event.Finding
-	secrets  []event.Secret
 }
 
-func (r *renderer) add(findings ...event.Finding) { r.findings = append(r.findings, findings...) }
+func (r *renderer) add(findings ...event.Finding) {
+	r.findings = event.AddFindings(r.findings, findings...)
+}
+
+// full tells whether there are more findings of the level than will be told: then nobody needs to look for another.
+func (r *renderer) full(level event.Level) bool { return full(r.findings, level) }
+
+func full(findings []event.Finding, level event.Level) bool {
+	n := 0
+	for _, f := range findings {
+		if f.Level == level {
+			n++
+		}
+	}
+	return n > event.MaxFindings
+}
 
 // option adds an error about an option.
 func (r *renderer) option(name, format string, args ...any) *event.Finding {
-	r.add(event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, args...)})
+	f := event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, args...)}
+	if r.full(event.Error) {
+		return &f
+	}
+	r.add(f)
 	return &r.findings[len(r.findings)-1]
-}
-
-// mask keeps a value out of everything that is printed. Values that are too short or too common to be secrets are left: their
-// mask would eat every "1" and "true" of the log instead.
-func (r *renderer) mask(value string) {
-	if maskable(value) {
-		r.secrets = append(r.secrets, event.Secret{Value: value, Credential: true})
-	}
-}
-
-// maskable tells whether hiding a value costs less than it saves: it has four characters at least, and is no boolean.
-func maskable(value string) bool {
-	switch strings.ToLower(value) {
-	case "true", "false", "null", "none":
-		return false
-	}
-	return len(value) >= 4
 }
 
 // transform makes the decoded Job the one that is created, and checks that.
@@ -183,7 +194,9 @@ func (r *renderer) transform(w *workload) {
 	r.finish(w)
 	w.final = plain(w.job)
 	for _, p := range r.inspect(w) {
-		r.problem(w, p)
+		if !r.full(p.level) {
+			r.problem(w, p)
+		}
 	}
 }
 
@@ -218,7 +231,7 @@ func (r *renderer) finish(w *workload) {
 		}
 		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 	}
-	set(&job.Labels, ManagedByLabel, ManagedBy)
+	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
 	hash, err := json.Marshal(job)
 	if err != nil { // a batchv1.Job holds nothing that has no JSON form
 		panic(err)

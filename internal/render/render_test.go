@@ -193,7 +193,7 @@ spec:
 			if p == nil {
 				t.Fatalf("no plan:\n%s", text(append(findings, more...)))
 			}
-			out, err := p.YAML(false)
+			out, err := p.YAML(shown)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -325,7 +325,7 @@ func TestOverrides(t *testing.T) {
 			return []string{string(s.Type), string(s.Data[".dockerconfigjson"]), fmt.Sprint(p.Job.Spec.Template.Spec.ImagePullSecrets)}
 		}, []string{"kubernetes.io/dockerconfigjson", `{"auths":{"ghcr.io":{"username":"u","password":"pass","auth":"dTpwYXNz"}}}`, "[{migrate-image-pull-secret}]"}},
 		"stamp":   {Options{Stamp: map[string]string{"a/run": "1"}}, func(p *Plan) any { return p.Job.Annotations["a/run"] + p.Job.Spec.Template.Annotations["a/run"] }, "1"},
-		"managed": {Options{}, func(p *Plan) any { return p.Job.Labels[ManagedByLabel] }, ManagedBy},
+		"managed": {Options{}, func(p *Plan) any { return p.Job.Labels[event.ManagedByLabel] }, event.ManagedBy},
 	} {
 		for kind, load := range workloads(t) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
@@ -363,7 +363,7 @@ func TestOptionErrors(t *testing.T) {
 		"image invalid":            {plainJob, Options{Image: []string{"ghcr.io/Acme/app:1"}}, `image: "ghcr.io/Acme/app:1" is no image reference: repository name (Acme/app) must be lowercase (did you mean "ghcr.io/acme/app:1"?)`},
 		"command for several":      {severalContainers, Options{ContainerCommand: []string{"sh"}}, `container-command: the pod has 2 containers; it works for one (use patch, which names the container)`},
 		"args for several":         {severalContainers, Options{ContainerArgs: []string{}}, `container-args: the pod has 2 containers; it works for one (use patch, which names the container)`},
-		"env without =":            {plainJob, Options{Env: []string{"A=1", "B"}}, `env: line 2, "B", is not NAME=VALUE`},
+		"env without =":            {plainJob, Options{Env: []string{"A=1", "B"}}, `env: line 2 is not NAME=VALUE (each value must be on one line; `},
 		"env twice":                {plainJob, Options{Env: []string{"A=1", "A=2"}}, `env: A is given twice`},
 		"env and secret-env":       {plainJob, Options{Env: []string{"A=1"}, SecretEnv: []string{"A=2"}}, `env: A is given by secret-env too`},
 		"label key":                {plainJob, Options{Labels: []string{"-a=1"}}, `labels: "-a" is invalid: name part must consist of`},
@@ -385,7 +385,7 @@ func TestOptionErrors(t *testing.T) {
 		"indexed name":             {plainJob, Options{Name: long + "1234567890", Patch: "spec: {completionMode: Indexed, completions: 1000}"}, `name: "` + long + `1234567890-999" cannot be the host name of the last index: must be no more than 63 `},
 		"credentials form":         {plainJob, Options{RegistryCredentials: "ghcr.io bot hunter2"}, `registry-credentials: word 1 is not understood (write server=`},
 		"credentials incomplete":   {plainJob, Options{RegistryCredentials: "server=ghcr.io username=bot"}, `registry-credentials: the entry of "ghcr.io" needs a username and a password (write server=`},
-		"credentials twice":        {plainJob, Options{RegistryCredentials: "server=a username=b password=c server=a username=b password=c"}, `registry-credentials: there are two entries of "a"`},
+		"credentials twice":        {plainJob, Options{RegistryCredentials: "server=a.io username=b password=c server=a.io username=b password=c"}, `registry-credentials: there are two entries of "a.io"`},
 		"credentials no auths":     {plainJob, Options{RegistryCredentials: `{"credsStore": "desktop"}`}, `registry-credentials: it is no dockerconfigjson document with auths`},
 		"credentials bad auth":     {plainJob, Options{RegistryCredentials: `{"auths": {"ghcr.io": {"auth": "bot:hunter2"}}}`}, `registry-credentials: the entry of "ghcr.io" holds no usable credentials`},
 		"cronjob and workload":     {plainJob, Options{FromCronJob: clusterCronJob(t)}, `from-cronjob: the manifest has a workload too; give one of them`},
@@ -478,7 +478,7 @@ func TestFromCronJob(t *testing.T) {
 	if diff := cmp.Diff(want, p.Job.Annotations); diff != "" {
 		t.Errorf("annotations -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"app": "x", "pr": "1", ManagedByLabel: ManagedBy}, p.Job.Labels); diff != "" {
+	if diff := cmp.Diff(map[string]string{"app": "x", "pr": "1", event.ManagedByLabel: event.ManagedBy}, p.Job.Labels); diff != "" {
 		t.Errorf("labels -want +got:\n%s", diff)
 	}
 }
@@ -644,11 +644,19 @@ stringData: {b: "true", c: "42", d: multi line}
 		SecretEnv:           []string{"A=s3cret", "B=1"},
 		RegistryCredentials: `{"auths": {"ghcr.io": {"auth": "Ym90Omh1bnRlcjI="}, "x": {"identitytoken": "idtoken"}}}`,
 	})
-	want := []string{"Ym90Omh1bnRlcjI=", "hunter2", "hush-hush", "hush-hush\n", "idtoken", "multi line", "s3cret"}
-	var got []string
-	for _, s := range p.Secrets {
-		got = append(got, s.Value)
+	want := []event.Secret{
+		{Name: "secret-env B", Value: "1", Credential: true},
+		{Name: "key c of Secret s", Value: "42"},
+		{Name: "registry-credentials auth of ghcr.io", Value: "Ym90Omh1bnRlcjI=", Credential: true},
+		{Name: "key a of Secret s", Value: "aHVzaC1odXNoCg==", Credential: true},
+		{Name: "registry-credentials password of ghcr.io", Value: "hunter2", Credential: true},
+		{Name: "key a of Secret s", Value: "hush-hush\n"},
+		{Name: "registry-credentials identity token of registry 2", Value: "idtoken", Credential: true},
+		{Name: "key d of Secret s", Value: "multi line"},
+		{Name: "secret-env A", Value: "s3cret", Credential: true},
+		{Name: "key b of Secret s", Value: "true"},
 	}
+	got := p.Secrets
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -657,7 +665,7 @@ stringData: {b: "true", c: "42", d: multi line}
 // TestYAMLIsExact reads the printed Job and Secret back.
 func TestYAMLIsExact(t *testing.T) {
 	p := plan(t, loadText(t, plainJob), Options{SecretEnv: []string{"A=secret"}})
-	out, err := p.YAML(true)
+	out, err := p.YAML(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -690,7 +698,7 @@ func TestPure(t *testing.T) {
 	o := Options{Namespace: "pr-1", NameSuffix: "1", Labels: []string{"a=b"}, Env: []string{"X=1"}, SecretEnv: []string{"Y=secret"}}
 	var outputs []string
 	for range 2 {
-		out, err := plan(t, set, o).YAML(true)
+		out, err := plan(t, set, o).YAML(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -727,7 +735,7 @@ func FuzzPatchAndOverrides(f *testing.F) {
 			if p == nil {
 				continue
 			}
-			out, err := p.YAML(false)
+			out, err := p.YAML(shown)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,6 +11,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/rand"
@@ -30,10 +31,12 @@ type workload struct {
 	options      Options
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
+	traces                  map[string]trace
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
 	configMaps      []*corev1.ConfigMap
+	oneTime         bool   // the Job's name has a suffix or a generated end
 	namespace       string // as the document names it
 	createNamespace bool
 	cluster         string
@@ -47,13 +50,13 @@ func (w *workload) owned() []runtime.Object {
 	for _, s := range []*corev1.Secret{w.envSecret, w.pullSecret} {
 		if s != nil {
 			s.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}
-			set(&s.Labels, ManagedByLabel, ManagedBy)
+			set(&s.Labels, event.ManagedByLabel, event.ManagedBy)
 			all = append(all, s)
 		}
 	}
 	for _, c := range w.configMaps {
 		c.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
-		set(&c.Labels, ManagedByLabel, ManagedBy)
+		set(&c.Labels, event.ManagedByLabel, event.ManagedBy)
 		all = append(all, c)
 	}
 	return all
@@ -67,6 +70,7 @@ func (r *renderer) load(s *manifest.Set) *workload {
 			return nil
 		}
 		w := &workload{options: r.options, documentPath: inCronJob, job: jobOf(cron), namespace: cron.Namespace}
+		r.leaveOut(w)
 		r.name(w, "", cron.Name+"-")
 		return r.place(w)
 	}
@@ -90,15 +94,11 @@ func (r *renderer) load(s *manifest.Set) *workload {
 		if len(w.broken) == 0 {
 			r.add(objects.Notes...)
 		}
-		if w.envSecret != nil {
-			for _, value := range content(w.envSecret) {
-				r.mask(string(value))
-			}
-		}
 	case doc.Kind == "CronJob":
 		var cron batchv1.CronJob
 		r.decode(w, &cron)
 		w.documentPath, w.job, w.namespace = inCronJob, jobOf(&cron), cron.Namespace
+		r.leaveOut(w)
 		generate := cron.GenerateName
 		if cron.Name != "" {
 			generate = cron.Name + "-"
@@ -108,16 +108,52 @@ func (r *renderer) load(s *manifest.Set) *workload {
 		var job batchv1.Job
 		r.decode(w, &job)
 		w.namespace = job.Namespace
-		// What a server has written into an exported manifest is refused by the next one; it is not the user's.
-		m := job.ObjectMeta
-		w.job = &batchv1.Job{Spec: job.Spec, ObjectMeta: metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations, OwnerReferences: m.OwnerReferences, Finalizers: m.Finalizers}}
-		generate := m.GenerateName
-		if m.Name != "" {
+		name, generate := job.Name, job.GenerateName
+		if name != "" {
 			generate = ""
 		}
-		r.name(w, m.Name, generate)
+		w.job = &job
+		r.leaveOut(w)
+		r.name(w, name, generate)
 	}
 	return r.place(w)
+}
+
+// leaveOut removes what is not the user's to say about the Job, and adds one finding about it.
+func (r *renderer) leaveOut(w *workload) {
+	if out := leftOut(w.job); out != nil {
+		r.problem(w, problem{level: event.Info, path: out[0], message: leavesOut(out)})
+	}
+}
+
+func leavesOut(fields []string) string {
+	return "left out, as the Job of a run has none of these: " + strings.Join(fields, ", ")
+}
+
+// leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,
+// with which the garbage collector takes it away under the run, and finalizers, with which it or its pods stay when they are deleted.
+// It answers with the paths of what was there; the name and the namespace, which are decided elsewhere, go without a word.
+func leftOut(job *batchv1.Job) (fields []string) {
+	m, template := &job.ObjectMeta, &job.Spec.Template.ObjectMeta
+	for _, f := range []struct {
+		path  string
+		there bool
+	}{
+		{"metadata.finalizers", m.Finalizers != nil}, {"metadata.ownerReferences", m.OwnerReferences != nil},
+		{"metadata.uid", m.UID != ""}, {"metadata.resourceVersion", m.ResourceVersion != ""}, {"metadata.generation", m.Generation != 0},
+		{"metadata.creationTimestamp", !m.CreationTimestamp.IsZero()}, {"metadata.deletionTimestamp", m.DeletionTimestamp != nil},
+		{"metadata.deletionGracePeriodSeconds", m.DeletionGracePeriodSeconds != nil}, {"metadata.managedFields", m.ManagedFields != nil}, {"metadata.selfLink", m.SelfLink != ""},
+		{"spec.template.metadata.finalizers", template.Finalizers != nil}, {"spec.template.metadata.ownerReferences", template.OwnerReferences != nil},
+		{"status", !equality.Semantic.DeepEqual(job.Status, batchv1.JobStatus{})},
+	} {
+		if f.there {
+			fields = append(fields, f.path)
+		}
+	}
+	job.TypeMeta, job.ObjectMeta = metav1.TypeMeta{}, metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations}
+	job.Status = batchv1.JobStatus{}
+	template.Finalizers, template.OwnerReferences = nil, nil
+	return fields
 }
 
 // decode reads the document strictly.
@@ -195,6 +231,7 @@ const tailLength = 5
 func (r *renderer) name(w *workload, name, generate string) {
 	w.named = name
 	base, suffix := name, strings.TrimPrefix(r.options.NameSuffix, "-")
+	w.oneTime = suffix != "" || name == "" && r.options.Name == ""
 	problemAt := func(path, format string, args ...any) {
 		r.problem(w, problem{level: event.Error, path: path, message: fmt.Sprintf(format, args...)})
 	}
@@ -224,6 +261,11 @@ func (r *renderer) name(w *workload, name, generate string) {
 		w.job.Name += "-" + suffix
 	}
 
+	shown := base
+	if w.doc != nil && r.options.Name == "" {
+		shown = w.doc.Original("metadata", base)
+	}
+
 	// Plain Jobs may have dots in their names; KubernetesJobs may not.
 	check := validation.IsDNS1123Subdomain
 	if w.doc != nil && kubernetesjob.Is(w.doc.APIVersion, w.doc.Kind) {
@@ -236,11 +278,11 @@ func (r *renderer) name(w *workload, name, generate string) {
 		problemAt(at, "%q has %d characters; %d are the most", w.job.Name, n, most)
 	case n > most:
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
-			base, len(base), suffix, len(suffix), n, most)
+			shown, len(base), suffix, len(suffix), n, most)
 	case base != "" && len(check(base)) > 0:
 		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
-		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
+		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	case len(check(w.job.Name)) > 0:
 		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}

@@ -3,26 +3,32 @@ package report
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/planton/kubernetes-job-action/internal/event"
+	"unicode"
 )
 
 const (
-	masked = "***"
-	// gram is how many bytes of a secret are looked up first, and so the length of the shortest secret.
+	stars = "***"
+	// gram is the length of the shortest secret, in bytes.
 	gram = 4
+	// piece is the length of the longest text that is looked for as a whole; a longer one is looked for in pieces of this length. It is that of
+	// the lines of base64(1) and MIME.
+	piece = 76
+	// maxForms is how many bytes may be looked for, encodings included, before some of these are left out. It bounds the memory of the
+	// automaton, which is some ten times as much.
+	maxForms = 8 << 20
 )
 
-// mask replaces secret values in texts. A line of output is read once, however many secrets there are: each position is
-// looked up by its next four bytes, in a filter that fits into the processor's cache, and then in byGram.
+// mask replaces secret values in texts that are clean already (Clean, Plain).
 type mask struct {
-	filter [1 << 16 / 64]uint64
-	byGram map[uint32][]string // the secrets that begin with these bytes, longest first
+	values map[string]bool // that were added, and what is inside them
+	plain  []string        // what is looked for: the values as they are,
+	coded  []string        // and as programs write them
+	find   *automaton      // nil when something was added since
+	full   bool            // not all of coded is looked for
+	bare   bare            // reused
 }
 
 // trivial reports whether a line is too short or too common to be a secret: masking it would mangle everything else.
@@ -30,176 +36,225 @@ func trivial(line string) bool {
 	return len(line) < gram || line == "true" || line == "false" || line == "null"
 }
 
-// add adds a value in all its forms. It returns the lines for a reader that masks by itself.
-func (m *mask) add(value string) []string {
-	value = strings.TrimSpace(value)
-	var lines []string
-	for line := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if line = strings.TrimSpace(line); !trivial(line) {
-			lines = append(lines, line)
-			m.addForm(line)
-		}
-	}
-	if trivial(value) {
-		return nil
-	}
-	m.addForm(value)
-	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-		whole := encoding.EncodeToString([]byte(value))
-		m.addForm(whole)
-		lines = append(lines, whole)
-		for wrapped := range slices.Chunk([]byte(whole), 76) { // as base64(1) and MIME break lines
-			if len(wrapped) >= 2*gram {
-				m.addForm(string(wrapped))
+// add adds a value in all its forms. It returns the lines for a reader that masks by itself, and whether all of the value is masked:
+// a line that is trivial is not, which matters if there is a letter or a digit in it.
+func (m *mask) add(value string) (lines []string, whole bool) {
+	whole = true
+	for i, part := range parts(strings.TrimSpace(value)) {
+		for line := range strings.FieldsFuncSeq(part, func(r rune) bool { return r == '\n' || r == '\r' }) {
+			if line = strings.TrimSpace(line); !trivial(line) {
+				lines = append(lines, line)
+			} else if i == 0 && strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
+				whole = false
 			}
 		}
-		// Inside a longer text (user:password) there are three encodings, depending on where the value begins. The characters at both
-		// ends that also hold bits of the neighbours are left out.
-		for shift := range 3 {
-			shifted := encoding.WithPadding(base64.NoPadding).EncodeToString(append(make([]byte, shift), value...))
-			m.addForm(shifted[(8*shift+5)/6 : 8*(shift+len(value))/6])
-		}
-	}
-	m.addForm(url.QueryEscape(value))
-	m.addForm(url.PathEscape(value))
-	if quoted, err := json.Marshal(value); err == nil {
-		m.addForm(string(quoted[1 : len(quoted)-1]))
-	}
-	slices.Sort(lines)
-	return slices.Compact(lines)
-}
-
-func (m *mask) addForm(s string) {
-	if len(s) < gram {
-		return
-	}
-	if m.byGram == nil {
-		m.byGram = map[uint32][]string{}
-	}
-	key := uint32(s[0])<<24 | uint32(s[1])<<16 | uint32(s[2])<<8 | uint32(s[3])
-	if slices.Contains(m.byGram[key], s) {
-		return
-	}
-	m.byGram[key] = append(m.byGram[key], s)
-	slices.SortFunc(m.byGram[key], func(a, b string) int { return len(b) - len(a) })
-	h := hash(key)
-	m.filter[h/64] |= 1 << (h % 64)
-}
-
-// hash spreads the keys over the bits of the filter (Knuth's multiplicative hashing).
-func hash(key uint32) uint16 { return uint16(key * 2654435769 >> 16) }
-
-// text is s with every secret replaced, also one whose end was cut off (event.Shorten). Secrets that overlap or touch become one ***.
-// Without secrets it is s itself.
-func (m *mask) text(s string) string {
-	if m.byGram == nil || len(s) < gram {
-		return s
-	}
-	var out strings.Builder
-	done, from, to := 0, -1, -1 // s[:done] is in out; s[from:to] is to be replaced
-	key := uint32(s[0])<<16 | uint32(s[1])<<8 | uint32(s[2])
-	for i := gram - 1; i < len(s); i++ {
-		key = key<<8 | uint32(s[i])
-		if h := hash(key); m.filter[h/64]&(1<<(h%64)) == 0 {
+		if trivial(part) {
 			continue
 		}
-		at := i - gram + 1
-		for _, secret := range m.byGram[key] {
-			length := len(secret)
-			if !strings.HasPrefix(s[at:], secret) {
-				if length = strings.Index(s[at:], event.Ellipsis); length < gram || !strings.HasPrefix(secret, s[at:at+length]) {
-					continue
-				}
-			}
-			if at > to {
-				if from >= 0 {
-					out.WriteString(s[done:from] + masked)
-					done = to
-				}
-				from = at
-			}
-			to = max(to, at+length)
-			break
+		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+			lines = append(lines, encoding.EncodeToString([]byte(part)))
 		}
+		if m.values[part] {
+			continue
+		}
+		if m.values == nil {
+			m.values = map[string]bool{}
+		}
+		m.values[part] = true
+		m.find = nil
+		m.forms(part)
 	}
-	if from < 0 {
-		return s
-	}
-	return out.String() + s[done:from] + masked + s[to:]
+	slices.Sort(lines)
+	return slices.Compact(lines), whole
 }
 
-// event is e with every text masked. Slices that e shares are copied before they are changed.
-func (m *mask) event(e event.Event) event.Event {
-	if m.byGram == nil {
-		return e
-	}
-	switch e := e.(type) {
-	case event.Lines:
-		lines := e.Lines
-		for i, l := range e.Lines {
-			t := m.text(l.Text)
-			if t == l.Text { // nearly always the same pointer, so no bytes are compared
+// parts are a value and what is secret inside it: the password of a URL, the texts of a JSON document, the login of a registry in one.
+func parts(value string) []string {
+	all := []string{value}
+	for line := range strings.Lines(value) {
+		for {
+			var ok bool
+			if _, line, ok = strings.Cut(line, "://"); !ok {
+				break
+			}
+			authority := line
+			if end := strings.IndexAny(authority, "/?#\"' \t\r\n"); end >= 0 {
+				authority = authority[:end]
+			}
+			at := strings.LastIndexByte(authority, '@')
+			if at < 0 {
 				continue
 			}
-			if &lines[0] == &e.Lines[0] {
-				lines = slices.Clone(e.Lines)
+			user, password, ok := strings.Cut(authority[:at], ":")
+			if !ok { // a token alone
+				password = user
 			}
-			lines[i].Text = t
+			if decoded, err := url.PathUnescape(password); err == nil {
+				password = decoded
+			}
+			all = append(all, password)
 		}
-		e.Lines = lines
-		return e
-	case event.Gap:
-		e.Why = m.text(e.Why)
-		return e
-	case event.Started:
-		e.Cluster, e.Context = m.text(e.Cluster), m.text(e.Context)
-		return e
-	case event.Object:
-		e.Detail = m.text(e.Detail)
-		return e
-	case event.Attempt:
-		e.Message = m.text(e.Message)
-		return e
-	case event.Progress:
-		e.Note = m.text(e.Note)
-		e.Waiting = slices.Clone(e.Waiting)
-		for i := range e.Waiting {
-			e.Waiting[i].For = m.text(e.Waiting[i].For)
-		}
-		return e
-	case event.Notice:
-		e.Message, e.Hint = m.text(e.Message), m.text(e.Hint)
-		return e
-	case event.Finding:
-		e.Path, e.Message, e.Suggestion = m.text(e.Path), m.text(e.Message), m.text(e.Suggestion)
-		return e
-	case event.Finished:
-		if e.Cause != nil {
-			c := m.cause(*e.Cause)
-			e.Cause = &c
-		}
-		e.Pods = slices.Clone(e.Pods)
-		for i := range e.Pods {
-			e.Pods[i].Reason = m.text(e.Pods[i].Reason)
-		}
-		e.Tail = slices.Clone(e.Tail)
-		for i := range e.Tail {
-			e.Tail[i] = m.text(e.Tail[i])
-		}
-		e.Warnings = slices.Clone(e.Warnings)
-		for i := range e.Warnings {
-			e.Warnings[i] = m.cause(e.Warnings[i])
-		}
-		return e
 	}
-	panic(fmt.Sprintf("nothing masks a %T", e))
+	var document any
+	if strings.HasPrefix(value, "{") || strings.HasPrefix(value, "[") {
+		if json.Unmarshal([]byte(value), &document) == nil {
+			all = append(all, leaves("", document)...)
+		}
+	}
+	return all
 }
 
-func (m *mask) cause(c event.Cause) event.Cause {
-	c.Reason = event.Reason(m.text(string(c.Reason)))
-	c.Message, c.Hint = m.text(c.Message), m.text(c.Hint)
-	if c.Err != nil {
-		c.Err = errors.New(m.text(c.Err.Error()))
+// leaves are the texts below a key of a JSON document.
+func leaves(key string, v any) (all []string) {
+	switch v := v.(type) {
+	case string:
+		all = parts(v)
+		if key != "auth" { // in a file of Docker's, the base64 of user:password
+			break
+		}
+		if login, err := base64.StdEncoding.DecodeString(v); err == nil {
+			if _, password, ok := strings.Cut(string(login), ":"); ok {
+				all = append(all, string(login), password)
+			}
+		}
+	case []any:
+		for _, v := range v {
+			all = append(all, leaves(key, v)...)
+		}
+	case map[string]any:
+		for key, v := range v {
+			all = append(all, leaves(key, v)...)
+		}
 	}
-	return c
+	return all
+}
+
+// forms adds what is looked for to find a value. What programs do to single characters is undone in the text instead, see escapes.
+func (m *mask) forms(value string) {
+	for line := range strings.Lines(value) {
+		m.plain = form(m.plain, strings.TrimSpace(line))
+	}
+	m.plain = form(m.plain, value)
+	// In one line of a message, white space is one blank, and what cannot be seen is left out.
+	m.plain = form(m.plain, strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, strings.Join(strings.Fields(value), " ")))
+
+	m.coded = form(m.coded, strings.ReplaceAll(value, " ", "+"))
+	for _, quote := range []struct{ mark, twice string }{{"'", "''"}, {"'", `'\''`}, {"'", `'"'"'`}, {`"`, `""`}} { // SQL, shells, CSV
+		if strings.Contains(value, quote.mark) {
+			m.coded = form(m.coded, strings.ReplaceAll(value, quote.mark, quote.twice))
+		}
+	}
+	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		whole := encoding.EncodeToString([]byte(value))
+		m.coded = form(m.coded, whole)
+		// Inside a longer text (user:password) there are three encodings, depending on where the value begins. The characters at both
+		// ends that also hold bits of the neighbours are left out.
+		shifted := make([]byte, 2, 2+len(value))
+		shifted = append(shifted, value...)
+		for shift := range 3 {
+			s := encoding.WithPadding(base64.NoPadding).EncodeToString(shifted[2-shift:])
+			m.coded = form(m.coded, s[(8*shift+5)/6:8*(shift+len(value))/6])
+		}
+	}
+}
+
+// form adds s to forms, in pieces if it is long. The last piece is as long as the others, and so reaches into the one before; the rest
+// that is shorter is a form too, because it may stand in a line of its own.
+func form(forms []string, s string) []string {
+	if s = strings.ReplaceAll(Plain(s), "\n", ""); len(s) < gram {
+		return forms
+	}
+	if last := len(s) - piece; last > 0 {
+		i := 0
+		for ; len(s)-i > piece; i += piece {
+			forms = append(forms, s[i:i+piece])
+		}
+		if len(s)-i >= 2*gram {
+			forms = append(forms, s[i:])
+		}
+		s = s[last:]
+	}
+	if strings.TrimSpace(s) == "" {
+		return forms
+	}
+	return append(forms, s)
+}
+
+// automaton finds all forms: all of plain, and as many of coded as there is room for.
+func (m *mask) automaton() *automaton {
+	if m.find != nil || len(m.plain) == 0 {
+		return m.find
+	}
+	size, n := 0, 0
+	for _, s := range m.plain {
+		size += len(s)
+	}
+	for ; n < len(m.coded) && size+len(m.coded[n]) <= maxForms; n++ {
+		size += len(m.coded[n])
+	}
+	m.full = n < len(m.coded)
+	forms := slices.Concat(m.plain, m.coded[:n])
+	slices.Sort(forms)
+	m.find = newAutomaton(slices.Compact(forms))
+	return m.find
+}
+
+// hide is s with every secret replaced, also one that is cut by an event.Ellipsis. Secrets that overlap or touch become one ***. The
+// colours and the breaks of lines that stand inside a secret come after it. Without secrets it is s itself.
+func (m *mask) hide(s string) string { return m.hideFrom(s, 0, false) }
+
+// hideFrom is hide of s[from:], where s[:from] has been shown already. more says that the text behind s will be shown later.
+func (m *mask) hideFrom(s string, from int, more bool) string {
+	a := m.automaton()
+	if a == nil || len(s) < gram {
+		return s[from:]
+	}
+	var spans []span
+	if strings.IndexByte(s, 0x1b) < 0 && strings.IndexByte(s, '\n') < 0 {
+		spans = a.find(s, more, nil)
+	} else {
+		m.bare.read(s, 0, nil)
+		spans = m.bare.find(a, more, nil)
+	}
+	for _, e := range escapes {
+		if strings.IndexByte(s, e.mark) >= 0 && m.bare.read(s, e.mark, e.undo) {
+			spans = m.bare.find(a, more, spans)
+		}
+	}
+	if len(spans) == 0 {
+		return s[from:]
+	}
+	slices.SortFunc(spans, func(a, b span) int { return a.to - b.to })
+	var merged []span
+	for _, s := range spans {
+		merged = add(merged, s)
+	}
+	var out strings.Builder
+	done := from
+	for _, p := range merged {
+		if p.to <= from {
+			continue
+		}
+		p.from = max(p.from, from)
+		out.WriteString(s[done:p.from])
+		out.WriteString(stars)
+		for i := p.from; i < p.to; i++ {
+			switch s[i] {
+			case 0x1b:
+				n, _ := escape(s[i:])
+				out.WriteString(s[i : i+n])
+				i += n - 1
+			case '\n':
+				out.WriteByte('\n')
+			}
+		}
+		done = p.to
+	}
+	out.WriteString(s[done:])
+	return out.String()
 }

@@ -18,7 +18,8 @@ const (
 	maxPods    = 512 << 10
 )
 
-// Output is one output of a run. Value may have several lines, and is valid UTF-8 without control characters.
+// Output is one output of a run. Value may have several lines, and is valid UTF-8 without control characters, as are the texts of
+// the events that a sink gets.
 type Output struct{ Name, Value string }
 
 // OutputDoc describes one output for the tables of the documentation.
@@ -71,7 +72,7 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 	}
 	if c := f.Cause; c != nil {
 		values["reason"] = string(c.Reason)
-		values["message"] = event.Shorten(Plain(c.Message), maxMessage)
+		values["message"] = event.Shorten(c.Message, maxMessage)
 		if c.ExitCode != nil {
 			values["exit-code"] = strconv.Itoa(int(*c.ExitCode))
 		}
@@ -132,12 +133,12 @@ func FailedFirst(pods []event.PodResult) []event.PodResult {
 	return sorted
 }
 
-// Tail joins the last lines, as many as fit into limit bytes, without their colours.
+// Tail joins the last lines, as many as fit into limit bytes.
 func Tail(lines []string, limit int) string {
 	var kept []string
 	size := 0
 	for i := len(lines) - 1; i >= 0; i-- {
-		line := Plain(lines[i])
+		line := lines[i]
 		if size += len(line) + 1; size > limit {
 			kept = append(kept, fmt.Sprintf("… %d earlier lines left out", i+1))
 			break

@@ -4,8 +4,10 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -17,6 +19,9 @@ type Options struct {
 	Summary    bool   // write the step summary, where there is one
 	DotenvFile string // also write the outputs to this file; "" for none
 }
+
+// maxNames is how many secrets are named in one sentence.
+const maxNames = 10
 
 // Format is the protocol of the log.
 type Format string
@@ -35,16 +40,21 @@ type Sink interface {
 	Event(event.Event) error
 }
 
-// masker is a Sink whose reader masks secrets too, in all that it shows. It gets them as single lines, and before they can
-// occur in an event.
+// masker is a Sink whose reader masks secrets too, in all that it shows. It gets them as single lines.
 type masker interface {
 	AddMasks(lines []string) error
 }
 
-// Fanout is a Sink that hands every event to several others, secrets masked.
+// Fanout is a Sink that hands every event to several others. It is the border for untrusted text: whatever a text of an event holds, the
+// sinks get it clean (Clean for lines of containers, Plain for all else), and with secrets masked.
 type Fanout struct {
 	sinks   []Sink
-	mask    mask
+	border  border
+	unnamed []string // masks for the sinks that may be a part of the Job's name or namespace, which are not known yet
+	job     *event.Ref
+	missed  []string // names of secrets that cannot be masked, not told yet
+	told    map[string]bool
+	full    bool  // it was told that there are too many secrets
 	pending error // of AddSecrets
 	broken  error // of the sinks that failed
 }
@@ -55,33 +65,104 @@ type Fanout struct {
 // trouble with the files.
 func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 
-// AddSecrets adds values that no sink may see from now on. Wherever they occur they become ***: whole, line by line, in base64, and as
-// JSON and URLs write them. Lines shorter than four characters and words such as true are not masked, because that would
-// mangle everything else. Names of objects, pods and nodes are never masked: scripts need them.
+// AddSecrets adds values that no sink may see from now on. Wherever they occur they become ***: whole, line by line, in base64, and with
+// the escapes of URLs, JSON, XML, shells and most programming languages; so do the password in a URL and the texts in a JSON document.
+// Lines shorter than four characters and words such as true are not masked, because that would mangle everything else: a warning
+// names the secret. Names that Kubernetes could have given are never masked where they stand alone: scripts need them.
 //
-// A sink that masks too gets only the credentials.
+// A sink that masks too gets only the credentials, because its reader hides them in what other programs print as well, and GitHub's
+// runner drops every output that contains one. So it gets no line that stands in the Job's name or namespace (with which the names of pods begin)
+// or among our own words: a credential that equals the name of the Job is hidden by our mask alone, and in texts alone.
 func (f *Fanout) AddSecrets(secrets ...event.Secret) {
-	var lines []string
+	var masks []string
 	for _, s := range secrets {
-		if forms := f.mask.add(s.Value); s.Credential {
-			lines = append(lines, forms...)
+		lines, whole := f.border.mask.add(s.Value)
+		if name := cmp.Or(s.Name, "a secret"); !whole && !f.told[name] {
+			if f.told == nil {
+				f.told = map[string]bool{}
+			}
+			f.told[name] = true
+			if len(lines) > 0 {
+				name += " (some of its lines)"
+			}
+			f.missed = append(f.missed, name)
+		}
+		if s.Credential {
+			masks = append(masks, lines...)
 		}
 	}
-	if len(lines) == 0 {
+	f.addMasks(masks)
+}
+
+// addMasks gives masks to the sinks that mask too. What may be a part of a name waits until the Job has one.
+func (f *Fanout) addMasks(masks []string) {
+	var fit []string
+	for _, line := range masks {
+		switch {
+		case strings.Contains(ours(), line):
+		case strings.Trim(line, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "":
+			fit = append(fit, line)
+		case f.job == nil:
+			f.unnamed = append(f.unnamed, line)
+		case !strings.Contains(f.job.Name, line) && !strings.Contains(f.job.Namespace, line):
+			fit = append(fit, line)
+		}
+	}
+	if len(fit) == 0 {
 		return
 	}
 	for _, s := range f.sinks {
 		if m, ok := s.(masker); ok {
-			f.pending = errors.Join(f.pending, m.AddMasks(lines))
+			f.pending = errors.Join(f.pending, m.AddMasks(fit))
 		}
 	}
 }
 
+// Named tells the Job before it is Started, for commands that do not start it. See AddSecrets.
+func (f *Fanout) Named(job event.Ref) {
+	f.job = &job
+	f.addMasks(f.unnamed)
+	f.unnamed = nil
+}
+
+// Mask masks a text that no sink gets.
+func (f *Fanout) Mask(text string) string { return f.border.mask.hide(text) }
+
 // Event hands e to every sink.
 func (f *Fanout) Event(e event.Event) error {
-	e = f.mask.event(e)
+	e = f.border.event(e)
+	if s, ok := e.(event.Started); ok {
+		f.Named(s.Job)
+	}
 	err := f.pending
 	f.pending = nil
+	if n := f.notice(); n.Message != "" {
+		err = errors.Join(err, f.hand(n))
+	}
+	return errors.Join(err, f.hand(e))
+}
+
+// notice tells once which secrets may be seen.
+func (f *Fanout) notice() (n event.Notice) {
+	n.Level = event.Warning
+	if len(f.missed) > 0 {
+		names := f.missed
+		if more := len(names) - maxNames; more > 0 {
+			names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
+		}
+		n.Message = "too short or too common to be masked, and so not hidden: " + strings.Join(names, ", ")
+		f.missed = nil
+	}
+	if f.border.mask.full && !f.full {
+		f.full = true
+		n.Message = strings.TrimPrefix(n.Message+"; the secrets are so large together that not all of them are masked in base64 and quotes", "; ")
+	}
+	n.Message = f.border.text(n.Message)
+	return n
+}
+
+// hand hands e to every sink as it is.
+func (f *Fanout) hand(e event.Event) (err error) {
 	_, last := e.(event.Finished)
 	if !last {
 		err = errors.Join(err, f.sinks[0].Event(e))
@@ -95,7 +176,7 @@ func (f *Fanout) Event(e event.Event) error {
 		f.sinks = append(f.sinks[:i:i], f.sinks[i+1:]...)
 		i--
 		f.broken = errors.Join(f.broken, failed)
-		warning := event.Notice{Level: event.Warning, Message: fmt.Sprintf("a report cannot be written: %v", failed)}
+		warning := event.Notice{Level: event.Warning, Message: f.border.text(fmt.Sprintf("a report cannot be written: %v", failed))}
 		others := f.sinks[:i+1]
 		if last { // the others have ended already
 			others = f.sinks[:1]

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -135,3 +137,21 @@ func tally(f event.Finished) string {
 
 // Good reports whether the outcome is what the user wanted.
 func Good(o event.Outcome) bool { return o == event.Succeeded || o == event.Created }
+
+// ours are the words that the log and the outputs of a run are made of, hints included.
+var ours = sync.OnceValue(func() string {
+	words := []string{"docker-registry describe delete configmap namespace serviceaccount clusterrole rules verbs resources --from-file --from-literal",
+		"Pending Running Succeeded Failed Unknown Completed Error Evicted https://", "kubectl get create logs main"}
+	for _, d := range OutputDocs {
+		words = append(words, d.Name, d.Description)
+	}
+	for _, r := range event.Reasons {
+		words = append(words, string(r.Reason), r.Meaning)
+	}
+	for _, c := range event.Classes {
+		words = append(words, c.Meaning)
+	}
+	code, index, at := int32(1), 1, time.Unix(0, 0)
+	pod, _ := json.Marshal(event.PodResult{Index: &index, Node: "n", Reason: "r", ExitCode: &code, StartedAt: &at, EndedAt: &at})
+	return strings.Join(append(words, string(pod)), "\n")
+})

@@ -103,20 +103,24 @@ func (r *runner) mayHeal(err error) bool {
 	brings := func(is func(o *unstructured.Unstructured) bool) bool { return slices.ContainsFunc(r.objects.Apply, is) }
 	var cause *event.Cause
 	switch {
-	case apierrors.IsAlreadyExists(err), cluster.Denied(err):
+	case apierrors.IsAlreadyExists(err), cluster.Denied(err), unrehearsed(err):
 		return true
 	case apierrors.IsNotFound(err):
 		return r.objects.CreateNamespace || brings(func(o *unstructured.Unstructured) bool {
 			return o.GetKind() == "Namespace" && o.GetName() == r.objects.Job.Namespace
 		})
-	case apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run"): // an old admission webhook
-		return true
 	case errors.As(err, &cause) && cause.Reason == event.Forbidden:
 		return brings(func(o *unstructured.Unstructured) bool {
 			return o.GetKind() == "ResourceQuota" || o.GroupVersionKind().Group == "admissionregistration.k8s.io"
 		})
 	}
 	return false
+}
+
+// unrehearsed tells whether an admission webhook is too old to be asked by a dry run (apiserver, pkg/admission/plugin/webhook/errors,
+// NewDryRunUnsupportedErr).
+func unrehearsed(err error) bool {
+	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
 }
 
 // maxProblems is how many problems of one object are told.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -24,6 +25,7 @@ type runner struct {
 	*inbox
 	created *batchv1.Job // the Job as its creation answered; nil before
 	unknown bool         // whether the Job was created
+	leaves  bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
 	stop    func() bool  // keeps a signal from deleting the Job, see disarm
 	deleted chan error   // how the deletion that a signal began went
 }
@@ -51,13 +53,22 @@ func (r *runner) create(ctx context.Context) error {
 	if r.created == nil {
 		return err
 	}
+	r.leaves = r.options.OnCancel == UnfinishedLeave && len(r.objects.Owned) == 0
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
 	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
 	if err != nil {
 		return err
 	}
-	return r.createOwned(ctx)
+	if err := r.createOwned(ctx); err != nil {
+		return err
+	}
+	// Without its helpers the Job could only wait for them, so that nothing is left alone before they are there.
+	if r.options.OnCancel == UnfinishedLeave && r.stop() {
+		r.leaves = true
+		r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
+	}
+	return nil
 }
 
 // disarm keeps a signal from deleting the Job from now on. It is false when one has come: its deletion is on its way then.
@@ -89,14 +100,8 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
 	if len(r.objects.Apply) > 0 {
-		switch old, err := r.look(ctx); {
-		case apierrors.IsForbidden(err): // what is applied may grant it
-		case err != nil:
+		if _, _, err := r.survey(ctx); err != nil && !apierrors.IsForbidden(err) { // what is applied may grant it
 			return err
-		case old != nil:
-			if err := allowed(r.options.IfExists, r.ref(), old); err != nil {
-				return err
-			}
 		}
 		if err := r.rehearse(ctx, nil); err != nil && !r.mayHeal(err) {
 			return err
@@ -122,13 +127,15 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 
 // needs are the permissions of the whole run. The error is that of a cluster which does not tell what it takes.
 func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
-	verbs := []string{"create", "get", "delete"}
+	job := r.objects.Job.Name
+	verbs := []string{"get", "delete"}
 	if r.options.Wait {
-		verbs = append(verbs, "list", "watch")
+		verbs = append(verbs, "list", "watch") // with a field selector of the name, which RBAC takes for it
 	}
-	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs}}
+	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"create"}},
+		{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs, Name: job, OneTime: r.objects.OneTime}}
 	if !r.options.Wait && r.options.IfExists != IfExistsFail {
-		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Optional: true})
+		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Name: job, OneTime: r.objects.OneTime, Optional: true})
 	}
 	if r.options.Wait {
 		needs = append(needs,
@@ -138,16 +145,20 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 			needs = append(needs, cluster.Access{Resource: "pods/log", Verbs: []string{"get"}})
 		}
 	}
-	owned := map[string]bool{}
+	created := map[string]bool{}
 	for _, o := range r.objects.Owned {
 		resource := "configmaps"
 		if _, secret := o.(*corev1.Secret); secret {
 			resource = "secrets"
 		}
-		if !owned[resource] {
-			owned[resource] = true
-			// One of the same name is read, and written when it can be shared.
-			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"create", "get", "update"}})
+		if !created[resource] {
+			created[resource] = true
+			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"create"}})
+		}
+		// One that an earlier Job has left behind is read and changed. A Secret has the Job's name in its own, so when that
+		// is new each time, none can be there.
+		if resource == "configmaps" || !r.objects.OneTime {
+			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: o.(metav1.Object).GetName()})
 		}
 	}
 	for _, obj := range r.objects.Apply {
@@ -166,7 +177,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		})
 		switch {
 		case apierrors.IsNotFound(err):
-			needs = append(needs, cluster.Access{Resource: "namespaces", Verbs: []string{"create"}, ClusterWide: true})
+			needs = append(needs, cluster.Access{Resource: "namespaces", Verbs: []string{"create"}, ClusterWide: true, Manifest: true})
 		case err != nil && !apierrors.IsForbidden(err): // who may not look at it may still work in it
 			return nil, err
 		}
@@ -178,10 +189,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 func (r *runner) createJob(ctx context.Context) error {
 	for {
 		if len(r.objects.Owned) > 0 {
-			if err := r.makeRoom(ctx); err != nil {
-				return err
-			}
-			if err := r.renewOwned(ctx); err != nil {
+			if err := r.makeRoom(ctx, false); err != nil {
 				return err
 			}
 		}
@@ -197,7 +205,8 @@ func (r *runner) createJob(ctx context.Context) error {
 		if !apierrors.IsAlreadyExists(err) {
 			return r.placed(r.ref(), err)
 		}
-		if err := r.makeRoom(ctx); err != nil {
+		// The API server says that last, when it would take the Job otherwise.
+		if err := r.makeRoom(ctx, true); err != nil {
 			return err
 		}
 	}
@@ -231,18 +240,48 @@ func (r *runner) findUnanswered() {
 // look reads the Job that has the name; nil when there is none.
 func (r *runner) look(ctx context.Context) (*batchv1.Job, error) { return look(ctx, r.client, r.ref()) }
 
-// makeRoom removes the Job that has the name, when the user allows it, and waits until it and its pods are gone: two
-// migrations must never run at the same time. Another run may have taken the name by then.
-func (r *runner) makeRoom(ctx context.Context) error {
+// survey looks at what has the names of the Job and its helpers, and changes nothing: the Job of that name, nil when there is none,
+// and whether a helper is there with another content. It is an error when one of them must stay.
+func (r *runner) survey(ctx context.Context) (old *batchv1.Job, stale bool, err error) {
+	if old, err = r.look(ctx); err != nil {
+		return nil, false, err
+	}
+	var replaced types.UID
+	if old != nil {
+		if err := allowed(r.options.IfExists, r.ref(), old); err != nil {
+			return nil, false, err
+		}
+		replaced = old.UID
+	}
+	stale, err = r.surveyOwned(ctx, replaced)
+	return old, stale, err
+}
+
+// makeRoom removes the Job that has the name, and gives the helpers that earlier Jobs have left behind our content, when it may.
+// Before it changes anything, it has the API server check whether it would take the new ones, unless that is accepted.
+func (r *runner) makeRoom(ctx context.Context, accepted bool) error {
+	old, stale, err := r.survey(ctx)
+	if err != nil || old == nil && !stale {
+		return err
+	}
+	if !accepted {
+		if err := r.rehearse(ctx, nil); err != nil && !apierrors.IsAlreadyExists(err) && !unrehearsed(err) {
+			return err
+		}
+	}
+	if old != nil {
+		if err := r.replace(ctx, old); err != nil {
+			return err
+		}
+	}
+	return r.renewOwned(ctx)
+}
+
+// replace deletes the Job and waits until it and its pods are gone: two migrations must never run at the same time. Another run may
+// have taken the name by then.
+func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
-	old, err := r.look(ctx)
-	if old == nil || err != nil {
-		return err
-	}
-	if err := allowed(r.options.IfExists, ref, old); err != nil {
-		return err
-	}
-	err = remove(ctx, r.client, ref, old.UID, metav1.DeletePropagationForeground)
+	err := remove(ctx, r.client, ref, old.UID, metav1.DeletePropagationForeground)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
 		return nil
@@ -299,20 +338,23 @@ func (r *runner) awaitDeletion(ctx context.Context, old *batchv1.Job) error {
 	}
 }
 
-// allowed tells whether the old Job may be replaced.
+// allowed tells whether the old Job may be replaced. One that this program did not make is replaced only when the user says so.
 func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
 	switch {
 	case ifExists == IfExistsReplace:
 		return nil
+	case !made(old):
+		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
+		cause.Hint = "Give this Job another name (name, name-suffix), or say if-exists: replace to delete that one with its pods and their logs."
 	case ifExists == IfExistsFail:
-		cause.Message = fmt.Sprintf("%s exists already (%s)", ref, state(old))
+		cause.Message = fmt.Sprintf("%s exists already (%s)%s", ref, state(old), whose(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
-	case finished(old):
-		return nil
-	default:
-		cause.Message = fmt.Sprintf("%s exists already and is still running", ref)
+	case !finished(old):
+		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
 		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
+	default:
+		return nil
 	}
 	return cause
 }

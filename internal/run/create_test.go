@@ -42,10 +42,12 @@ var refused = &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("conn
 
 var jobsResource = schema.GroupResource{Group: "batch", Resource: "jobs"}
 
-// there is a Job as the API server answers with it.
+// there is a Job of ours as the API server answers with it.
 func there(uid types.UID, conditions ...batchv1.JobConditionType) *batchv1.Job {
 	j := job(conditions...)
 	j.TypeMeta, j.UID, j.ResourceVersion = metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"}, uid, "7"
+	j.Labels = map[string]string{event.ManagedByLabel: event.ManagedBy}
+	j.Annotations = map[string]string{cluster.NonceAnnotation: "a nonce"}
 	return j
 }
 
@@ -351,7 +353,7 @@ func TestCreation(t *testing.T) {
 		want      []string
 	}{
 		{"everything", slices.Concat([]exchange{kinds, namespace, {review, 201, few}, {who, 201, me}}, room[:1],
-			[]exchange{{"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
+			[]exchange{room[2], {"POST /api/v1/namespaces/ns/secrets?dryRun=All", 404, missing}, {"POST /api/v1/namespaces?fieldManager=kubernetes-job-action", 201, body("Namespace", &corev1.Namespace{})},
 				{accountURL + "fieldManager=kubernetes-job-action&force=true", 200, account()}}, room[1:],
 			[]exchange{made, {"POST /api/v1/namespaces/ns/secrets", 201, body("Secret", &corev1.Secret{})}}),
 			func(l *loop) {
@@ -367,6 +369,10 @@ func TestCreation(t *testing.T) {
 			func(l *loop) { l.options.Preflight, l.objects.CreateNamespace = false, true }, []string{"failed: InvalidManifest"}},
 		{"an earlier Job's Secret cannot be looked at", []exchange{room[0], {"GET /api/v1/namespaces/ns/secrets/s", 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
 		{"an earlier Job cannot be looked at", []exchange{{"GET " + jobURL, 403, denied}}, func(l *loop) { l.options.Preflight = false }, []string{"failed: Forbidden"}},
+		{"a signal comes before the Secret, and on-cancel is leave", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 201, func() any { return body("Secret", &corev1.Secret{}) }}, {"DELETE " + jobURL, 200, there("ours")}},
+			func(l *loop) { l.options.Preflight, l.options.OnCancel = false, UnfinishedLeave }, []string{"Job ns/j created", "Secret ns/s created (it goes with the Job)", "started Job ns/j: 1 pods of 0 containers", "Job ns/j deleted (the run was cancelled before the Job was complete)", "cancelled: Cancelled"}},
+		{"the Secret is refused, a signal comes, and on-cancel is leave", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 403, func() any { return denied }}, {"DELETE " + jobURL, 200, there("ours")}},
+			func(l *loop) { l.options.Preflight, l.options.OnCancel = false, UnfinishedLeave }, []string{"Job ns/j created", "Job ns/j deleted (the run was cancelled before the Job was complete)", "cancelled: Cancelled"}},
 		{"the Secret is refused, and a signal comes", []exchange{room[0], room[2], made, {"POST /api/v1/namespaces/ns/secrets", 403, func() any { return denied }}, {"DELETE " + jobURL, 200, there("ours")}},
 			func(l *loop) { l.options.Preflight = false }, []string{"Job ns/j created", "Job ns/j deleted (the run was cancelled)", "cancelled: Cancelled"}},
 	} {

@@ -34,8 +34,10 @@ func (l *loop) cancelled() event.Finished {
 		f.Cause.Hint = event.Kubectl(l.ref().Namespace, "get job %s", l.ref().Name)
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
-	case l.options.OnCancel == UnfinishedLeave:
+	case l.leaves:
 		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
+	case l.options.OnCancel == UnfinishedLeave:
+		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled before the Job was complete")
 	default:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
 	}
@@ -73,9 +75,9 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
-// deleteOnCancel does with the Job what the options say for a run that was told to stop.
+// deleteOnCancel does with the Job what is to be done when the run is told to stop.
 func (r *runner) deleteOnCancel(ctx context.Context) error {
-	if r.options.OnCancel == UnfinishedLeave {
+	if r.leaves {
 		return nil
 	}
 	return r.delete(ctx)

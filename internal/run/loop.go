@@ -43,6 +43,7 @@ type loop struct {
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
 	away      time.Time // since when the API server has not answered; zero when it does
+	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
 
 	job       *batchv1.Job
@@ -53,8 +54,9 @@ type loop struct {
 	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
 	kept      int                                       // how many
 	since     time.Time
-	reader    reader // nil when no logs are wanted
-	spool     *spool // output that is shown only after a failure; nil when it is shown live
+	reader    reader      // nil when no logs are wanted
+	spool     *spool      // output that is shown only after a failure; nil when it is shown live
+	rest      event.Lines // of a batch that is told part by part
 	tails     tails
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
@@ -103,12 +105,13 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
-	switch cancelled := !l.disarm(ctx); {
+	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
-	case cancelled:
-		l.beside(func() { <-l.deleted })
+	case cancelled && !l.leaves:
+		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+	case cancelled: // and left alone
 	default:
 		l.finishJob(ctx, state, decision)
 	}
@@ -194,6 +197,10 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	}
 
 	v := l.untilDecided(ctx, facts, watched)
+	if v.Decided && !v.DeleteJob {
+		l.ended = l.disarm(ctx)
+	}
+	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
@@ -230,42 +237,52 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 	var last verdict.Verdict
 	var judged time.Time
 	for {
-		select {
-		case e := <-facts:
-			l.learn(e)
-		case <-l.more:
-			l.hear()
-		case answers := <-l.answered:
-			maps.Copy(l.answers, answers)
-			l.judge, l.judgeNow = true, true
-		case err := <-watched:
-			if err == nil {
-				err = fmt.Errorf("the watch on %s ended by itself", l.ref())
+		if len(l.rest.Lines) == 0 {
+			select {
+			case e := <-facts:
+				l.takePart(e)
+			case <-l.more:
+				l.hear()
+			case answers := <-l.answered:
+				maps.Copy(l.answers, answers)
+				l.judge, l.judgeNow = true, true
+			case err := <-watched:
+				if err == nil {
+					err = fmt.Errorf("the watch on %s ended by itself", l.ref())
+				}
+				f := l.failed(err)
+				return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
+			case <-timer.C:
+			case <-ctx.Done():
+				return verdict.Verdict{}
 			}
-			f := l.failed(err)
-			return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
-		case <-timer.C:
-			now := time.Now()
-			if l.old(now) {
-				clear(l.answers)
-				l.asked, l.judge = time.Time{}, true
-			}
-			l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
-		case <-ctx.Done():
-			return verdict.Verdict{}
 		}
 		// One goroutine tells of everything, so a burst of lines and states is taken whole before it is judged.
 		// The burst is bounded: a container that never stops writing must not hold up the clock.
+		begun := time.Now()
 	burst:
-		for i := 0; i < cap(facts) && !l.judgeNow && ctx.Err() == nil; i++ {
+		for i := 0; i < cap(facts) && time.Since(begun) < settle && !l.judgeNow && ctx.Err() == nil; i++ {
+			if len(l.rest.Lines) > 0 {
+				l.takePart(l.rest)
+				continue
+			}
 			select {
 			case e := <-facts:
-				l.learn(e)
+				l.takePart(e)
 			default:
 				break burst
 			}
 		}
+		if ctx.Err() != nil {
+			return verdict.Verdict{}
+		}
 		now := time.Now()
+		if l.old(now) {
+			clear(l.answers)
+			l.asked, l.judge = time.Time{}, true
+		}
+		// The timer may never be heard while there is always something to take.
+		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
 		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
 			judged, l.judge, l.judgeNow = now, false, false
 			last = verdict.Decide(l.state())
@@ -282,6 +299,34 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.unreachable(now.Sub(l.away))}
 		}
 		timer.Reset(l.untilNext(now, judged, last))
+	}
+}
+
+// part is how many bytes of lines are told between two looks at the clock, at least: a line is never parted.
+const part = 64 << 10
+
+// takePart takes a fact into account, of a batch of lines its first part. What is left is l.rest.
+func (l *loop) takePart(f event.Fact) {
+	lines, ok := f.(event.Lines)
+	if !ok {
+		l.learn(f)
+		return
+	}
+	n, size := 0, 0
+	for n < len(lines.Lines) && size < part {
+		size += len(lines.Lines[n].Text)
+		n++
+	}
+	l.rest = lines
+	l.rest.Lines = lines.Lines[n:]
+	lines.Lines = lines.Lines[:n]
+	l.learn(lines)
+}
+
+// takeRest takes what is left of a batch.
+func (l *loop) takeRest() {
+	for len(l.rest.Lines) > 0 {
+		l.takePart(l.rest)
 	}
 }
 
@@ -367,8 +412,14 @@ func (l *loop) take(f event.Fact) {
 			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
 			l.emit(f)
 		}
+	case event.Gap:
+		if l.spool == nil {
+			l.emit(f)
+		} else if err := l.spool.add(f); err != nil {
+			l.emit(f)
+		}
 	case event.Drained: // for drain alone
-	case event.Event: // gaps, notices, what was done to an object: news as they are
+	case event.Event: // notices, what was done to an object: news as they are
 		l.emit(f)
 	default:
 		panic(fmt.Sprintf("nothing takes a %T", f))
@@ -504,6 +555,7 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 	if ctx.Err() != nil {
 		done = nil // the limit of a cancelled run is short already
 	}
+	var late <-chan time.Time
 	for {
 		select {
 		case e := <-facts:
@@ -514,6 +566,9 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 		case <-l.more:
 			l.hear()
 		case <-done:
+			done, late = nil, time.After(drainCancelLimit)
+		case <-late:
+			l.emit(event.Notice{Level: event.Warning, Message: "the run was told to stop before the logs were read to their end: the last lines are missing"})
 			return
 		}
 	}

@@ -460,6 +460,13 @@ func TestLoop(t *testing.T) {
 			[]beat{{s, pod("Running")}, {2 * s, pod("Succeeded")}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
 				"2s p container main exited with code 0", "2s Job ns/j deleted", "2s finished succeeded"}},
+		{"lines of an output that is not shown are lost", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsOnFailure },
+			[]beat{{s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s Job ns/j deleted", "2s finished succeeded"}},
+		{"lines of an output that is shown at the end are lost", []exchange{made}, func(l *loop) { l.options.Logs = LogsOnFailure },
+			[]beat{{s, lines("uid-p", "main", "first")}, {s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {s, lines("uid-p", "main", "last")}, {2 * s, pod("Failed")}, {2 * s, failed}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3",
+				"2s | first", "2s event.Gap", "2s | last", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["first" "last"]`}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "finished created"}},
 		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
@@ -480,7 +487,8 @@ func TestLoop(t *testing.T) {
 		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, &output{}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished cancelled: Cancelled"}},
 		{"a signal while the logs are read to their end", []exchange{made, removed}, nil, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished succeeded"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
+				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished succeeded"}},
 		{"the Job is refused", []exchange{{createURL, 403, forbidden.Status()}}, nil, nil, &output{}, 0, 0, []string{"finished failed: Forbidden"}},
 		{"the watch is refused", []exchange{made, removed}, nil, []beat{{s, forbidden}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
@@ -499,8 +507,8 @@ func TestLoop(t *testing.T) {
 				"2.3s p container main exited with code 3", "2.3s Job ns/j kept (it stays)", `2.3s finished failed: ContainerExit ["p works"]`}},
 		{"the Job's end comes without its pod's", []exchange{made, {"GET /api/v1/namespaces/ns/pods", 200, listed}}, nil, []beat{{2 * s, failed}, {2*s + 100*time.Millisecond, lines("uid-p", "main", "late")}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.1s | late", "3s p scheduled on n1", "3s p container main exited with code 3", "3s Job ns/j kept (it stays)", "3s finished failed: BackoffLimitExceeded"}},
-		{"a signal while the pod's end is waited for", []exchange{made, removed}, nil, []beat{{2 * s, failed}}, &output{}, 2*s + 500*time.Millisecond, drainCancelLimit,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.5s finished failed: BackoffLimitExceeded"}},
+		{"a signal while the pod's end is waited for", []exchange{made}, nil, []beat{{2 * s, failed}}, &output{}, 2*s + 500*time.Millisecond, drainCancelLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.5s Job ns/j kept (it stays)", "2.5s finished failed: BackoffLimitExceeded"}},
 		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},
 			{6 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 1, 0)}}, {7 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 0)}}, {12 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 1)}},
 			{50 * s, event.JobSeen{Job: wants(there("ours", batchv1.JobComplete), 3)}}}, &output{}, 0, 0,
@@ -587,4 +595,76 @@ func TestSignalAtTheEnd(t *testing.T) {
 			t.Errorf("got %+v", f)
 		}
 	})
+}
+
+// slow is a sink that takes a second for each 64 KiB of lines.
+type slow struct{ sink }
+
+func (s *slow) Event(e event.Event) error {
+	if lines, ok := e.(event.Lines); ok {
+		size := 0
+		for _, l := range lines.Lines {
+			size += len(l.Text)
+		}
+		time.Sleep(time.Duration(size) * time.Second / (64 << 10))
+	}
+	return s.sink.Event(e)
+}
+
+// TestTheClockInABatch: neither a batch that takes long to be told nor lines that never end hide a timeout or a signal, and no line
+// is lost.
+func TestTheClockInABatch(t *testing.T) {
+	batch := event.Lines{Stream: &event.Stream{Container: "main"}}
+	for range 40 {
+		batch.Lines = append(batch.Lines, event.Line{Text: strings.Repeat("-", 64<<10)})
+	}
+	for name, test := range map[string]struct {
+		timeout, signal time.Duration
+		facts           func(out chan<- event.Fact, stop <-chan struct{})
+		lines           int
+		decided         bool
+	}{
+		"timeout in a batch": {5 * time.Second, time.Hour, func(out chan<- event.Fact, _ <-chan struct{}) { out <- batch }, 40, true},
+		"signal in a batch":  {time.Hour, 5 * time.Second, func(out chan<- event.Fact, _ <-chan struct{}) { out <- batch }, 40, false},
+		"timeout in lines without end": {5 * time.Second, time.Hour, func(out chan<- event.Fact, stop <-chan struct{}) {
+			for {
+				select {
+				case out <- event.Lines{Stream: batch.Stream, Lines: batch.Lines[:1]}:
+				case <-stop:
+					return
+				}
+			}
+		}, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t)
+				told := &slow{}
+				l.sink, l.created, l.job, l.since, l.options.Verdict.Timeout = told, there("ours"), there("ours"), time.Now(), test.timeout
+				l.judge, l.judgeNow = true, true
+				ctx, cancel := context.WithTimeout(t.Context(), test.signal)
+				defer cancel()
+				facts, stop := make(chan event.Fact, 16), make(chan struct{})
+				var writing sync.WaitGroup
+				writing.Go(func() { test.facts(facts, stop) })
+				begin := time.Now()
+				v := l.untilDecided(ctx, facts, make(chan error))
+				if took := time.Since(begin); took > 7*time.Second || v.Decided != test.decided {
+					t.Errorf("after %v: %+v", took, v)
+				}
+				close(stop)
+				writing.Wait()
+				l.takeRest()
+				lines := 0
+				for _, e := range told.events {
+					if e, ok := e.(event.Lines); ok {
+						lines += len(e.Lines)
+					}
+				}
+				if test.lines > 0 && lines != test.lines {
+					t.Errorf("%d lines", lines)
+				}
+			})
+		})
+	}
 }

@@ -29,6 +29,7 @@ type Objects struct {
 	CreateNamespace bool                         // create the Job's namespace when it is missing
 	Apply           []*unstructured.Unstructured // the user's own objects: applied, and never deleted
 	Job             *batchv1.Job
+	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
 
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a

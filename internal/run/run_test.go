@@ -37,6 +37,15 @@ func TestTailsKeepTheLastLines(t *testing.T) {
 	if got := kept.last("a", "sidecar"); len(got) != 2 || got[0] != "other" || len(got[1]) != tailWidth {
 		t.Errorf("got %d lines", len(got))
 	}
+	// Of a line in pieces, the first piece says enough. The others may begin with the end of a secret.
+	pieces := lines("a", "long", "first", "second", "third")
+	pieces.Lines[0].More, pieces.Lines[1].More = true, true
+	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[:2]})
+	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[2:]})
+	kept.add(lines("a", "long", "next"))
+	if diff := cmp.Diff([]string{"first", "next"}, kept.last("a", "long")); diff != "" {
+		t.Error(diff)
+	}
 	kept.drop("a")
 	if kept.last("a", "main") != nil {
 		t.Error("the lines of a dropped pod are kept")
@@ -89,7 +98,7 @@ func job(conditions ...batchv1.JobConditionType) *batchv1.Job {
 
 func TestAllowed(t *testing.T) {
 	ref := event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}
-	running, failed := job(), job(batchv1.JobFailureTarget, batchv1.JobFailed)
+	running, failed := there("old"), there("old", batchv1.JobFailureTarget, batchv1.JobFailed)
 	for _, c := range []struct {
 		ifExists IfExists
 		old      *batchv1.Job
@@ -98,11 +107,11 @@ func TestAllowed(t *testing.T) {
 		{IfExistsReplace, running, ""},
 		{IfExistsReplace, failed, ""},
 		{IfExistsReplaceFinished, failed, ""},
-		{IfExistsReplaceFinished, job(batchv1.JobComplete), ""},
-		{IfExistsReplaceFinished, job(batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
+		{IfExistsReplaceFinished, there("old", batchv1.JobComplete), ""},
+		{IfExistsReplaceFinished, there("old", batchv1.JobFailureTarget), "Job ns/j exists already and is still running"},
 		{IfExistsReplaceFinished, running, "Job ns/j exists already and is still running"},
 		{IfExistsFail, failed, "Job ns/j exists already (failed)"},
-		{IfExistsFail, job(batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
+		{IfExistsFail, there("old", batchv1.JobComplete), "Job ns/j exists already (succeeded)"},
 	} {
 		err := allowed(c.ifExists, ref, c.old)
 		var cause *event.Cause

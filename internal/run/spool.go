@@ -9,6 +9,11 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
+func init() {
+	gob.Register(event.Lines{})
+	gob.Register(event.Gap{})
+}
+
 // spool keeps container output on disk until it is known whether it is wanted. The file has no name any more while it is
 // used, so that nothing is left behind whatever happens.
 type spool struct {
@@ -16,7 +21,7 @@ type spool struct {
 	enc  *gob.Encoder
 }
 
-func (s *spool) add(e event.Lines) error {
+func (s *spool) add(e event.Event) error {
 	if s.file == nil {
 		f, err := os.CreateTemp("", "kubernetes-job-action-*")
 		if err != nil {
@@ -25,7 +30,7 @@ func (s *spool) add(e event.Lines) error {
 		os.Remove(f.Name())
 		s.file, s.enc = f, gob.NewEncoder(f)
 	}
-	return s.enc.Encode(e)
+	return s.enc.Encode(&e)
 }
 
 func (s *spool) replay(emit func(event.Event)) error {
@@ -37,7 +42,7 @@ func (s *spool) replay(emit func(event.Event)) error {
 	}
 	dec := gob.NewDecoder(s.file)
 	for {
-		var e event.Lines
+		var e event.Event
 		if err := dec.Decode(&e); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {

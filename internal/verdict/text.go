@@ -17,18 +17,17 @@ const (
 )
 
 // clean makes untrusted text fit for one line of a log: white space becomes single spaces, control and other invisible
-// characters and invalid UTF-8 go, and what is longer than limit bytes is cut with an ellipsis.
+// characters and invalid UTF-8 go, and what is longer than limit bytes is cut with an ellipsis. Escape characters stay for the border of
+// internal/report, which removes whole escape sequences: a secret that one splits would not be known with the rest of it inside.
 func clean(s string, limit int) string {
-	if len(s) > 4*limit {
-		s = s[:4*limit] // an event may hold anything; what is read stays bounded
-	}
+	s = event.Shorten(s, 4*limit) // an event may hold anything; what is read stays bounded
 	var b strings.Builder
 	space := false
 	for _, r := range s {
 		switch {
 		case unicode.IsSpace(r):
 			space = b.Len() > 0
-		case r == utf8.RuneError || !unicode.IsPrint(r):
+		case r == utf8.RuneError || !unicode.IsPrint(r) && r != '\x1b':
 		default:
 			if space {
 				b.WriteByte(' ')

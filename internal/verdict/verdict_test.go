@@ -345,7 +345,7 @@ func TestFailure(t *testing.T) {
 			}),
 			cause: podCause(event.ContainerExit, "wait", ptr[int32](7), `init container "wait" of pod migrate-x2k9 exited with code 7`, "The last lines of its log say why: kubectl -n prod logs migrate-x2k9 -c wait")},
 		{name: "termination message", state: failed(exits(3, "Error", "table \x1b[31mcustomers\x1b[0m\nis locked\n", 59)), outcome: event.Failed,
-			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3: table [31mcustomers[0m is locked`, logsHint)},
+			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3: table `+"\x1b[31mcustomers\x1b[0m is locked", logsHint)},
 		{name: "termination message that is only the log", outcome: event.Failed,
 			state: failed(exits(3, "Error", "last line", 59), func(p *corev1.Pod) {
 				p.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +36,7 @@ const (
 	// (k8s.io/apiserver/pkg/endpoints/handlers/get.go, handleWatch). It is longer than a job on any runner lasts (GitHub: 5 days).
 	// A connection that died silently is found by the health checks of HTTP/2 (cluster's pulse).
 	lifetime = 7 * 24 * time.Hour
-	// steady is how long a watch that brings nothing must last to count as one that works.
+	// steady is how long a watch that brings nothing must last to count as one that works, which is an answer.
 	steady = time.Second
 	// grace is how long a watch that worked before may be refused: an API server that has just started refuses everybody until
 	// its authorizer has read the cluster's roles and accounts.
@@ -76,7 +77,8 @@ type Client interface {
 // The watches are not ordered among each other: the Job's end may be told before its last pod's.
 //
 // health learns what the requests say about the API server: every answer, and the failures of the watches on the Job and the pods,
-// which are tried again for ever. A watch that was closed or cut off and comes back at once is no failure.
+// which are tried again for ever. A watch that was closed or cut off and comes back at once is no failure; one that ends at once, with
+// nothing, is one.
 func Follow(ctx context.Context, client Client, health *outage.Health, job *batchv1.Job, out chan<- event.Fact) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -259,7 +261,7 @@ type kind struct {
 	needed  bool                         // the others only explain, and the run does without
 	health  *outage.Health
 	began   bool // it has a version already: a list must not be older
-	worked  bool // a watch was established once
+	worked  bool // a watch has worked once
 }
 
 // refusal is the error of a watch that the API server does not allow.
@@ -328,8 +330,12 @@ func (k *kind) follow(ctx context.Context) error {
 	return nil
 }
 
+// errEmpty is the error of a watch that ended at once and brought nothing. client-go makes one of a connection that breaks before the
+// answer, or is not answered in time (Request.Watch in rest/request.go).
+var errEmpty = fmt.Errorf("the watch ended at once: %w", io.ErrUnexpectedEOF)
+
 // once makes a list when it takes one, and watches until the watch ends. worked tells whether the watch lasted a while or
-// brought something. The error is that of a request; a watch that ended is none.
+// brought something. The error is that of a request, or errEmpty; a watch that worked and ended is none.
 func (k *kind) once(ctx context.Context) (worked bool, err error) {
 	if k.version == "" {
 		if err := k.relist(ctx); err != nil {
@@ -344,32 +350,42 @@ func (k *kind) once(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	defer w.Stop()
-	k.worked = true
-	k.health.Answered()
-	start := time.Now()
+	lasted := time.NewTimer(steady)
+	defer lasted.Stop()
 	for {
 		select {
 		case e, ok := <-w.ResultChan():
 			switch {
+			case !ok && worked:
+				return true, nil
 			case !ok:
-				return worked || time.Since(start) >= steady, nil
+				return false, errEmpty
 			case e.Type == watch.Error:
-				// Expired, or not readable: either way the version is of no use any more.
+				// Expired, or not readable: either way the version is of no use any more, and the list tells more.
 				k.version = ""
-				return worked || time.Since(start) >= steady, nil
+				return worked, nil
 			}
 			worked = true
-			k.health.Answered()
+			k.works()
 			if m, err := meta.Accessor(e.Object); err == nil {
 				k.version = m.GetResourceVersion()
 			}
 			if e.Type != watch.Bookmark {
 				k.seen(ctx, e.Object, e.Type == watch.Deleted)
 			}
+		case <-lasted.C:
+			worked = true
+			k.works()
 		case <-ctx.Done():
 			return worked, nil
 		}
 	}
+}
+
+// works notes an answer to a watch.
+func (k *kind) works() {
+	k.worked = true
+	k.health.Answered()
 }
 
 // relist tells what is there now, and what is not any more.

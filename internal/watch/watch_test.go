@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -374,7 +376,7 @@ func TestFollow(t *testing.T) {
 				{want: "watch 7", answer: status(http.StatusBadGateway, "")}, {want: "watch 7", answer: open(modified(ours("8")))}},
 		}, []string{"job uid-1@7", "job uid-1@8"}},
 		{"credentials are renewed", script{
-			"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)}, {want: "watch 5", answer: open(modified(ours("7")))}},
+			"job": {{want: "watch 5", answer: lasting(steady + time.Millisecond)}, {want: "watch 5", answer: status(http.StatusUnauthorized, metav1.StatusReasonUnauthorized)}, {want: "watch 5", answer: open(modified(ours("7")))}},
 		}, []string{"job uid-1@7 after 1s"}},
 		{"cut off every two seconds", script{
 			"job": {{want: "watch 5", answer: lasting(2 * time.Second)}, {want: "watch 5", answer: lasting(2*time.Second, modified(ours("7")))}, {want: "watch 7", answer: lasting(2 * time.Second)}, {want: "watch 7", answer: open(modified(ours("8")))}},
@@ -406,32 +408,57 @@ func ordered(lines []string) map[string][]string {
 	return by
 }
 
+// TestFollowOutage: however connections fail, the outage is told once, and its end once. client-go takes a watch whose connection
+// breaks for one that brings nothing (Request.Watch in rest/request.go).
 func TestFollowOutage(t *testing.T) {
-	ours := func(v string) *batchv1.Job { return newJob("uid-1", v) }
-	s := script{
-		"job":        {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: open(modified(ours("7")))}},
-		"pods":       {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
-		"job events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
-		"pod events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: open()}},
+	for _, test := range []struct {
+		name string
+		how  error
+		lost string
+	}{
+		{"refused", apitest.Refused, "lost: dial tcp: connect: connection refused"},
+		{"reset", apitest.Reset, "lost: the watch ended at once: unexpected EOF"},
+		{"cut", io.EOF, "lost: the watch ended at once: unexpected EOF"},
+		{"timed out", os.ErrDeadlineExceeded, "lost: the watch ended at once: unexpected EOF"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := script{
+				"job":        {{want: "watch 5", answer: lasting(steady + time.Millisecond)}, {want: "watch 5", answer: open(modified(newJob("uid-1", "7")))}},
+				"pods":       {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(steady + time.Millisecond)}, {want: "watch 6", answer: open()}},
+				"job events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(steady + time.Millisecond)}, {want: "watch 6", answer: open()}},
+				"pod events": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(steady + time.Millisecond)}, {want: "watch 6", answer: open()}},
+			}
+			got, _, err := play(t, s, func(server *apitest.Server) {
+				server.Down(test.how)
+				time.Sleep(20 * time.Second)
+				server.Down(nil)
+			})
+			if err != nil {
+				t.Errorf("Follow: %v", err)
+			}
+			var what []string
+			for _, line := range got {
+				line, _, _ = strings.Cut(line, " after ")
+				what = append(what, line)
+			}
+			if diff := cmp.Diff([]string{test.lost, "found"}, withoutPrefix(what, "job ")); diff != "" {
+				t.Errorf("told (-want +got):\n%s", diff)
+			}
+			if len(got) != 3 {
+				t.Errorf("told %q, want an outage, its end and one state of the job", got)
+			}
+		})
 	}
-	got, _, err := play(t, s, func(server *apitest.Server) {
-		server.Down(true)
-		time.Sleep(20 * time.Second)
-		server.Down(false)
-	})
-	if err != nil {
-		t.Errorf("Follow: %v", err)
-	}
-	var what []string
-	for _, line := range got {
-		line, _, _ = strings.Cut(line, " after ")
-		what = append(what, line)
-	}
-	if diff := cmp.Diff([]string{"lost: dial tcp: connect: connection refused", "found"}, withoutPrefix(what, "job ")); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
-	}
-	if len(got) != 3 {
-		t.Errorf("told %q, want an outage, its end and one state of the job", got)
+}
+
+// TestFollowEmptyWatches: watches that are taken and closed at once, each time, are an outage; watches that stay open and silent end one.
+func TestFollowEmptyWatches(t *testing.T) {
+	closed := step{want: "watch 5", answer: stream()}
+	got, _, err := play(t, script{"job": {closed, closed, closed, closed, closed, closed, closed, {want: "watch 5", answer: open()}},
+		"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Hour)}},
+	}, nil)
+	if err != nil || len(got) != 2 || !strings.HasPrefix(got[0], "lost: the watch ended at once") || !strings.HasPrefix(got[1], "found") {
+		t.Errorf("told %q, %v, want an outage and its end", got, err)
 	}
 }
 
@@ -457,7 +484,7 @@ func TestFollowRefused(t *testing.T) {
 		{"the pods, at once", script{"pods": {{want: "list 0", answer: slowly(forbidden)}}, "pod events": never}, apierrors.IsForbidden, 0},
 		{"the watch on the pods, at once", script{"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: slowly(forbidden)}}}, apierrors.IsForbidden, 0},
 		{"the job, after new credentials", script{"job": {{want: "watch 5", answer: slowly(unauthorized)}, {want: "watch 5", answer: slowly(unauthorized)}}}, apierrors.IsUnauthorized, 0},
-		{"the job, for longer than the authorizer of a restarted server needs", script{"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden, often: true}}},
+		{"the job, for longer than the authorizer of a restarted server needs", script{"job": {{want: "watch 5", answer: lasting(steady + time.Millisecond)}, {want: "watch 5", answer: forbidden, often: true}}},
 			apierrors.IsForbidden, grace},
 	}
 	for _, test := range tests {
@@ -479,7 +506,7 @@ func TestFollowRefused(t *testing.T) {
 // TestFollowRefusedForAWhile is an API server that has just restarted.
 func TestFollowRefusedForAWhile(t *testing.T) {
 	forbidden := status(http.StatusForbidden, metav1.StatusReasonForbidden)
-	got, _, err := play(t, script{"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden},
+	got, _, err := play(t, script{"job": {{want: "watch 5", answer: lasting(steady + time.Millisecond)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: forbidden},
 		{want: "watch 5", answer: open(modified(newJob("uid-1", "7")))}}}, nil)
 	if err != nil || len(got) != 1 {
 		t.Errorf("Follow told %q and returned %v, want one state and no error", got, err)
@@ -491,11 +518,11 @@ func TestFollowRefusedBeforeAndAfterAnOutage(t *testing.T) {
 	forbidden, unavailable := status(http.StatusForbidden, metav1.StatusReasonForbidden), status(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable)
 	ours := newJob("uid-1", "7")
 	got, _, err := play(t, script{
-		"job": {{want: "watch 5", answer: lasting(time.Second)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: func(w http.ResponseWriter, r *http.Request) {
+		"job": {{want: "watch 5", answer: lasting(steady + time.Millisecond)}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(grace + time.Second)
 			unavailable(w, r)
 		}}, {want: "watch 5", answer: forbidden}, {want: "watch 5", answer: open(modified(ours))}},
-		"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(time.Second)}, {want: "watch 6", answer: forbidden}, {want: "watch 6", answer: func(w http.ResponseWriter, r *http.Request) {
+		"pods": {{want: "list 0", answer: list("6")}, {want: "watch 6", answer: lasting(steady + time.Millisecond)}, {want: "watch 6", answer: forbidden}, {want: "watch 6", answer: func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(grace + time.Second)
 			status(http.StatusGone, metav1.StatusReasonExpired)(w, r)
 		}}, {want: "list ", answer: forbidden}, {want: "list ", answer: list("8")}, {want: "watch 8", answer: open()}},

@@ -148,6 +148,7 @@ func TestWhatDoesNotFit(t *testing.T) {
 		t.Run(text, func(t *testing.T) {
 			f := failed()
 			c.change(&f)
+			f = bordered(t, f)
 			got, notices := written(t, started, f)
 			outputs, _ := report.Outputs(f)
 			for _, o := range outputs {
@@ -166,6 +167,20 @@ func TestWhatDoesNotFit(t *testing.T) {
 		})
 	}
 }
+
+// bordered is f as sinks get it.
+func bordered(t *testing.T, f event.Finished) event.Finished {
+	t.Helper()
+	var kept keeper
+	if err := report.New(&kept).Event(f); err != nil {
+		t.Fatal(err)
+	}
+	return kept.last.(event.Finished)
+}
+
+type keeper struct{ last event.Event }
+
+func (k *keeper) Event(e event.Event) error { k.last = e; return nil }
 
 // A file that is exactly as large as GitLab allows.
 func TestLimit(t *testing.T) {

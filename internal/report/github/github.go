@@ -3,10 +3,9 @@
 //
 // The runner reads commands out of the log itself, out of standard output and standard error alike (OutputManager.cs,
 // ActionCommand.cs): "::name::…" at the start of a line, after any white space, and "##[name]…" anywhere in it. Lines of
-// containers are therefore written only while commands are stopped by a token that nobody can know: 130 random bits, drawn
-// anew each time. All commands and all lines go through one writer, so that nothing slips in between. Lines of ours begin
-// with a mark, so that what they quote never stands at the start of a line; and "##[" is taken apart everywhere, because the
-// log's viewer reads it too.
+// containers are therefore written only while commands are stopped (report.Bracket). All commands and all lines go through one
+// writer, so that nothing slips in between. Lines of ours begin with a mark, so that what they quote never stands at the start of a
+// line; and "##[" is taken apart everywhere, because the log's viewer reads it too.
 package github
 
 import (
@@ -37,9 +36,10 @@ type Reporter struct {
 	getenv   func(string) string
 	options  report.Options
 	started  event.Started
-	streamed bool              // a line of a container was shown
-	grouped  bool              // a group is open; groups cannot be nested
-	token    string            // commands are stopped until it; "" when they are not
+	streamed bool // a line of a container was shown
+	grouped  bool // a group is open; groups cannot be nested
+	commands report.Commands
+	bracket  report.Bracket    // around lines of containers
 	issued   map[string]int    // annotations by kind
 	outputs  map[string]string // as they were published
 	draw     func() string     // a random text of at least 128 bits
@@ -54,7 +54,7 @@ const keptBuffer = 1 << 20
 // runner (GITHUB_ACTIONS is not true), secrets are not announced, because there they would be printed.
 func New(stdout io.Writer, getenv func(string) string, o report.Options) *Reporter {
 	return &Reporter{
-		stdout: stdout, getenv: getenv, options: o,
+		stdout: stdout, getenv: getenv, options: o, commands: report.NewCommands(getenv, report.FormatGitHub),
 		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
 	}
 }
@@ -116,38 +116,19 @@ func (r *Reporter) flush() error {
 
 // command adds a workflow command. When commands are stopped, it resumes them first, so that the runner obeys.
 func (r *Reporter) command(name string, properties githubactions.CommandProperties, message string) {
-	r.resume()
+	r.buf = r.bracket.Resume(r.buf)
 	c := githubactions.Command{Name: name, Properties: properties, Message: message}
 	r.buf = append(r.buf, c.String()...)
 	r.buf = append(r.buf, '\n')
 }
 
-// stop makes the runner take every line as text, until resume.
-func (r *Reporter) stop() {
-	if r.token != "" {
-		return
-	}
-	token := r.draw()
-	r.command("stop-commands", nil, token)
-	r.token = token
-}
-
-func (r *Reporter) resume() {
-	if r.token == "" {
-		return
-	}
-	token := r.token
-	r.token = ""
-	r.command(token, nil, "")
-}
-
 // lines adds lines of a container. Commands stay stopped after them: usually more lines follow.
 func (r *Reporter) lines(e event.Lines) {
 	r.streamed = true
-	r.stop()
-	prefix := report.Prefix(e.Stream, r.started)
+	r.buf = r.bracket.Stop(r.buf)
+	prefix := r.commands.Text(report.Prefix(e.Stream, r.started))
 	for _, l := range e.Lines {
-		for text := range strings.SplitSeq(disarm(report.Clean(l.Text)), "\n") {
+		for text := range strings.SplitSeq(r.commands.Text(l.Text), "\n") {
 			if r.options.Timestamps {
 				r.buf = append(l.At.UTC().AppendFormat(r.buf, report.TimeFormat), ' ')
 			}
@@ -158,24 +139,9 @@ func (r *Reporter) lines(e event.Lines) {
 	}
 }
 
-// disarm takes "##[" apart, which the runner and the log's viewer read as a command wherever it stands, and Azure's
-// "##vso[". It adds a space and nothing invisible: the runner compares strings by culture, which ignores invisible
-// characters.
-func disarm(text string) string {
-	if !strings.Contains(text, "##") {
-		return text
-	}
-	return armed.Replace(text)
-}
-
-var armed = strings.NewReplacer("##[", "## [", "##vso[", "## vso[")
-
-// plain is untrusted text for a line or a command of ours.
-func plain(text string) string { return disarm(report.Plain(text)) }
-
 // line adds a line of ours, which the runner never takes for a command: it begins with a mark, and so does each further line of text.
 func (r *Reporter) line(mark, text string) {
-	for line := range strings.SplitSeq(plain(text), "\n") {
+	for line := range strings.SplitSeq(r.commands.Text(text), "\n") {
 		r.buf = append(r.buf, mark...)
 		r.buf = append(r.buf, ' ')
 		r.buf = append(r.buf, line...)
@@ -211,7 +177,7 @@ func (r *Reporter) say(e event.Event) {
 
 func (r *Reporter) debug(text string) {
 	if r.getenv("RUNNER_DEBUG") == "1" {
-		r.command("debug", nil, plain(text))
+		r.command("debug", nil, r.commands.Text(text))
 	}
 }
 
@@ -228,7 +194,7 @@ func (r *Reporter) annotate(kind string, limit int, properties githubactions.Com
 	if hint != "" {
 		text += "\n→ " + hint
 	}
-	r.command(kind, properties, event.Shorten(plain(text), maxMessage))
+	r.command(kind, properties, event.Shorten(r.commands.Text(text), maxMessage))
 }
 
 // position is where an annotation stands: a file of the workspace, as the runner and GitHub name it.
@@ -243,7 +209,7 @@ func (r *Reporter) position(f event.Finding) githubactions.CommandProperties {
 	if f.File == "" || !filepath.IsLocal(file) || f.File == "<stdin>" || f.File == "manifest-content" {
 		return nil
 	}
-	p := githubactions.CommandProperties{"file": plain(filepath.ToSlash(file))}
+	p := githubactions.CommandProperties{"file": r.commands.Text(filepath.ToSlash(file))}
 	if f.Line > 0 {
 		p["line"] = strconv.Itoa(f.Line)
 		if f.Column > 0 {
@@ -278,7 +244,7 @@ func (r *Reporter) finished(f event.Finished) {
 		if c := f.Cause; c != nil {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
-		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(plain(title), maxTitle)}, report.Verdict(f), hint)
+		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
 	}
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")
@@ -290,7 +256,7 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		r.command("endgroup", nil, "")
 	}
-	r.resume()
+	r.buf = r.bracket.Resume(r.buf)
 }
 
 // publish sets outputs through the runner's file, unless they already have that value. A failure is kept for the end: it must not stop

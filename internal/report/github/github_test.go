@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"os"
 	"path/filepath"
@@ -57,7 +58,7 @@ func newStep(t *testing.T, o report.Options) *step {
 func (s *step) tell(t *testing.T, events ...event.Event) {
 	t.Helper()
 	for _, e := range events {
-		if err := s.Event(e); err != nil {
+		if err := report.New(s.Reporter).Event(e); err != nil {
 			t.Fatalf("%T: %v", e, err)
 		}
 	}
@@ -134,6 +135,7 @@ func TestGolden(t *testing.T) {
 			s := newStep(t, c.options)
 			drawn := 0
 			s.draw = func() string { drawn++; return fmt.Sprintf("RANDOM%d", drawn) }
+			s.bracket.Draw = s.draw
 			f := report.New(s)
 			f.AddSecrets(event.Secret{Value: "hunter2!", Credential: true})
 			for _, e := range c.events {
@@ -416,6 +418,15 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 	if len(s) >= 1<<20 {
 		t.Errorf("the summary has %d bytes", len(s))
 	}
+	worst := event.Finished{Job: event.Ref{Namespace: bars, Name: bars}, UID: "u", Outcome: event.Outcome(bars), FailedIndexes: bars, Tail: slices.Repeat([]string{ticks}, 3000),
+		Cause: &event.Cause{Reason: event.Reason(bars), Container: bars, Object: event.Ref{Name: bars}, Message: angles, Hint: angles + "\n" + strings.Repeat("`", 1<<20)}}
+	for range 3000 {
+		worst.Pods = append(worst.Pods, event.PodResult{Name: bars, Reason: bars, Node: bars, Phase: bars})
+		worst.Warnings = append(worst.Warnings, event.Cause{Message: angles, Hint: angles})
+	}
+	if n := len(summary(worst)); n >= 1<<20 {
+		t.Errorf("at worst, the summary has %d bytes", n)
+	}
 	fenced := ""
 	for line := range strings.Lines(s) {
 		marks := line[:len(line)-len(strings.TrimLeft(line, "`"))]
@@ -455,16 +466,44 @@ func TestWriteErrorsAreReturned(t *testing.T) {
 	}
 }
 
-func FuzzLines(f *testing.F) {
+func FuzzReports(f *testing.F) {
+	const secret = "Hunter2!secret"
 	for _, a := range attacks {
 		f.Add(a, false)
 	}
+	f.Add("Hunter2!\x1b[31m\x1b[Ksecret", true)
 	f.Fuzz(func(t *testing.T, text string, timestamps bool) {
-		s := newStep(t, report.Options{Timestamps: timestamps})
-		s.tell(t, line(text), event.Attempt{Pod: text, Index: -1, Message: text}, line("x"+text), event.Notice{Level: event.Warning, Message: text}, event.Notice{Level: event.Info, Message: text, Hint: text})
+		s := newStep(t, report.Options{Timestamps: timestamps, Summary: true})
+		fan := report.New(s.Reporter)
+		fan.AddSecrets(event.Secret{Value: secret})
+		named := &event.Stream{Namespace: text, Pod: text, Container: text, Index: -1, Attempt: 1}
+		for _, e := range []event.Event{event.Started{Job: job, UID: "0b1c", Pods: 2, Containers: 2}, line(text, text+secret), event.Lines{Stream: named, Lines: []event.Line{{Text: text}, {Text: secret}}},
+			event.Attempt{Pod: text, Index: -1, Message: text}, line("x" + text), event.Gap{Stream: named, Why: text}, event.Object{Object: event.Ref{Kind: text, Name: text}, Action: text},
+			event.Notice{Level: event.Warning, Message: text + secret}, event.Notice{Level: event.Info, Message: text, Hint: text + "\n" + text},
+			event.Finding{Level: event.Error, File: text, Line: 1, Path: text, Message: text},
+			event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: text, Name: text}, UID: text, FailedIndexes: text, Tail: []string{text, secret, text + secret},
+				Cause: &event.Cause{Reason: event.Reason(text), Message: text + secret, Hint: text}, Pods: []event.PodResult{{Name: text, Node: text, Phase: text, Reason: text}}}} {
+			if err := fan.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
 		r := s.play()
-		if len(r.Obeyed) != 1 || r.Obeyed[0].Name != "warning" || r.Obeyed[0].Properties != nil || r.Stopped {
+		for _, c := range r.Obeyed {
+			if !slices.Contains([]string{"warning", "error", "group", "endgroup"}, c.Name) {
+				t.Errorf("the runner obeyed %q of %q", c, s.log.String())
+			}
+		}
+		if len(r.All("warning")) > 2 || len(r.All("error")) != 2 || r.Stopped {
 			t.Errorf("the runner obeyed %q of %q", r.Obeyed, s.log.String())
+		}
+		outputs := s.outputs(t)
+		if len(outputs) != len(report.OutputDocs) || outputs["status"] != "failed" {
+			t.Errorf("outputs %q", outputs)
+		}
+		for name, shown := range map[string]string{"log": s.log.String(), "outputs": s.file(t, "GITHUB_OUTPUT"), "summary": html.UnescapeString(s.file(t, "GITHUB_STEP_SUMMARY"))} {
+			if strings.Contains(shown, secret) || strings.ContainsAny(strings.ReplaceAll(shown, "\x1b[", ""), "\x1b\r\x00") {
+				t.Errorf("the secret or a control character is in the %s: %q", name, shown)
+			}
 		}
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
-// The runner drops a summary of more than 1 MiB (FileCommandManager.cs, AttachmentSizeLimit). These limits (counts, then bytes) keep
-// it far below.
+// The runner drops a summary of more than 1 MiB (FileCommandManager.cs, AttachmentSizeLimit). These limits (counts, then bytes that are
+// written) keep it below, whatever comes: the tail and the snippet of a hint may be in fences as long as themselves.
 const (
 	summaryPods     = 100
 	summaryWarnings = 20
@@ -70,7 +70,7 @@ func summary(f event.Finished) string {
 			fmt.Fprintf(&b, "\n… and %d more warnings\n", len(f.Warnings)-i)
 			break
 		}
-		fmt.Fprintf(&b, "\n⚠ %s\n", escape(report.Plain(w.Message)+" "+report.Plain(w.Hint), summaryText))
+		fmt.Fprintf(&b, "\n⚠ %s\n", escape(w.Message+" "+w.Hint, summaryText))
 	}
 	if len(f.Tail) > 0 {
 		b.WriteString("\nLast lines of the container that decided the outcome:\n\n" + fence(f.Tail))
@@ -108,19 +108,22 @@ func pods(all []event.PodResult) string {
 }
 
 // escape makes GitHub's Markdown show text literally, on one line: every character that may have a meaning becomes a
-// character reference, which has none (GitHub Flavored Markdown, "Entity and numeric character references"). The
-// limit is that of text, in bytes; what is written may be six times as long.
+// character reference, which has none (GitHub Flavored Markdown, "Entity and numeric character references"). At most limit
+// bytes are written: with all references, text may become six times as long.
 func escape(text string, limit int) string {
 	var b strings.Builder
-	for _, r := range event.Shorten(report.Plain(text), limit) {
+	for _, r := range text {
+		s := string(r)
 		switch {
 		case r == '\n':
-			b.WriteByte(' ')
+			s = " "
 		case strings.ContainsRune("&<>|`*_[]{}\\#~@:!\"'$^=+", r):
-			fmt.Fprintf(&b, "&#%d;", r)
-		default:
-			b.WriteRune(r)
+			s = fmt.Sprintf("&#%d;", r)
 		}
+		if b.Len()+len(s) > limit-len(event.Ellipsis) {
+			return b.String() + event.Ellipsis
+		}
+		b.WriteString(s)
 	}
 	return b.String()
 }
@@ -128,9 +131,10 @@ func escape(text string, limit int) string {
 // fence is a code block of lines. Its fence is longer than any run of backticks in them, so none of them can close it.
 func fence(lines []string) string {
 	text := report.Tail(lines, summaryTail)
-	marks := "```"
-	for strings.Contains(text, marks) {
-		marks += "`"
+	longest := 2
+	for run := range strings.FieldsFuncSeq(text, func(r rune) bool { return r != '`' }) {
+		longest = max(longest, len(run))
 	}
+	marks := strings.Repeat("`", longest+1)
 	return marks + "text\n" + text + "\n" + marks + "\n"
 }

@@ -8,8 +8,8 @@ import (
 
 // GitLab reads sections from the log itself (gitlab-org/gitlab, Gitlab::Regex.logs_section_prefix_regex and
 // Ansi2json::Converter): section_start:TIME:NAME[OPTIONS], or section_end:TIME:NAME, anywhere in a line, directly before a
-// carriage return and the escape sequence that erases to the end of the line. Untrusted text cannot hold one: report.Clean and
-// report.Plain let no carriage return and no escape sequence but colours pass.
+// carriage return and the escape sequence that erases to the end of the line. Untrusted text cannot hold one: no carriage return and no
+// escape sequence but colours comes over the border of report.Fanout.
 
 // startSection begins a section that is shown folded.
 func (r *Reporter) startSection(name, header string) {

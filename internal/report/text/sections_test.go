@@ -66,11 +66,11 @@ func played(t *testing.T, log string) (lines map[string][]string, begun []string
 // What a user sees folded, and what stays in the open: the containers' lines and the verdict.
 func TestSections(t *testing.T) {
 	var log bytes.Buffer
-	r := New(&log, &log, report.Options{Format: report.FormatGitLab}, false)
+	r := New(&log, &log, noCI, report.Options{Format: report.FormatGitLab}, false)
 	tick := at
 	r.now = func() time.Time { tick = tick.Add(time.Microsecond); return tick }
 	for _, e := range succeeded() {
-		if err := r.Event(e); err != nil {
+		if err := report.New(r).Event(e); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -96,10 +96,10 @@ func TestSections(t *testing.T) {
 func TestSectionsHaveNamesOfTheirOwn(t *testing.T) {
 	var log bytes.Buffer
 	for range 2 {
-		r := New(&log, &log, report.Options{Format: report.FormatGitLab}, false)
+		r := New(&log, &log, noCI, report.Options{Format: report.FormatGitLab}, false)
 		for range 2 {
 			for _, e := range []event.Event{event.Object{Object: job, Action: "applied"}, event.Notice{Message: "x"}} {
-				if err := r.Event(e); err != nil {
+				if err := report.New(r).Event(e); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -144,13 +144,13 @@ var attacks = []string{
 func TestNothingHostileIsASection(t *testing.T) {
 	for _, rich := range []bool{false, true} {
 		var log bytes.Buffer
-		r := New(&log, &log, report.Options{Format: report.FormatGitLab, Timestamps: rich}, rich)
+		r := New(&log, &log, noCI, report.Options{Format: report.FormatGitLab, Timestamps: rich}, rich)
 		s := &event.Stream{Pod: "data-migration-x7k2p", Container: "migrate", Index: -1, Attempt: 1}
 		all := strings.Join(attacks, "\n")
 		tell := func(events ...event.Event) {
 			t.Helper()
 			for _, e := range events {
-				if err := r.Event(e); err != nil {
+				if err := report.New(r).Event(e); err != nil {
 					t.Fatal(err)
 				}
 			}

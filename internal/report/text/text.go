@@ -14,6 +14,8 @@ import (
 // Reporter is a report.Sink. It belongs to one goroutine.
 type Reporter struct {
 	stdout, stderr io.Writer
+	commands       report.Commands
+	bracket        report.Bracket // around lines of containers, for a system that obeys it
 	options        report.Options
 	color          bool
 	started        event.Started
@@ -28,9 +30,10 @@ const keptBuffer = 1 << 20
 
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
 // color is for a reader that shows colours. FormatGitLab adds sections; give it the same writer twice: in what order a CI system
-// reads two is not known, and a line of a container must not end up in a section of ours.
-func New(stdout, stderr io.Writer, o report.Options, color bool) *Reporter {
-	return &Reporter{stdout: stdout, stderr: stderr, options: o, color: color, now: time.Now}
+// reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
+// reads the log, whatever the format is.
+func New(stdout, stderr io.Writer, getenv func(string) string, o report.Options, color bool) *Reporter {
+	return &Reporter{stdout: stdout, stderr: stderr, commands: report.NewCommands(getenv, o.Format), options: o, color: color, now: time.Now}
 }
 
 // Event reports e. The error is that of a write.
@@ -51,6 +54,11 @@ func (r *Reporter) Event(e event.Event) error {
 		out = r.stdout
 		r.lines(e)
 	case event.Finished:
+		if resume := r.bracket.Resume(nil); resume != nil {
+			if _, err := r.stdout.Write(resume); err != nil {
+				return err
+			}
+		}
 		r.finished(e)
 	default:
 		if s, ok := e.(event.Started); ok {
@@ -69,14 +77,21 @@ func (r *Reporter) Event(e event.Event) error {
 
 func (r *Reporter) lines(e event.Lines) {
 	r.streamed = true
-	prefix := report.Prefix(e.Stream, r.started)
+	prefix := r.commands.Text(report.Prefix(e.Stream, r.started))
+	if r.commands.Stop {
+		r.buf = r.bracket.Stop(r.buf)
+	}
+	disarm := r.commands.Text
+	if prefix == "" && !r.options.Timestamps && !r.commands.Stop {
+		disarm = r.commands.Line
+	}
 	for _, l := range e.Lines {
-		for text := range strings.SplitSeq(report.Clean(l.Text), "\n") {
+		for text := range strings.SplitSeq(l.Text, "\n") {
 			if r.options.Timestamps {
 				r.buf = append(l.At.UTC().AppendFormat(r.buf, report.TimeFormat), ' ')
 			}
 			r.buf = append(r.buf, prefix...)
-			r.buf = append(r.buf, text...)
+			r.buf = append(r.buf, disarm(text)...)
 			r.buf = append(r.buf, '\n')
 		}
 	}
@@ -118,9 +133,8 @@ func (r *Reporter) message(s style, text, hint string) {
 // block adds text: first stands before its first line, other before the others.
 func (r *Reporter) block(first, other, text string) {
 	indent := first
-	for line := range strings.SplitSeq(report.Plain(text), "\n") {
-		r.buf = append(r.buf, indent...)
-		r.buf = append(r.buf, line...)
+	for line := range strings.SplitSeq(text, "\n") {
+		r.buf = append(r.buf, r.commands.Line(indent+line)...)
 		r.buf = append(r.buf, '\n')
 		indent = other
 	}

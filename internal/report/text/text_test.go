@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/golden"
 	"github.com/planton/kubernetes-job-action/internal/report"
@@ -19,6 +21,8 @@ var (
 	at   = time.Date(2026, 3, 1, 12, 0, 0, 123e6, time.UTC)
 	code = int32(3)
 )
+
+func noCI(string) string { return "" }
 
 func line(s *event.Stream, texts ...string) event.Lines {
 	e := event.Lines{Stream: s}
@@ -100,11 +104,12 @@ func TestGolden(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var both bytes.Buffer
-			r := New(margin{&both, "out"}, margin{&both, "err"}, c.options, c.color)
+			r := New(margin{&both, "out"}, margin{&both, "err"}, noCI, c.options, c.color)
 			seconds := 0
 			r.now = func() time.Time { seconds++; return at.Add(time.Duration(seconds) * time.Second) }
+			f := report.New(r)
 			for _, e := range c.events {
-				if err := r.Event(e); err != nil {
+				if err := f.Event(e); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -140,7 +145,7 @@ func (c *counter) Write(p []byte) (int, error) {
 
 func TestOneWritePerBatch(t *testing.T) {
 	var out, ours counter
-	r := New(&out, &ours, report.Options{}, false)
+	r := New(&out, &ours, noCI, report.Options{}, false)
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, make([]string, 1000)...)
 	if err := r.Event(batch); err != nil {
 		t.Fatal(err)
@@ -159,7 +164,7 @@ func TestOneWritePerBatch(t *testing.T) {
 
 func TestWriteErrorsAreReturned(t *testing.T) {
 	epipe := errors.New("broken pipe")
-	r := New(&counter{err: epipe}, &counter{}, report.Options{}, false)
+	r := New(&counter{err: epipe}, &counter{}, noCI, report.Options{}, false)
 	if err := r.Event(line(&event.Stream{}, "x")); !errors.Is(err, epipe) {
 		t.Errorf("a line: %v, want %v", err, epipe)
 	}
@@ -175,7 +180,7 @@ func BenchmarkLines(b *testing.B) {
 		texts[i] = strings.Repeat("0123456789", 9) + "012345678"
 	}
 	batch := line(&event.Stream{Index: -1, Attempt: 1}, texts...)
-	r := New(io.Discard, io.Discard, report.Options{}, false)
+	r := New(io.Discard, io.Discard, noCI, report.Options{}, false)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := r.Event(batch); err != nil {
@@ -183,4 +188,104 @@ func BenchmarkLines(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.N)*size/b.Elapsed().Seconds(), "lines/s")
+}
+
+// ci are CI systems: how the environment names them, and whether they would obey something in a line.
+var ci = map[string]struct {
+	env  map[string]string
+	obey *regexp.Regexp
+}{
+	"Azure":     {map[string]string{"TF_BUILD": "True"}, regexp.MustCompile(`(?i)##(vso)?\[`)},
+	"TeamCity":  {map[string]string{"TEAMCITY_VERSION": "2026.1"}, regexp.MustCompile(`(?i)##teamcity\[`)},
+	"Buildkite": {map[string]string{"BUILDKITE": "true"}, regexp.MustCompile(`^\s*(---|\+\+\+|~~~|\^\^\^)`)},
+	"GitHub":    {map[string]string{"GITHUB_ACTIONS": "true"}, nil}, // played by actionsrunner
+	"none":      {nil, nil},
+}
+
+var commands = []string{
+	"##vso[task.setvariable variable=x]y", "text ##[error]v1", "##\u200bvso[x]y", "##VSO[x]y", "###[error]x", "#\x1b[K#[error]x", "##\x1b[31mvso[x]y",
+	"##teamcity[buildStatus text='x']", "--- group", "+++ group", "~~~ group", "^^^ +++", "\x1b[31m--- group", "  --- group", "x\r--- group",
+	"::error::x", "\u00a0::set-output name=status::succeeded", "\u200b::stop-commands::gone", "x\r::error::y", "\x1b[0m::add-mask::e", ":\u200b:error::x",
+}
+
+// What counts is where the program runs, not the format that was asked for: nothing that a container, the cluster or the manifest
+// writes is a command there.
+func TestNothingHostileIsObeyed(t *testing.T) {
+	for name, system := range ci {
+		for _, timestamps := range []bool{false, true} {
+			var out, ours bytes.Buffer
+			r := New(&out, &ours, func(v string) string { return system.env[v] }, report.Options{Format: report.FormatText, Timestamps: timestamps}, timestamps)
+			f := report.New(r)
+			hostile(t, f, commands...)
+			check(t, name, out.String(), ours.String())
+			if name == "none" && !timestamps && !strings.HasPrefix(out.String(), "##vso[task.setvariable variable=x]y\n") {
+				t.Errorf("where nobody reads commands, a line becomes %.40q", out.String())
+			}
+		}
+	}
+}
+
+// hostile reports each text as every kind of news.
+func hostile(t testing.TB, f *report.Fanout, texts ...string) {
+	t.Helper()
+	tell := func(e event.Event) {
+		if err := f.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &event.Stream{Pod: "data-migration-x7k2p", Container: "migrate", Index: -1, Attempt: 1}
+	for _, a := range texts {
+		tell(line(s, a))
+	}
+	tell(event.Started{Job: job, UID: "0b1c", Pods: 1, Containers: 2})
+	for _, a := range texts {
+		named := &event.Stream{Pod: a, Container: a, Index: -1, Attempt: 1}
+		for _, e := range []event.Event{line(s, a, "x"+a), line(named, a), event.Attempt{Pod: a, Index: -1, Message: "x\n" + a},
+			event.Object{Object: event.Ref{Kind: a, Name: a}, Action: a, Detail: "x\n" + a}, event.Progress{Note: "x\n" + a, Waiting: []event.Waiting{{Pods: 1, For: a}}},
+			event.Gap{Stream: named, Why: "x\n" + a}, event.Finding{Level: event.Error, File: a, Line: 1, Path: a, Message: "x\n" + a, Suggestion: a},
+			event.Notice{Level: event.Warning, Message: a + "\n" + a, Hint: a + "\n" + a}} {
+			tell(e)
+		}
+	}
+	all := strings.Join(texts, "\n")
+	tell(event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Tail: texts, FailedIndexes: texts[0], Cause: &event.Cause{Reason: event.Reason(all), Message: all, Hint: all},
+		Warnings: []event.Cause{{Message: all, Hint: all}}, Pods: []event.PodResult{{Name: all, Node: all}}})
+}
+
+// check finds what the system would obey.
+func check(t testing.TB, name string, logs ...string) {
+	t.Helper()
+	for _, log := range logs {
+		if name == "GitHub" {
+			var r actionsrunner.Log
+			r.Play(log)
+			if len(r.Obeyed) > 0 || r.Stopped {
+				t.Errorf("GitHub's runner obeys %v of %q (stopped at the end: %t)", r.Obeyed, log, r.Stopped)
+			}
+		} else if obey := ci[name].obey; obey != nil {
+			for l := range strings.Lines(log) {
+				if obey.MatchString(colour.ReplaceAllString(l, "")) {
+					t.Errorf("%s obeys %q", name, l)
+				}
+			}
+		}
+	}
+}
+
+func FuzzText(f *testing.F) {
+	for _, c := range append(commands, attacks...) {
+		f.Add(c)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for name, system := range ci {
+			var out, ours bytes.Buffer
+			fan := report.New(New(&out, &ours, func(v string) string { return system.env[v] }, report.Options{}, false))
+			fan.AddSecrets(event.Secret{Value: "Hunter2!secret"})
+			hostile(t, fan, text, text+"Hunter2!secret", "Hunter2!"+text)
+			check(t, name, out.String(), ours.String())
+			if strings.Contains(out.String()+ours.String(), "Hunter2!secret") {
+				t.Errorf("the secret is in %q, %q", &out, &ours)
+			}
+		}
+	})
 }

@@ -1,0 +1,6 @@
+//go:build !race
+
+package app
+
+// raceDetector is off.
+const raceDetector = false

@@ -1,0 +1,150 @@
+//go:build unix
+
+package app
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/config"
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// TestMainStaysInTheProject: a pipeline of GitLab reads files of the project, and the variables of the type file, which stand beside it.
+func TestMainStaysInTheProject(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"project/job.yaml": goodManifest, "project/sub/job.yaml": goodManifest, "project.tmp/VARIABLE": goodManifest,
+		"secret.yaml": goodManifest, "project-two/job.yaml": goodManifest,
+	})
+	project := filepath.Join(dir, "project")
+	for link, to := range map[string]string{"outside.yaml": "../secret.yaml", "absolute.yaml": filepath.Join(dir, "secret.yaml"), "up": "..", "inside.yaml": "sub/job.yaml", "variable.yaml": "../project.tmp/VARIABLE"} {
+		if err := os.Symlink(to, filepath.Join(project, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(project, "pipe.yaml"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"job.yaml": "", "sub/../job.yaml": "", "inside.yaml": "", project + "/job.yaml": "", project + ".tmp/VARIABLE": "",
+		"outside.yaml":            "leads out of the workspace by a symbolic link",
+		"absolute.yaml":           "leads out of the workspace by a symbolic link",
+		"variable.yaml":           "leads out of the workspace by a symbolic link",
+		"up/secret.yaml":          "leads out of the workspace by a symbolic link",
+		"up/*.yaml":               "no file matches",
+		"../secret.yaml":          "leads out of the workspace",
+		"../*.yaml":               "leads out of the workspace",
+		"/etc/passwd":             "leads out of the workspace",
+		"/dev/zero":               "leads out of the workspace",
+		"../project-two/job.yaml": "leads out of the workspace",
+		"pipe.yaml":               "is not a plain file",
+		"sub/jbo.yaml":            `did you mean "sub/job.yaml"?`,
+		"up/secert.yaml":          "leads out of the workspace by a symbolic link",
+	} {
+		for _, args := range [][]string{{"-f", path}, {"-f", "job.yaml", "--references", path}} {
+			got := call(t, project, "", map[string]string{"GITLAB_CI": "true", "CI_PROJECT_DIR": project}, append([]string{"validate"}, args...)...)
+			if (want == "") != (got.code == 0) || !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, `mean "up/`) {
+				t.Errorf("%v: exit code %d, want %q:\n%s", args, got.code, want, got.stdout)
+			}
+		}
+	}
+	sub := filepath.Join(project, "sub") // the script may have changed the folder
+	if got := call(t, sub, "", map[string]string{"GITLAB_CI": "true", "CI_PROJECT_DIR": project}, "validate", "-f", "../job.yaml"); got.code != 0 {
+		t.Errorf("from a folder of the project: exit code %d:\n%s", got.code, got.stdout)
+	}
+}
+
+// TestDotenvFileIsNoInput: what a run reads is not overwritten by its outputs, whatever the file is called.
+func TestDotenvFileIsNoInput(t *testing.T) {
+	const kubeconfig = "apiVersion: v1\nkind: Config\n"
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "refs.yaml": "apiVersion: a/v1\nkind: A\n", "k8s/job.yaml": goodManifest, "config": kubeconfig})
+	if err := os.Link(filepath.Join(dir, "job.yaml"), filepath.Join(dir, "hard.env")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("job.yaml", filepath.Join(dir, "soft.env")); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"the manifest":    {"-f", "job.yaml", "--dotenv-file", "job.yaml"},
+		"a hard link":     {"-f", "job.yaml", "--dotenv-file", "hard.env"},
+		"a symbolic link": {"-f", "job.yaml", "--dotenv-file", "soft.env"},
+		"of a folder":     {"-f", "k8s", "--dotenv-file", filepath.Join(dir, "k8s/job.yaml")},
+		"a reference":     {"-f", "job.yaml", "--references", "refs.yaml", "--dotenv-file", "refs.yaml"},
+		"the kubeconfig":  {"-f", "job.yaml", "--kubeconfig", "config", "--dotenv-file", "config"},
+	} {
+		got := call(t, dir, "", nil, append([]string{"run"}, args...)...)
+		if got.code != 2 || !strings.Contains(got.stderr, "✗ dotenv-file: "+dir) || !strings.Contains(got.stderr, "is a file that this run reads; the outputs would replace it") {
+			t.Errorf("%s: exit code %d:\n%s", name, got.code, got.stderr)
+		}
+		for file, want := range map[string]string{"job.yaml": goodManifest, "k8s/job.yaml": goodManifest, "config": kubeconfig} {
+			if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(text) != want {
+				t.Errorf("%s: %s holds %q, %v", name, file, text, err)
+			}
+		}
+	}
+}
+
+// silent is a standard input that nobody ever writes to.
+type silent struct{ begun chan struct{} }
+
+func (s silent) Read([]byte) (int, error) {
+	close(s.begun)
+	select {}
+}
+
+// TestSignalWhileReading: a signal ends a run that waits for its manifest.
+func TestSignalWhileReading(t *testing.T) {
+	var out bytes.Buffer
+	stdin := silent{make(chan struct{})}
+	lookup := func(string) (string, bool) { return "", false }
+	options, findings := config.Parse([]string{"-f", "-"}, lookup)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	a := &app{Process: Process{Stdin: stdin, Stdout: &out, Stderr: &out, Dir: t.TempDir(), LookupEnv: lookup}, options: options}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-stdin.begun
+		cancel()
+	}()
+	code, err := a.do(ctx, "run", nil)
+	if code != int(event.Interrupted) || err != nil || !strings.Contains(out.String(), "the run was cancelled before the Job was created") {
+		t.Errorf("exit code %d, %v:\n%s", code, err, &out)
+	}
+}
+
+// TestMasksOfTheRunner: the runner hides what it is told in the whole job, and drops outputs that hold it. It is told of
+// credentials, and of none of the ordinary words that stand in a Secret too.
+func TestMasksOfTheRunner(t *testing.T) {
+	words := []string{"shop", "localhost", "info", "error", "main", "https://", "succeeded", "ubuntu", "loglevel: info", "production"}
+	text := goodManifest + "---\napiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  password: hunter2secret\n  conf: |\n    username: shop\n    host: localhost\n    loglevel: info\n    token: \"ghp16C7e42F292c\",\n    PASSWORD=c0nn3cti0n\n"
+	for i, w := range words {
+		text += "  word" + string(rune('a'+i)) + ": \"" + w + "\"\n"
+	}
+	dir := folder(t, map[string]string{"job.yaml": text})
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir, "INPUT_MANIFEST": "job.yaml", "INPUT_SECRET-ENV": "LEVEL=debug"}
+	got := call(t, dir, "", env, "validate")
+	masks := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^::add-mask::(.*)$`).FindAllStringSubmatch(got.stdout, -1) {
+		masks[m[1]] = true
+	}
+	for _, w := range append(words, "username: shop", "host: localhost") {
+		if masks[w] {
+			t.Errorf("%q is hidden in the whole job", w)
+		}
+	}
+	for _, secret := range []string{"hunter2secret", "ghp16C7e42F292c", "c0nn3cti0n", "debug"} {
+		if !masks[secret] {
+			t.Errorf("%q is not hidden: %v", secret, masks)
+		}
+	}
+	if got.code != 0 {
+		t.Errorf("exit code %d:\n%s", got.code, got.stdout)
+	}
+}

@@ -1,0 +1,94 @@
+package manifest
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// TestCredential: what a CI system's own mask gets, and what would damage the logs and outputs of its other steps.
+func TestCredential(t *testing.T) {
+	for _, ordinary := range []string{
+		"", "shop", "localhost", "info", "loglevel: info", "error", "main", "https://", "succeeded", "ubuntu", "ubuntu-24.04", "production", "postgres", "postgres15",
+		"db.shop.svc.cluster.local:5432", "https://api.example.com/v1/things", "eu-central-1", "us-east-1a", "2026-11-28T19:12:06", "1764357126", "127.0.0.1:8080",
+		"ghcr.io/acme/shop:1.36", "someone@example.com", "ServiceAccountTokenVolumeProjection", "the quick brown fox jumps over the lazy dog", "refs/heads/main",
+		"linux/amd64", "x86_64-unknown-linux-gnu", "sha256", "512Mi", "-----BEGIN RSA PRIVATE KEY-----", "key=value", `"username": "shop"`, "/var/run/secrets/token", "true",
+		"* 5 * * *", "APPLICATION_NAME", "v1.2.3-rc.1", "10.0.0.0/16", "utf8mb4_general_ci", "k8s-prod-1",
+	} {
+		if credential(ordinary) {
+			t.Errorf("%q is no credential", ordinary)
+		}
+	}
+	for _, secret := range []string{
+		"hunter2secret", "dXNlcjpwYXNzd29yZA==", "ghp_16C7e42F292c6912E7710c838347Ae178B4a", "AKIAIOSFODNN7EXAMPLE1a2b", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+		"550e8400-e29b-41d4-a716-446655440000", "postgres://shop:pass@db:5432/shop", "correct!horse", "Tr0ub4dor&3xyz", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc",
+		"password=hunter2secret sslmode=disable", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7", "d41d8cd98f00b204e9800998ecf8427e", "qwhzkjxvbnmplokijuhygtfrdeswa",
+	} {
+		if !credential(secret) {
+			t.Errorf("%q is a credential", secret)
+		}
+	}
+}
+
+// TestSecrets: what is found in documents, whatever else is wrong with them.
+func TestSecrets(t *testing.T) {
+	lookup := func(name string) (string, bool) {
+		v, ok := map[string]string{"PW": "s3cr3tpassw0rd", "HOST": "localhost"}[name]
+		return v, ok
+	}
+	credential := func(name, value string) event.Secret { return event.Secret{Name: name, Value: value, Credential: true} }
+	plain := func(name, value string) event.Secret { return event.Secret{Name: name, Value: value} }
+	for name, test := range map[string]struct {
+		text string
+		want []event.Secret
+	}{
+		"a Secret": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ntype: Opaque\nstringData: {user: shop, password: hunter2secret}\ndata: {token: aHVudGVyMnNlY3JldA==}\n", []event.Secret{
+			plain("key user of Secret db", "shop"), credential("key password of Secret db", "hunter2secret"),
+			credential("key token of Secret db", "aHVudGVyMnNlY3JldA=="), credential("key token of Secret db", "hunter2secret")}},
+		"a KubernetesJob": {"apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nspec: {env: {secrets: {A: shop, B: {value: x}, C: {secretRef: {name: s, key: k}}, D: {value_from: {kind: K, name: n}}}}}\n", []event.Secret{
+			credential("spec.env.secrets.A", "shop"), credential("spec.env.secrets.B", "x")}},
+		"a list in a KubernetesJob": {"apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nspec: {env: {secrets: [{name: A, value: shop}, {value: x, name: B}]}}\n", []event.Secret{
+			credential("spec.env.secrets.A", "shop"), credential("spec.env.secrets.B", "x")}},
+		"variables": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {url: \"http://${HOST}/${PW}\"}\nother: ${PW}\n", []event.Secret{
+			credential("key url of Secret db", "http://localhost/s3cr3tpassw0rd"), plain("variable HOST", "localhost"), credential("variable PW", "s3cr3tpassw0rd"),
+			credential("key other of Secret db", "s3cr3tpassw0rd")}},
+		"several lines": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  conf: |\n    loglevel: info\n    password: hunter2secret\n", []event.Secret{
+			plain("key conf of Secret db", "loglevel: info\npassword: hunter2secret\n"), credential("key conf of Secret db", "hunter2secret")}},
+		"JSON": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  conf: '{\"host\": \"localhost\", \"keys\": [\"hunter2secret\"]}'\n", []event.Secret{
+			plain("key conf of Secret db", `{"host": "localhost", "keys": ["hunter2secret"]}`), credential("key conf of Secret db", "hunter2secret")}},
+		"a wrong field":    {"apiVersion: v1\nkind: secret\nmetadata: {name: db}\nstringdata: {password: [hunter2secret]}\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"no kind":          {"metadata: {name: db}\nstringData: {password: hunter2secret}\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"a List":           {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: db}, stringData: {password: hunter2secret}}]\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"an unset one":     {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2secret, x: \"${NO}\"}\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"with itself":      {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2secret, x: &a [*a]}\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"before an error":  {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: hunter2secret}\n---\n]\n", []event.Secret{credential("key password of Secret db", "hunter2secret")}},
+		"nothing but keys": {"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {hunter2secret, user}\n", []event.Secret{credential("key hunter2secret of Secret db", "hunter2secret")}},
+		"none":             {"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: db}\ndata: {password: hunter2secret}\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, _ := Load(Source{Content: test.text, Substitute: []string{"PW", "HOST", "NO"}, LookupEnv: lookup})
+			if diff := cmp.Diff(test.want, set.Secrets); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUnquoted(t *testing.T) {
+	for message, want := range map[string]string{
+		"unknown anchor 'hunter2' referenced":                         "unknown anchor … referenced",
+		"did not find expected ',' or ']'":                            "did not find expected ',' or ']'",
+		"could not find expected ':'":                                 "could not find expected ':'",
+		"cannot unmarshal !!str `it's hunter2` into int":              "cannot unmarshal !!str … into int",
+		`key "a" already set in map, and 'b'`:                         `key …`,
+		"found ',' and then 'hunter2'":                                "found ',' and then …",
+		"found character that cannot start any token":                 "found character that cannot start any token",
+		"line 2: mapping key \"hunter2\" already defined at \"line 1": "line 2: mapping key …line 1",
+	} {
+		if got := Unquoted(message); got != want {
+			t.Errorf("%s: %s, want %s", message, got, want)
+		}
+	}
+}

@@ -1,0 +1,146 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// levels are the findings of one level, in words.
+func levels(findings []event.Finding, level event.Level) (all []string) {
+	for _, f := range findings {
+		if f.Level == level {
+			all = append(all, f.String())
+		}
+	}
+	return all
+}
+
+const exported = `
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: migrate
+  namespace: shop
+  uid: 6f1c5c7e-0000-4000-8000-000000000000
+  resourceVersion: "7"
+  generation: 1
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  finalizers: [example.com/stuck]
+  ownerReferences: [{apiVersion: batch/v1, kind: CronJob, name: nightly, uid: c, controller: true}]
+  labels: {team: a}
+spec:
+  activeDeadlineSeconds: 60
+  template:
+    metadata: {finalizers: [example.com/stuck], labels: {team: b}}
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "app:1.0", resources: {limits: {cpu: 1}}}]
+status: {active: 1}
+`
+
+// TestLeftOut: nobody else has a say in how long the Job lives, whoever wrote it into the manifest or the patch, and one finding says so.
+func TestLeftOut(t *testing.T) {
+	stuck := strings.Replace(cronJob, "      template:\n", "      template:\n        metadata: {finalizers: [example.com/stuck]}\n", 1)
+	for _, test := range []struct {
+		name, manifest, patch, want string
+	}{
+		{"a manifest", exported, "", "manifest-content:11:3: metadata.finalizers: left out, as the Job of a run has none of these: metadata.finalizers, metadata.ownerReferences, metadata.uid, " +
+			"metadata.resourceVersion, metadata.generation, metadata.creationTimestamp, spec.template.metadata.finalizers, status"},
+		{"a patch", plainJob, `{"metadata": {"finalizers": ["example.com/stuck"]}, "spec": {"template": {"metadata": {"finalizers": ["example.com/stuck"]}}}}`,
+			"patch: left out, as the Job of a run has none of these: metadata.finalizers, spec.template.metadata.finalizers"},
+		{"the template of a CronJob", stuck, "", "manifest-content:11:20: spec.jobTemplate.spec.template.metadata.finalizers: left out, as the Job of a run has none of these: spec.template.metadata.finalizers"},
+		{"what an empty manifest has", plainJob + "status: {}\n", `{"metadata": {"creationTimestamp": null}}`, ""},
+	} {
+		p, findings := Render(loadText(t, test.manifest), Options{Patch: test.patch})
+		if p == nil {
+			t.Fatalf("%s: %s", test.name, text(findings))
+		}
+		m, template := p.Job.ObjectMeta, p.Job.Spec.Template.ObjectMeta
+		if m.Finalizers != nil || m.OwnerReferences != nil || m.UID != "" || m.ResourceVersion != "" || !m.CreationTimestamp.IsZero() || template.Finalizers != nil || p.Job.Status.Active != 0 {
+			t.Errorf("%s: the Job has them: %+v, %+v", test.name, m, template)
+		}
+		var want []string
+		if test.want != "" {
+			want = []string{test.want}
+		}
+		if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// TestLeftOutOfCronJob: the CronJob of the cluster is no other.
+func TestLeftOutOfCronJob(t *testing.T) {
+	cron := clusterCronJob(t)
+	cron.Spec.JobTemplate.Spec.Template.Finalizers = []string{"example.com/stuck"}
+	p, findings := Render(nil, Options{FromCronJob: cron})
+	want := []string{"from-cronjob: spec.template.metadata.finalizers: left out, as the Job of a run has none of these: spec.template.metadata.finalizers"}
+	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" || p.Job.Spec.Template.Finalizers != nil {
+		t.Errorf("%v (-want +got):\n%s", p.Job.Spec.Template.Finalizers, diff)
+	}
+}
+
+// TestManualSelector warns of a Job that adopts the pods of others.
+func TestManualSelector(t *testing.T) {
+	manual := strings.Replace(plainJob, "spec:\n", "spec:\n  manualSelector: true\n  selector: {matchLabels: {app: x}}\n", 1)
+	manual = strings.Replace(manual, "  template:\n", "  template:\n    metadata: {labels: {app: x}}\n", 1)
+	want := []string{"manifest-content:6:19: spec.manualSelector: the Job adopts whatever pods its selector matches: their output is shown, and they are deleted with the Job (remove it, with the selector)"}
+	p, findings := Render(loadText(t, manual), Options{})
+	if diff := cmp.Diff(want, levels(findings, event.Warning)); diff != "" || p == nil {
+		t.Errorf("%s (-want +got):\n%s", text(findings), diff)
+	}
+}
+
+// TestAnotherNamespace warns of what goes beyond the Job's namespace, once that is known, and only then.
+func TestAnotherNamespace(t *testing.T) {
+	const beside = `
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: here, namespace: shop}}
+---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: there, namespace: default}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: other}}
+`
+	const warning = "metadata.namespace: ConfigMap there goes into the namespace default, and the Job into "
+	_, findings := Render(loadText(t, plainJob+beside), Options{})
+	if diff := cmp.Diff([]string{"manifest-content:19:70: " + warning + "shop"}, levels(findings, event.Warning)); diff != "" {
+		t.Errorf("in the manifest (-want +got):\n%s", diff)
+	}
+	_, findings = Render(loadText(t, plainJob+beside), Options{Namespace: "moved"}) // here moves with the Job
+	if diff := cmp.Diff([]string{"manifest-content:19:70: " + warning + "moved"}, levels(findings, event.Warning)); diff != "" {
+		t.Errorf("by the option (-want +got):\n%s", diff)
+	}
+	p, findings := Render(loadText(t, strings.Replace(plainJob, ", namespace: shop", "", 1)+beside), Options{})
+	if got := levels(findings, event.Warning); got != nil {
+		t.Errorf("before it is known: %q", got)
+	}
+	if diff := cmp.Diff([]string{"manifest-content:19:70: " + warning + "shop"}, levels(p.InNamespace("shop"), event.Warning)); diff != "" {
+		t.Errorf("by the kubeconfig (-want +got):\n%s", diff)
+	}
+}
+
+// TestOneTimeNames: a name with a suffix, or with a generated end, is that of one run.
+func TestOneTimeNames(t *testing.T) {
+	generated := strings.Replace(plainJob, "name: migrate", "generateName: migrate-", 1)
+	for _, test := range []struct {
+		name, manifest string
+		options        Options
+		want           bool
+	}{
+		{"a name", plainJob, Options{}, false},
+		{"an option", generated, Options{Name: "x"}, false},
+		{"a suffix", plainJob, Options{NameSuffix: "7"}, true},
+		{"a KubernetesJob with a suffix", kubernetesJob, Options{NameSuffix: "7"}, true},
+		{"a generated name", generated, Options{}, true},
+		{"a CronJob", cronJob, Options{}, true},
+		{"a CronJob with a name", cronJob, Options{Name: "x"}, false},
+	} {
+		if p := plan(t, loadText(t, test.manifest), test.options); p.OneTime != test.want {
+			t.Errorf("%s: %v", test.name, p.OneTime)
+		}
+	}
+}

@@ -1,0 +1,367 @@
+package report
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// through is what a sink gets of a container's lines.
+func through(t testing.TB, f *Fanout, log *recorder, lines ...event.Line) []string {
+	t.Helper()
+	log.events = nil
+	if err := f.Event(event.Lines{Stream: &event.Stream{Pod: "p", Container: "c"}, Lines: lines}); err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, e := range log.events {
+		if e, ok := e.(event.Lines); ok {
+			for _, l := range e.Lines {
+				texts = append(texts, l.Text)
+			}
+		}
+	}
+	return texts
+}
+
+func masking(values ...string) (*Fanout, *recorder) {
+	log := &recorder{}
+	f := New(log)
+	for i, v := range values {
+		f.AddSecrets(event.Secret{Name: fmt.Sprintf("number %d", i), Value: v})
+	}
+	return f, log
+}
+
+// What cleaning joins is one secret, and is masked as one.
+func TestSecretsInPieces(t *testing.T) {
+	f, log := masking("hunter2secret", "two  blanks")
+	for in, want := range map[string]string{
+		"db: \x1b[01;31m\x1b[Khunter2\x1b[m\x1b[Ksecret": "db: \x1b[01;31m***\x1b[m", // as GNU grep writes it
+		"db: hun\x1b[Kter2secret":                        "db: ***",
+		"db: hun\x1b]0;title\ater2secret":                "db: ***",
+		"\x1b[31mhunter2\x1b[0msecret\x1b[32m!":          "\x1b[31m***\x1b[0m\x1b[32m!\x1b[0m",
+		"hun\rter2secret, and":                           "***\n, and",
+		"hun\x1b[1m\r\x1b[2mter2secret":                  "***\x1b[1m\x1b[0m\n\x1b[2m\x1b[0m",
+		"it has two blanks, said in one line":            "it has ***, said in one line", // as white space is made one blank
+		"it has two  blanks":                             "it has ***",
+	} {
+		if got := through(t, f, log, event.Line{Text: in}); got[0] != want {
+			t.Errorf("%q becomes %q, want %q", in, got[0], want)
+		}
+	}
+}
+
+// A line of more than 1 MiB comes in pieces.
+func TestSecretAcrossThePiecesOfALine(t *testing.T) {
+	const secret = "hunter2!secret"
+	text := strings.Repeat("x", 100) + secret + strings.Repeat("y", 100)
+	for cut := 95; cut < 120; cut++ {
+		f, log := masking(secret)
+		got := through(t, f, log, event.Line{Text: text[:cut], More: true})
+		got = append(got, through(t, f, log, event.Line{Text: text[cut:]})...)
+		shown := strings.ReplaceAll(strings.Join(got, ""), "*", "")
+		if strings.Trim(shown, "xy") != "" && strings.Trim(shown, "xy") != secret[:min(3, max(0, cut-100))] {
+			t.Errorf("cut at %d: %q", cut, got)
+		}
+		if strings.Count(shown, "x") != 100 || strings.Count(shown, "y") != 100 {
+			t.Errorf("cut at %d, more than the secret is gone: %q", cut, got)
+		}
+		// The next line is no continuation any more.
+		if got := through(t, f, log, event.Line{Text: secret[5:]}); got[0] != secret[5:] {
+			t.Errorf("a line of its own becomes %q", got)
+		}
+	}
+}
+
+// encodings write a text as programs do when they print it.
+var written = map[string]func(string) string{
+	"as it is":           func(s string) string { return s },
+	"URL query":          url.QueryEscape,
+	"URL path":           url.PathEscape,
+	"URL user info":      func(s string) string { return url.UserPassword("u", s).String() },
+	"encodeURIComponent": func(s string) string { return percentEncoded(s, "-_.!~*'()", "%%%02X") },
+	"Python quote":       func(s string) string { return percentEncoded(s, "_.-~/", "%%%02X") },
+	"lower-case percent": func(s string) string { return percentEncoded(s, "", "%%%02x") },
+	"JSON of Go":         func(s string) string { b, _ := json.Marshal(s); return string(b) },
+	"JSON": func(s string) string {
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		_ = e.Encode(s)
+		return b.String()
+	},
+	"JSON in ASCII": func(s string) string {
+		var b strings.Builder
+		for _, r := range s {
+			switch {
+			case r >= 0x10000:
+				r -= 0x10000
+				fmt.Fprintf(&b, `\u%04x\u%04x`, 0xd800+r>>10, 0xdc00+r&0x3ff)
+			case r >= 0x80:
+				fmt.Fprintf(&b, `\u%04X`, r)
+			case r == '"' || r == '\\' || r == '/':
+				b.WriteString(`\` + string(r))
+			default:
+				b.WriteRune(r)
+			}
+		}
+		return b.String()
+	},
+	"Go %q":            func(s string) string { return fmt.Sprintf("%q", s) },
+	"Go %+q":           func(s string) string { return fmt.Sprintf("%+q", s) },
+	"HTML":             html.EscapeString,
+	"XML":              strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;").Replace,
+	"HTML, hex":        strings.NewReplacer("&", "&#x26;", "<", "&#x3C;", "'", "&#39;", `"`, "&#34;").Replace,
+	"SQL":              func(s string) string { return strings.ReplaceAll(s, "'", "''") },
+	"CSV":              func(s string) string { return strings.ReplaceAll(s, `"`, `""`) },
+	"shell, single":    func(s string) string { return strings.ReplaceAll(s, "'", `'\''`) },
+	"shell, Python":    func(s string) string { return strings.ReplaceAll(s, "'", `'"'"'`) },
+	"shell, double":    strings.NewReplacer(`\`, `\\`, `"`, `\"`, "$", `\$`, "`", "\\`").Replace,
+	"shell, backslash": func(s string) string { return backslashed(s) },
+	"base64":           func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	"base64, URL":      func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+	"basic auth":       func(s string) string { return base64.StdEncoding.EncodeToString([]byte("user:" + s)) },
+}
+
+func percentEncoded(s, safe, format string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		if c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || strings.IndexByte(safe, c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, format, c)
+		}
+	}
+	return b.String()
+}
+
+func backslashed(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < 0x80 && !(r >= '0' && r <= '9' || r|0x20 >= 'a' && r|0x20 <= 'z') {
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func TestSecretInEveryEncoding(t *testing.T) {
+	for _, secret := range []string{`p@ss w/o&rd"x`, `größe<&>'"\n100%`, "emoji 😀+'quoted'", `C:\temp\new`, "a%41b\"c"} {
+		f, log := masking(secret)
+		for name, encode := range written {
+			in := encode(secret)
+			got := through(t, f, log, event.Line{Text: "before " + in + " after"})[0]
+			// Up to two characters at each end of base64 hold bits of the neighbours, and there are quotes.
+			rest := strings.TrimSuffix(strings.TrimPrefix(got, "before "), " after")
+			if !strings.Contains(rest, "***") || len(strings.ReplaceAll(rest, "***", "")) > len(`u:"`)+9 || strings.Contains(got, in) {
+				t.Errorf("%s: %q becomes %q", name, in, got)
+			}
+		}
+	}
+}
+
+// A secret that is cut by the cluster in the midst of an escape is masked up to there.
+func TestCutEscapes(t *testing.T) {
+	f, log := masking(`p@ss w/o&rd"x`)
+	for in, want := range map[string]string{
+		"p%40ss%20w%…":    "***…",
+		"p%40ss%20w%2…":   "***…",
+		`p@ss w/o&rd\…`:   "***…",
+		`p@ss w/o\u002…`:  "***…",
+		"p@ss w/o&am…":    "***…",
+		"p@ss w/o&…":      "***…",
+		"100%… done &am…": "100%… done &am…",
+	} {
+		if got := through(t, f, log, event.Line{Text: in})[0]; got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
+// What is inside a secret is secret too.
+func TestSecretsInSecrets(t *testing.T) {
+	auth := base64.StdEncoding.EncodeToString([]byte("robot:docker/pass"))
+	f, log := masking(
+		"postgres://shop:p%40ss-word@db:5432/shop?sslmode=disable",
+		"https://token-alone@github.com/x",
+		"u:PW%zz@host://u2:PW%zz@host",
+		`{"type": "account", "private_key": "-----BEGIN KEY-----\nMIIEowIBAAKCAQ\n-----END KEY-----", "nested": [{"url": "redis://:redis-pw@cache"}], "port": 5432}`,
+		`{"auths": {"registry.example.com": {"auth": "`+auth+`"}}}`,
+		"FIRST=1\nDSN=mysql://root:line-pw@db/x",
+	)
+	for in, want := range map[string]string{
+		"login p@ss-word":          "login ***",
+		"login p%40ss-word":        "login ***",
+		"token-alone":              "***",
+		"PW%zz":                    "***",
+		"MIIEowIBAAKCAQ":           "***",
+		"redis-pw":                 "***",
+		"docker/pass":              "***",
+		"robot:docker/pass":        "***",
+		"line-pw":                  "***",
+		"the port is 5432":         "the port is 5432",
+		"user shop on db, private": "user shop on db, private",
+	} {
+		if got := through(t, f, log, event.Line{Text: in})[0]; got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Time does not depend on what the lines and the secrets have in common. The limit is far from what either takes (0.6 s in all), for a busy machine.
+func TestMaskIsLinear(t *testing.T) {
+	var many []event.Secret
+	for i := range 20_000 {
+		many = append(many, event.Secret{Value: fmt.Sprintf("aaaa%06d", i)})
+	}
+	f, log := masking("----BEGIN", strings.Repeat("a", 1000)+"b")
+	start := time.Now()
+	f.AddSecrets(many...)
+	for _, text := range []string{strings.Repeat("-", 1<<20), strings.Repeat("aaaa00", 1<<20/6), strings.Repeat("aaa…", 1<<20/6),
+		strings.Repeat("%2", 1<<19), strings.Repeat("%25", 1<<20/3), strings.Repeat(`\`, 1<<20), strings.Repeat("&#", 1<<19), strings.Repeat("a", 1<<20),
+		strings.Repeat("\x1b[", 1<<19), strings.Repeat("\x1b[31m", 1<<18)} {
+		through(t, f, log, event.Line{Text: text})
+	}
+	if d := time.Since(start); d > 30*time.Second {
+		t.Errorf("it took %s", d)
+	}
+}
+
+// What cannot be masked is said, once, and by name.
+func TestShortSecretsAreNamed(t *testing.T) {
+	log := &recorder{}
+	f := New(log)
+	f.AddSecrets(event.Secret{Name: "PIN", Value: "123"}, event.Secret{Name: "EMPTY", Value: " "}, event.Secret{Name: "DEBUG", Value: "true"},
+		event.Secret{Name: "LONG", Value: "long enough"}, event.Secret{Name: "PEM", Value: "-----BEGIN-----\nMIIE\nAb=\n"},
+		event.Secret{Name: "JSON", Value: "{\n\"key\": \"value\"\n}"}, event.Secret{Name: "PIN", Value: "123"})
+	for range 2 {
+		if err := f.Event(event.Notice{Message: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []string
+	for _, e := range log.events {
+		if n := e.(event.Notice); n.Level == event.Warning {
+			said = append(said, n.Message)
+		}
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "PIN, DEBUG, PEM (") || strings.Count(said[0], "PIN") != 1 {
+		t.Fatalf("said %q, want one sentence with three names", said)
+	}
+	for _, not := range []string{"123", "true", "Ab=", "EMPTY", "LONG", "JSON"} {
+		if strings.Contains(said[0], not) {
+			t.Errorf("%q is said in %q", not, said[0])
+		}
+	}
+}
+
+// A job output that contains a runner's mask is dropped, and every word of the log that contains it is mangled.
+func TestWordsOfOutputsAreNotTheRunnersToMask(t *testing.T) {
+	log := &maskingRecorder{}
+	f := New(log)
+	for _, v := range []string{"shop", "migrate-4711", "succeeded", "kubectl", "BackoffLimitExceeded", "exitCode", "0451beef-token", "Hunter2!"} {
+		f.AddSecrets(event.Secret{Value: v, Credential: true})
+	}
+	if !slices.Contains(log.masks, "Hunter2!") || slices.Contains(log.masks, "0451beef-token") {
+		t.Errorf("before the Job has a name, the runner masks %q, want what can be in no name", log.masks)
+	}
+	started := event.Started{Job: event.Ref{Kind: "Job", Namespace: "shop-prod", Name: "db-migrate-4711-2"}, UID: "u"}
+	if err := f.Event(started); err != nil {
+		t.Fatal(err)
+	}
+	f.AddSecrets(event.Secret{Value: "prod", Credential: true}, event.Secret{Value: "late-one", Credential: true})
+	all := "\n" + strings.Join(log.masks, "\n") + "\n"
+	for _, not := range []string{"shop", "migrate-4711", "succeeded", "kubectl", "BackoffLimitExceeded", "exitCode", "prod"} {
+		if strings.Contains(all, "\n"+not+"\n") {
+			t.Errorf("%q is a word of ours, and becomes a mask of the runner", not)
+		}
+	}
+	for _, want := range []string{"0451beef-token", "Hunter2!", "late-one"} {
+		if strings.Count(all, "\n"+want+"\n") != 1 {
+			t.Errorf("%q is not masked by the runner", want)
+		}
+	}
+	if got := f.Mask("the shop succeeded with late-one"); got != "the *** *** with ***" {
+		t.Errorf("our own mask makes %q", got)
+	}
+}
+
+// Names are shown as they are if Kubernetes could have given them. What else stands there is cleaned and masked as any text is.
+func TestNames(t *testing.T) {
+	f, log := masking("shop", "p@ss")
+	stream := &event.Stream{Namespace: "shop", Pod: "shop-x\x1b[2J\r\n::error::y p@ss", Container: "c\x00", Index: -1}
+	hostile := "\x1b]0;t\a##[error]\x1b[31mx\r\np@ss"
+	job := event.Ref{Kind: "Job", Namespace: "shop", Name: hostile}
+	for _, e := range []event.Event{event.Started{Job: job}, event.Gap{Stream: stream}, event.Lines{Stream: stream}, event.Attempt{Pod: hostile},
+		event.Finished{Job: job, FailedIndexes: hostile, Outcome: event.Outcome(hostile), Cause: &event.Cause{Reason: event.Reason(hostile), Object: job, Container: hostile},
+			Pods: []event.PodResult{{Name: hostile, Node: hostile, Phase: hostile}}}} {
+		if err := f.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, e := range log.events {
+		shown, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(shown)
+		for _, not := range []string{`\u001b`, `\r`, `\n`, "p@ss", `\u0000`} {
+			if strings.Contains(text, not) {
+				t.Errorf("%T: %q is left in %s", e, not, text)
+			}
+		}
+		if _, ok := e.(event.Attempt); !ok && !strings.Contains(text, `"Namespace":"shop"`) {
+			t.Errorf("%T: the namespace is masked: %s", e, text)
+		}
+	}
+	if stream.Container != "c\x00" {
+		t.Error("the stream itself was changed, which others hold too")
+	}
+}
+
+func FuzzBorder(f *testing.F) {
+	const secret = "Hunter2!secret"
+	for _, encode := range written {
+		f.Add("x"+encode(secret)+"y", 3)
+	}
+	f.Add("\x1b[01;31m\x1b[KHunter2!\x1b[m\x1b[Ksecret", 5)
+	f.Add("Hunter2!\rsecret", 9)
+	f.Add("Hunter2\x9b!secret Hunter2!sec…", 2)
+	f.Fuzz(func(t *testing.T, text string, cut int) {
+		fan, log := masking(secret, "other\nsecret with a \"quote")
+		if n := len(text); n > 0 {
+			cut = max(cut%n, 0)
+		} else {
+			cut = 0
+		}
+		for _, text := range []string{text, text[:cut] + secret + text[cut:], text[:cut] + "Hunter2!\x1b[31m\rsecret" + text[cut:]} {
+			for _, line := range through(t, fan, log, event.Line{Text: text}) {
+				if strings.Contains(strings.ReplaceAll(Plain(line), "\n", ""), secret) {
+					t.Errorf("%q becomes %q", text, line)
+				}
+				if Clean(line) != line {
+					t.Errorf("%q becomes %q, which is not clean", text, line)
+				}
+			}
+			log.events = nil
+			if err := fan.Event(event.Attempt{Pod: text, Message: text}); err != nil {
+				t.Fatal(err)
+			}
+			got := log.events[0].(event.Attempt)
+			if strings.Contains(got.Pod+"|"+strings.ReplaceAll(got.Message, "\n", ""), secret) || strings.ContainsAny(got.Pod+got.Message, "\x1b\r") || strings.Contains(got.Pod, "\n") {
+				t.Errorf("%q becomes %+v", text, got)
+			}
+		}
+	})
+}
