@@ -300,7 +300,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
 		}
-		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server accepts every object; nothing was created"})
+		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
 	follow.DeleteAfter = plan.DeleteAfter

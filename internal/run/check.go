@@ -40,9 +40,14 @@ func (r *runner) check(ctx context.Context) error {
 		return err
 	}
 	open, err := r.rehearse(ctx, objects.Apply)
-	for _, o := range open {
-		if !apierrors.IsAlreadyExists(o.err) {
-			r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s could not be checked yet: what the file applies may change the answer (%v)", o.of, o.err)})
+	refused := []error{err}
+	for _, q := range open {
+		if forbids(q.err) && !r.unsettled(q.err) { // a run tries it, but nothing in the file promises another answer
+			refused = append(refused, q.err)
+			continue
+		}
+		if !apierrors.IsAlreadyExists(q.err) {
+			r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s could not be checked yet: what the file applies may change the answer (%v)", q.of, q.err)})
 			continue
 		}
 		var old *batchv1.Job
@@ -54,7 +59,7 @@ func (r *runner) check(ctx context.Context) error {
 		}
 		r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s exists already (%s); if-exists decides what a run does with it", r.ref(), state(old))})
 	}
-	return err
+	return joined(refused)
 }
 
 // question is an object about which a rehearsal leaves open whether the run's own request will be refused.
@@ -132,7 +137,6 @@ func applied(o *unstructured.Unstructured) event.Ref {
 // mayHeal tells whether a rehearsal failed for what does not matter, or what is yet to be applied may change: more than the API server
 // finds wrong with the fields, and rights that nothing grants, cannot be known before. theirs says that the error is about one of these.
 func (r *runner) mayHeal(err error, apply []*unstructured.Unstructured, theirs bool) bool {
-	var cause *event.Cause
 	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsAlreadyExists(err), unrehearsed(err):
@@ -149,6 +153,12 @@ func (r *runner) mayHeal(err error, apply []*unstructured.Unstructured, theirs b
 		}
 		return theirs // a RoleBinding's Role, for one
 	}
+	return forbids(err)
+}
+
+// forbids tells whether the API server, or its admission, does not allow what was asked for.
+func forbids(err error) bool {
+	var cause *event.Cause
 	return errors.As(err, &cause) && cause.Reason == event.Forbidden
 }
 
@@ -169,12 +179,13 @@ func defines(objects []*unstructured.Unstructured, other *unstructured.Unstructu
 	})
 }
 
-// unsettled tells whether an error may be that of an API server which has not taken in yet what was applied.
+// unsettled tells whether an error may be that of an API server which does not know yet what was applied: limits, rights, rules, or a
+// namespace's labels.
 func (r *runner) unsettled(err error) bool {
-	return apierrors.IsForbidden(err) && slices.ContainsFunc(r.objects.Apply, func(o *unstructured.Unstructured) bool {
+	return forbids(err) && slices.ContainsFunc(r.objects.Apply, func(o *unstructured.Unstructured) bool {
 		switch gk := o.GroupVersionKind().GroupKind(); gk.Group {
 		case "":
-			return gk.Kind == "ResourceQuota" || gk.Kind == "LimitRange"
+			return gk.Kind == "ResourceQuota" || gk.Kind == "LimitRange" || gk.Kind == "Namespace"
 		case "admissionregistration.k8s.io", "rbac.authorization.k8s.io":
 			return true
 		}
