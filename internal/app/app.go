@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/config"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -348,22 +350,35 @@ func (r untilDone) Read(p []byte) (int, error) {
 	}
 }
 
-// unknownContainers are the log-containers that the Job does not have. It is a warning, because an admission webhook may add them.
+// unknownContainers are those that options name and the Job does not have. One of log-containers is a warning, because an admission
+// webhook may add it; the run would not end by a main-container that is not there.
 func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
-	var names []string
-	for _, c := range slices.Concat(plan.Job.Spec.Template.Spec.InitContainers, plan.Job.Spec.Template.Spec.Containers) {
-		names = append(names, c.Name)
-	}
-	for _, name := range a.options.Run.LogContainers {
-		if slices.Contains(names, name) {
-			continue
+	pod := plan.Job.Spec.Template.Spec
+	for _, option := range []struct {
+		name       string
+		given      []string
+		containers []corev1.Container
+		level      event.Level
+		lack       string
+	}{
+		{"log-containers", a.options.Run.LogContainers, slices.Concat(pod.InitContainers, pod.Containers), event.Warning, "so none of its output is shown, unless the cluster adds one"},
+		{"main-container", strings.Fields(a.options.Run.Verdict.MainContainer), pod.Containers, event.Error, "so its end cannot decide"},
+	} {
+		var names []string
+		for _, c := range option.containers {
+			names = append(names, c.Name)
 		}
-		f := event.Finding{Level: event.Warning, Path: "log-containers",
-			Message: fmt.Sprintf("the Job has no container %q, so none of its output is shown, unless the cluster adds one; it has: %s", name, strings.Join(names, ", "))}
-		if near := manifest.Closest(name, names); near != "" {
-			f.Suggestion = fmt.Sprintf("did you mean %q?", near)
+		for _, name := range option.given {
+			if slices.Contains(names, name) {
+				continue
+			}
+			f := event.Finding{Level: option.level, Path: option.name,
+				Message: fmt.Sprintf("the Job has no container %q, %s; it has: %s", name, option.lack, strings.Join(names, ", "))}
+			if near := manifest.Closest(name, names); near != "" {
+				f.Suggestion = fmt.Sprintf("did you mean %q?", near)
+			}
+			findings = append(findings, f)
 		}
-		findings = append(findings, f)
 	}
 	return findings
 }

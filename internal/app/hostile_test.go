@@ -147,9 +147,9 @@ func TestServerWithoutTLS(t *testing.T) {
 	}
 }
 
-// TestFloodOfEvents: 60 events of 1 MB about pods of somebody, and 60 about the Job, fill no memory, and the run ends as the Job does.
+// TestFloodOfEvents: 40 events of 1 MB about pods of somebody, and 40 about the Job, fill no memory, and the run ends as the Job does.
 func TestFloodOfEvents(t *testing.T) {
-	const total = 60
+	const total = 40
 	large := strings.Repeat("x", 1<<20)
 	uid := "11111111-1111-1111-1111-111111111111"
 	jobOf := func(conditions ...any) map[string]any {

@@ -21,12 +21,14 @@ const (
 type plugin struct {
 	client  *Client
 	program string
+	read    *os.File
 	write   *os.File // the end that the plugin gets
-
-	next http.RoundTripper
+	next    http.RoundTripper
+	begin   sync.Once // the hearing
 
 	mu    sync.Mutex
-	marks map[string]chan struct{} // lines of our own, and who waits for them to be read
+	tell  func(program, line string) // the client's OnPlugin at the last request
+	marks map[string]chan struct{}   // lines of our own, and who waits for them to be read
 }
 
 func newPlugin(c *Client, command string) (*plugin, error) {
@@ -34,8 +36,7 @@ func newPlugin(c *Client, command string) (*plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plugin{client: c, program: filepath.Base(command), write: write, marks: map[string]chan struct{}{}}
-	go p.hear(read)
+	p := &plugin{client: c, program: filepath.Base(command), read: read, write: write, marks: map[string]chan struct{}{}}
 	return p, nil
 }
 
@@ -65,6 +66,10 @@ func (p *plugin) WrappedRoundTripper() http.RoundTripper { return p.next }
 
 // RoundTrip sends a request. When it fails, what the plugin wrote is told before the error is, which mostly is the plugin's.
 func (p *plugin) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	p.tell = p.client.OnPlugin
+	p.mu.Unlock()
+	p.begin.Do(func() { go p.hear() })
 	answer, err := p.next.RoundTrip(r)
 	if err != nil {
 		p.heard()
@@ -73,9 +78,9 @@ func (p *plugin) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // hear reads the lines until all writers have closed the pipe. The plugin is never kept waiting.
-func (p *plugin) hear(read *os.File) {
-	defer read.Close()
-	lines := bufio.NewReaderSize(read, pluginLine)
+func (p *plugin) hear() {
+	defer p.read.Close()
+	lines := bufio.NewReaderSize(p.read, pluginLine)
 	told, rest := 0, false
 	for {
 		piece, more, err := lines.ReadLine()
@@ -84,13 +89,18 @@ func (p *plugin) hear(read *os.File) {
 		}
 		first := !rest
 		rest = more
-		if !first || len(piece) == 0 || p.mark(string(piece)) || p.client.OnPlugin == nil || told > pluginLines {
+		if !first || len(piece) == 0 || p.mark(string(piece)) || told > pluginLines {
 			continue
 		}
 		if told++; told > pluginLines {
 			piece = []byte("(it writes more; no more of it is shown)")
 		}
-		p.client.OnPlugin(p.program, string(piece))
+		p.mu.Lock()
+		tell := p.tell
+		p.mu.Unlock()
+		if tell != nil {
+			tell(p.program, string(piece))
+		}
 	}
 }
 
@@ -117,4 +127,7 @@ func (p *plugin) mark(line string) bool {
 	return ok
 }
 
-func (p *plugin) close() { p.write.Close() }
+func (p *plugin) close() {
+	p.write.Close()
+	p.begin.Do(func() { p.read.Close() })
+}

@@ -32,6 +32,7 @@ const (
 	PodCreateRejected        Reason = "PodCreateRejected"
 	Unschedulable            Reason = "Unschedulable"
 	StartTimeout             Reason = "StartTimeout"
+	QueueTimeout             Reason = "QueueTimeout"
 	Timeout                  Reason = "Timeout"
 	OOMKilled                Reason = "OOMKilled"
 	ContainerExit            Reason = "ContainerExit"
@@ -74,7 +75,7 @@ var Classes = []ClassMeaning{
 	{JobFailed, "the Job failed"},
 	{InputWrong, "an option or the manifest is invalid; no Job is left"},
 	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
-	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`)"},
+	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `queue-timeout`)"},
 	{JobGone, "the Job was deleted or replaced by someone else"},
 	{Interrupted, "cancelled"},
 }
@@ -110,6 +111,7 @@ var Reasons = []ReasonMeaning{
 	{Unauthorized, ClusterSays, "The cluster rejects the credentials."},
 	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer within api-timeout."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
+	{QueueTimeout, OurTimeout, "The Job was suspended, mostly by a queue, for longer than queue-timeout."},
 	{Timeout, OurTimeout, "The Job did not end within timeout."},
 	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
 	{JobReplaced, JobGone, "The Job was deleted, and another one has taken its name."},

@@ -148,7 +148,7 @@ type Attempt struct {
 
 // Progress is the state of the whole Job in numbers. It is sent when the numbers change, and as a heartbeat.
 type Progress struct {
-	Wanted    int
+	Wanted    int // pods that must succeed; 0 when the Job names no number
 	Succeeded int
 	Failed    int
 	Running   int
@@ -169,6 +169,9 @@ type Waiting struct {
 // String is "2/10 done, 3 running, 1 pulling image (45 s)".
 func (p Progress) String() string {
 	s := fmt.Sprintf("%d/%d done", p.Succeeded, p.Wanted)
+	if p.Wanted == 0 {
+		s = fmt.Sprintf("%d done", p.Succeeded)
+	}
 	if p.Failed > 0 {
 		s += fmt.Sprintf(", %d failed", p.Failed)
 	}

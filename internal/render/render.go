@@ -17,8 +17,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -85,7 +83,6 @@ type Plan struct {
 	Job     *batchv1.Job
 	OneTime bool             // the Job's name has a suffix or a generated end, so that another run will hardly have it again
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
-	Secrets []event.Secret   // all that must not be shown, sorted by value: those of the options and of the set
 
 	DeleteAfter []event.Outcome // run deletes a Job that ended so; every other one is left to its TTL
 
@@ -136,9 +133,6 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
 		Apply: apply, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
-	p.Secrets = append(o.Secrets(), set.Secrets...)
-	slices.SortStableFunc(p.Secrets, func(a, b event.Secret) int { return strings.Compare(a.Value, b.Value) })
-	p.Secrets = slices.Compact(p.Secrets)
 	for _, f := range r.findings {
 		if f.Level == event.Info {
 			// Without file and line: one job written in several dialects makes the same bytes.

@@ -22,10 +22,11 @@ import (
 const tryPodURL = "POST /api/v1/namespaces/ns/pods?dryRun=All"
 
 var (
-	podKind = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
-	podsOf  = schema.GroupResource{Resource: "pods"}
-	quota   = errors.New("exceeded quota: q, requested: pods=2, used: pods=1, limited: pods=1")
-	denial  = errors.New(`User "ci" cannot create resource "pods" in API group "" in the namespace "ns"`)
+	podKind  = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
+	podsOf   = schema.GroupResource{Resource: "pods"}
+	errQuota = errors.New("exceeded quota: q, requested: pods=2, used: pods=1, limited: pods=1")
+	//lint:ignore ST1005 the words of the API server
+	errDenial = errors.New(`User "ci" cannot create resource "pods" in API group "" in the namespace "ns"`)
 )
 
 // failedCreate is an event that says that a pod of the Job is refused.
@@ -46,10 +47,10 @@ func TestClaimsAreConfirmed(t *testing.T) {
 		tells   string
 	}{
 		"the API server takes such a pod": {[]exchange{taken}, event.Succeeded, 2 * time.Minute, `info: an event says: no pod of the Job can be created: ResourceQuota "q" allows pods=1, pods=1 is used and the pod asks for pods=2; the cluster does not confirm it, so the run goes on`},
-		"we may not ask": {[]exchange{{tryPodURL + " +", 403, apierrors.NewForbidden(podsOf, "", denial).Status()}}, event.Succeeded, 2 * time.Minute,
+		"we may not ask": {[]exchange{{tryPodURL + " +", 403, apierrors.NewForbidden(podsOf, "", errDenial).Status()}}, event.Succeeded, 2 * time.Minute,
 			`warning: an event says: no pod of the Job can be created: ResourceQuota "q" allows pods=1, pods=1 is used and the pod asks for pods=2; whether that is so cannot be found out (cannot try a pod of Job ns/j: ci may not create pods in namespace ns), so the run goes on until start-timeout or timeout`},
-		"it refuses the pod too":   {[]exchange{{tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", quota).Status()}, {removeURL, 200, there("ours")}}, event.Failed, 10 * time.Second, "Job ns/j deleted (this run ended before it did)"},
-		"it refuses it, but later": {[]exchange{{tryPodURL, 201, &corev1.Pod{TypeMeta: podKind}}, {tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", quota).Status()}, {removeURL, 200, there("ours")}}, event.Failed, 25 * time.Second, "the cluster does not confirm it"},
+		"it refuses the pod too":   {[]exchange{{tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", errQuota).Status()}, {removeURL, 200, there("ours")}}, event.Failed, 10 * time.Second, "Job ns/j deleted (this run ended before it did)"},
+		"it refuses it, but later": {[]exchange{{tryPodURL, 201, &corev1.Pod{TypeMeta: podKind}}, {tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", errQuota).Status()}, {removeURL, 200, there("ours")}}, event.Failed, 25 * time.Second, "the cluster does not confirm it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -57,7 +58,7 @@ func TestClaimsAreConfirmed(t *testing.T) {
 				l.options = Options{Wait: true, Logs: LogsNone, IfExists: IfExistsFail, OnTimeout: UnfinishedDelete, Verdict: verdict.Options{FailFast: true}}
 				said := &transcript{begin: time.Now()}
 				l.sink = said
-				l.script(beat{time.Second, func() {}}, beat{time.Second, failedCreate(quota)}, beat{2 * time.Minute, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
+				l.script(beat{time.Second, func() {}}, beat{time.Second, failedCreate(errQuota)}, beat{2 * time.Minute, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})
 				begin := time.Now()
 				f := l.run(t.Context())
 				if took := time.Since(begin).Round(time.Second); f.Outcome != test.outcome || took != test.took {
@@ -97,11 +98,11 @@ func TestConfirm(t *testing.T) {
 		want   verdict.Answer
 	}{
 		"a pod":                        {pods, exchange{tryPodURL, 201, &corev1.Pod{TypeMeta: podKind}}, no},
-		"a pod that a quota refuses":   {pods, exchange{tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", quota).Status()}, said(`pods "j-x" is forbidden: ` + quota.Error())},
+		"a pod that a quota refuses":   {pods, exchange{tryPodURL, 403, apierrors.NewForbidden(podsOf, "j-x", errQuota).Status()}, said(`pods "j-x" is forbidden: ` + errQuota.Error())},
 		"a pod that is invalid":        {pods, exchange{tryPodURL, 422, apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "j-x", nil).Status()}, said(`Pod "j-x" is invalid`)},
 		"a pod that a webhook refuses": {pods, exchange{tryPodURL, 418, webhook}, said(`admission webhook "w" denied the request: no`)},
 		"a webhook that is not called": {pods, exchange{tryPodURL, 400, apierrors.NewBadRequest(`admission webhook "w" does not support dry run`).Status()}, verdict.Answer{Said: `cannot try a pod of Job ns/j: admission webhook "w" does not support dry run`}},
-		"a pod that we may not try":    {pods, exchange{tryPodURL, 403, apierrors.NewForbidden(podsOf, "", denial).Status()}, verdict.Answer{Said: "cannot try a pod of Job ns/j: ci may not create pods in namespace ns"}},
+		"a pod that we may not try":    {pods, exchange{tryPodURL, 403, apierrors.NewForbidden(podsOf, "", errDenial).Status()}, verdict.Answer{Said: "cannot try a pod of Job ns/j: ci may not create pods in namespace ns"}},
 		"a Secret":                     {secrets(""), exchange{secretURL, 200, secret}, no},
 		"a missing Secret":             {secrets(""), exchange{secretURL, 404, missing("secrets", "s")}, yes},
 		"its key":                      {secrets("a"), exchange{secretURL, 200, secret}, no},

@@ -51,7 +51,8 @@ type loop struct {
 	replaced  types.UID
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
-	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about; nil for a pod that has ended
+	over      map[types.UID]bool                        // the pods that have ended
+	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about
 	kept      int                                       // how many
 	since     time.Time
 	reader    reader      // nil when no logs are wanted
@@ -75,7 +76,7 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
 		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
-		gonePods: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
+		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
 	}
 }
 
@@ -109,6 +110,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
+		verdict.Attempts(state, result.Cause)
 	case cancelled && !l.leaves:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
 	case cancelled: // and left alone
@@ -442,8 +444,14 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 		l.gonePods[pod.UID] = true
 	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
-		l.kept -= len(l.events[pod.UID])
-		l.events[pod.UID] = nil
+		l.over[pod.UID] = true
+		maps.DeleteFunc(l.events[pod.UID], func(_ types.UID, e *corev1.Event) bool {
+			if verdict.Stops(e) {
+				return false
+			}
+			l.kept--
+			return true
+		})
 	}
 	if l.reader != nil {
 		l.reader.Observe(pod, gone)
@@ -456,16 +464,14 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	}
 }
 
-// takeEvent keeps an event that the verdict reads, unless it comes late: those about pods that have ended explain nothing.
+// takeEvent keeps an event that the verdict reads, unless it comes late: of a pod that has ended, only why it was stopped explains
+// something.
 func (l *loop) takeEvent(e *corev1.Event) {
-	if !verdict.Wants(e) {
+	if !verdict.Wants(e) || l.over[e.InvolvedObject.UID] && !verdict.Stops(e) {
 		return
 	}
-	about, known := l.events[e.InvolvedObject.UID]
-	switch {
-	case known && about == nil:
-		return
-	case !known:
+	about := l.events[e.InvolvedObject.UID]
+	if about == nil {
 		about = map[types.UID]*corev1.Event{}
 		l.events[e.InvolvedObject.UID] = about
 	}
@@ -526,7 +532,7 @@ func (l *loop) tell(v verdict.Verdict) {
 	counts := [2]int{p.Succeeded, p.Failed}
 	switch {
 	case v.Decided:
-	case p.Wanted > 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
+	case p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
 	case now.Sub(l.lastSaid) >= heartbeat:

@@ -338,6 +338,20 @@ func TestOutageAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestCancelledAfterAFailure: the cause says what the attempts died of.
+func TestCancelledAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := play(t, exchange{createURL, 201, there("ours")}, exchange{removeURL, 200, there("ours")})
+		l.options = Options{Wait: true, Logs: LogsNone, OnCancel: UnfinishedDelete, IfExists: IfExistsFail}
+		ctx, cancel := context.WithCancel(t.Context())
+		l.script(beat{time.Second, event.PodSeen{Pod: a("p", "Failed")}}, beat{2 * time.Second, func() { cancel() }})
+		f := l.run(ctx)
+		if f.Outcome != event.Cancelled || f.Cause.ExitCode == nil || *f.Cause.ExitCode != 3 || !strings.Contains(f.Cause.Message, "one attempt failed") {
+			t.Errorf("%s: %v", f.Outcome, f.Cause)
+		}
+	})
+}
+
 // TestSurvivedOutage: an outage that a step of the creation met and did without is over when the next one is answered. A run
 // was given up at its first look, long after.
 func TestSurvivedOutage(t *testing.T) {
@@ -484,6 +498,10 @@ func TestLoop(t *testing.T) {
 		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"5s | ending", "5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
+		{"a signal after a failed attempt", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, pod("Running")}, {2 * s, pod("Failed")}}, &output{}, 5 * s, 0,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "2s p container main exited with code 3",
+				"2s info: attempt 1 of 7 failed (container \"main\" of pod p exited with code 3); Kubernetes tries again in about 10 s",
+				"5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
 		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, &output{}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished cancelled: Cancelled"}},
 		{"a signal while the logs are read to their end", []exchange{made, removed}, nil, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
@@ -512,7 +530,7 @@ func TestLoop(t *testing.T) {
 		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},
 			{6 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 1, 0)}}, {7 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 0)}}, {12 * s, event.JobSeen{Job: counted(wants(there("ours"), 3), 2, 1)}},
 			{50 * s, event.JobSeen{Job: wants(there("ours", batchv1.JobComplete), 3)}}}, &output{}, 0, 0,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "6s progress 1/3 done", "12s progress 2/3 done, 1 failed", "42s progress 2/3 done, 1 failed", "50s Job ns/j deleted", "50s finished succeeded"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "6s progress 1/3 done", "12s progress 2/3 done, 1 failed: Kubernetes waits before the next attempt", "42s progress 2/3 done, 1 failed: Kubernetes waits before the next attempt", "50s Job ns/j deleted", "50s finished succeeded"}},
 		{"a keyed notice is told once", []exchange{{createURL, 201, nil}}, nil, []beat{{s, event.Notice{Level: event.Info, Key: "k", Message: "hear"}},
 			{2 * s, event.Notice{Level: event.Info, Key: "k", Message: "hear"}}, {3 * s, event.Notice{Level: event.Info, Message: "and"}}, {4 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"warning: the API server warns: odd", "Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s info: hear", "3s info: and", "4s Job ns/j deleted", "4s finished succeeded"}},

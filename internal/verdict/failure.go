@@ -56,11 +56,15 @@ func (w *view) jobFailure(c *batchv1.JobCondition) *event.Cause {
 	return cause
 }
 
-func (w *view) backoffFailure() *event.Cause {
-	limit := int32(6) // SetDefaults_Job in pkg/apis/batch/v1/defaults.go
-	if w.job.Spec.BackoffLimit != nil {
-		limit = *w.job.Spec.BackoffLimit
+func (w *view) backoffLimit() int32 {
+	if limit := w.job.Spec.BackoffLimit; limit != nil {
+		return *limit
 	}
+	return 6 // SetDefaults_Job in pkg/apis/batch/v1/defaults.go
+}
+
+func (w *view) backoffFailure() *event.Cause {
+	limit := w.backoffLimit()
 	_, failed := w.counts()
 	attempts := 0
 	all, consequences := w.failures()
@@ -194,7 +198,13 @@ func (w *view) policyFailure(c *batchv1.JobCondition) *event.Cause {
 			}
 		}
 		meaning, hint := exitMeaning(exit)
-		cause.Message = fmt.Sprintf("container %q of %s exited with code %d%s; %s fails the Job for that", m[1], pod, exit, comma(meaning), w.rule(m[5]))
+		cause.Message = fmt.Sprintf("container %q of %s exited with code %d%s", m[1], pod, exit, comma(meaning))
+		for _, p := range w.Pods {
+			if f := w.containerFailure(p); p.Name == m[3] && f != nil && f.Container == m[1] {
+				cause.Message = f.Message
+			}
+		}
+		cause.Message += fmt.Sprintf("; %s fails the Job for that", w.rule(m[5]))
 		if hint != "" {
 			cause.Hint = hint
 		}
@@ -267,6 +277,26 @@ func (w *view) lastFailure() *failure {
 		return own[len(own)-1]
 	}
 	return nil
+}
+
+// Attempts says, in the cause of a run that ends before its Job, what the Job's attempts died of, if any did.
+func Attempts(s State, c *event.Cause) { look(s).attempts(c) }
+
+func (w *view) attempts(c *event.Cause) {
+	own, _ := w.failures()
+	if len(own) == 0 {
+		return
+	}
+	last, n := own[len(own)-1], 0
+	for _, f := range own {
+		n += f.attempts
+	}
+	c.Object, c.Container, c.ExitCode, c.Hint = last.Object, last.Container, last.ExitCode, last.Hint
+	if n == 1 {
+		c.Message += "; one attempt failed: " + last.Message
+	} else {
+		c.Message += fmt.Sprintf("; %d attempts failed, the last one: %s", n, last.Message)
+	}
 }
 
 // podFailure says why a pod failed, nil when it did not. What the cluster did to the pod comes before what its containers made
@@ -428,12 +458,43 @@ func (w *view) exit(p *corev1.Pod, c container, t *corev1.ContainerStateTerminat
 		f.Reason = event.NodeLost
 		f.Message = fmt.Sprintf("nobody saw how %s ended (the kubelet reports code %d): it was gone when the kubelet looked for it", who, code)
 		f.Hint = "The node or its container runtime was restarted, or the pod was removed by force. " + movedHint
-	case said != "" && c.spec.TerminationMessagePolicy != corev1.TerminationMessageFallbackToLogsOnError:
-		// With the fallback, the message is only the log's end again.
-		f.Message += ": " + said
+	}
+	if own := ownMessage(c, t); own != "" {
+		f.Message += ": " + own
+	}
+	if killed := w.killing(p, c); killed != "" {
+		f.Message += "; " + killed
+		f.Hint = w.describePod(p)
 	}
 	f.Container, f.ExitCode, f.at = c.spec.Name, &code, t.FinishedAt.Time
 	return f
+}
+
+// fallbackLines is how many lines of a termination message count as the program's own where the kubelet would put the log's end there.
+const fallbackLines = 5
+
+// ownMessage is what the program wrote into its termination message. With FallbackToLogsOnError, the kubelet puts the end of the log
+// there when the program wrote nothing (up to 80 lines, getTerminationMessage in pkg/kubelet/kuberuntime/kuberuntime_container.go);
+// that stands in the log already. What the runtime says in the place of a program that did not run is not the program's.
+func ownMessage(c container, t *corev1.ContainerStateTerminated) string {
+	switch {
+	case t.Reason == "StartError", t.Reason == "ContainerCannotRun", t.Reason == "ContainerStatusUnknown":
+		return ""
+	case c.spec.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && strings.Count(strings.TrimSpace(t.Message), "\n") >= fallbackLines:
+		return ""
+	}
+	return quote(t.Message)
+}
+
+// killing is why the kubelet stopped a container, by its event: a probe or a hook that failed. "" when it did not, or only because the
+// pod was deleted.
+func (w *view) killing(p *corev1.Pod, c container) string {
+	for _, e := range w.Events {
+		if e.Reason == "Killing" && e.InvolvedObject.UID == p.UID && concerns(e, c) && !strings.HasPrefix(e.Message, "Stopping container") {
+			return "the kubelet stopped it: " + quote(e.Message)
+		}
+	}
+	return ""
 }
 
 func outOfMemory(who string, c container, code int32) (message, hint string) {

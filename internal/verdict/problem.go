@@ -18,6 +18,8 @@ var (
 	setUp    = []string{"Pulling", "Pulled", "Created", "Started"}
 	troubles = []string{"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "NetworkNotReady", "FailedPrepareDynamicResources"}
 	scaling  = []string{"TriggeredScaleUp", "NotTriggerScaleUp"}
+	// What stops a container that works: the kubelet (a probe, a hook, the pod's deletion, an eviction), or the scheduler.
+	stopping = []string{"Killing", "Evicted", "Preempting", "Preempted"}
 )
 
 // Wants tells whether Decide reads an event. It looks at no other, so that those need not be kept.
@@ -28,15 +30,19 @@ func Wants(e *corev1.Event) bool {
 	case "Failed": // to pull an image or to create a container
 		return true
 	default:
-		return slices.Contains(setUp, e.Reason) || slices.Contains(troubles, e.Reason) || slices.Contains(scaling, e.Reason)
+		return slices.Contains(setUp, e.Reason) || slices.Contains(troubles, e.Reason) || slices.Contains(scaling, e.Reason) || Stops(e)
 	}
 }
+
+// Stops tells whether an event is about the end of a pod's work. It is read after the pod has ended, as no other is.
+func Stops(e *corev1.Event) bool { return slices.Contains(stopping, e.Reason) }
 
 // problem is what a pod whose main containers do not run waits for, or what keeps pods from being created. Without a message
 // there is nothing wrong with the waiting.
 type problem struct {
 	event.Cause
 	what  string    // as Progress names it; "" when no pod waits
+	init  string    // the init container that works, and its pod; "" when none does
 	since time.Time // when the waiting began
 	heals bool      // it may go away by itself
 	claim *Claim    // what the cluster has to confirm first; nil when it says so itself, in the pod's status
@@ -141,7 +147,10 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 		}
 		state := c.status.State
 		if state.Running != nil && c.kind == event.Init {
-			return onItsWay("running init containers", state.Running.StartedAt.Time)
+			working := onItsWay("running init containers", state.Running.StartedAt.Time)
+			working.init = c.String() + " of " + named(p)
+			working.Hint = event.See("Its log may say what it waits for", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
+			return working
 		}
 		if t := state.Terminated; t != nil && c.kind == event.Main {
 			ending = onItsWay("ending", t.FinishedAt.Time)

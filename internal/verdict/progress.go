@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +25,9 @@ func (w *view) progress() event.Progress {
 		Failed:    failed,
 		Running:   w.running,
 		Suspended: w.suspended,
+	}
+	if w.workQueue() {
+		p.Wanted = 0
 	}
 	if len(w.Pods) == 0 && w.job.Status.Ready != nil { // another controller's pods may be in another cluster
 		p.Running = int(*w.job.Status.Ready)
@@ -51,14 +55,35 @@ func (w *view) progress() event.Progress {
 		}
 	}
 	slices.SortStableFunc(p.Waiting, func(a, b event.Waiting) int { return cmp.Compare(b.Pods, a.Pods) })
-	switch problem := w.problem(); {
+	switch problem, init := w.problem(), w.longestInit(); {
 	case w.suspended && w.queue() != "":
 		p.Note = fmt.Sprintf("it waits in the Kueue queue %q", w.queue())
 	case w.suspended:
 	case problem != nil:
 		p.Note = clean(problem.Message, maxQuote)
+	case init != nil:
+		p.Note = fmt.Sprintf("%s has been running for %s", init.init, event.Seconds(w.Now.Sub(init.since)))
+	case w.running == 0 && len(w.heldUp) == 0 && failed > 0 && w.retries():
+		p.Note = "Kubernetes waits before the next attempt"
 	}
 	return p
+}
+
+// longestInit is the init container that has worked for longest, nil when none has for a while.
+func (w *view) longestInit() *problem {
+	var longest *problem
+	for _, held := range w.heldUp {
+		if held.init != "" && w.Now.Sub(held.since) >= LingerGrace && (longest == nil || held.since.Before(longest.since)) {
+			longest = held
+		}
+	}
+	return longest
+}
+
+// retries tells whether Kubernetes makes another pod for one that has failed.
+func (w *view) retries() bool {
+	_, failed := w.counts()
+	return w.failed() == nil && w.external == "" && failed <= int(w.backoffLimit())
 }
 
 func (w *view) queue() string { return clean(w.job.Labels[queueLabel], 253) }
@@ -73,17 +98,24 @@ func (w *view) notices(v Verdict) []event.Notice {
 		})
 	}
 	if w.suspended && !v.Decided {
-		n := event.Notice{
-			Level: event.Info, Key: "suspended",
-			Message: fmt.Sprintf("%s is suspended and waits until somebody resumes it; this time counts for no timeout", w.name),
-			Hint:    event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name),
-		}
-		if queue := w.queue(); queue != "" {
+		waits, hint := w.waitsToResume()
+		n := event.Notice{Level: event.Info, Key: "suspended", Message: w.name + " " + waits, Hint: hint}
+		if w.queue() != "" {
 			n.Key = "queued"
-			n.Message = fmt.Sprintf("%s waits in the Kueue queue %q until Kueue admits it; this time counts for no timeout", w.name, queue)
-			n.Hint = event.Kubectl(w.ref.Namespace, "get workloads,localqueues")
 		}
 		all = append(all, n)
+	}
+	if !v.Decided {
+		all = append(all, w.attemptNotices()...)
+		for _, p := range w.living {
+			if l := w.lingers(p); l != nil && !w.Now.Before(w.after(l.end.FinishedAt.Time, LingerGrace)) {
+				all = append(all, w.lingerNotice(l))
+			}
+		}
+	}
+	if v.Outcome == event.Succeeded && !v.DeleteJob && w.wanted() == 0 && len(w.Pods) == 0 {
+		all = append(all, event.Notice{Level: event.Warning, Key: "no-pods", Message: w.name + " succeeded without running anything",
+			Hint: "Its completions are 0."})
 	}
 	if w.job.DeletionTimestamp != nil && !v.Decided {
 		all = append(all, event.Notice{
@@ -106,6 +138,43 @@ func (w *view) notices(v Verdict) []event.Notice {
 	return all
 }
 
+// waitsToResume says in words what a suspended Job waits for, and how it goes on.
+func (w *view) waitsToResume() (waits, hint string) {
+	if queue := w.queue(); queue != "" {
+		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.Kubectl(w.ref.Namespace, "get workloads,localqueues")
+	}
+	return "is suspended and waits until somebody resumes it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name)
+}
+
+// The pauses before the next pod (DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff in pkg/controller/job/job_controller.go).
+const (
+	firstPause = 10 * time.Second
+	lastPause  = 10 * time.Minute
+)
+
+// attemptNotices tell of the attempts that failed and will be made again. Of a Job with many pods the first few do.
+func (w *view) attemptNotices() (all []event.Notice) {
+	limit := int(w.backoffLimit())
+	own, _ := w.failures()
+	if !w.retries() || w.job.Spec.BackoffLimitPerIndex != nil || w.job.Spec.PodFailurePolicy != nil {
+		return nil
+	}
+	failed, pause := 0, firstPause
+	for _, f := range own {
+		if failed += f.attempts; failed > limit || len(all) == 10 {
+			break
+		}
+		n := event.Notice{Level: event.Info, Key: fmt.Sprintf("attempt/%s/%d", f.pod.UID, f.attempts),
+			Message: fmt.Sprintf("attempt %d of %d failed (%s); Kubernetes tries again in about %s", failed, limit+1, f.Message, event.Seconds(pause))}
+		if failed == 1 {
+			n.Hint = "What must not run twice, such as a migration, wants backoffLimit: 0."
+		}
+		all = append(all, n)
+		pause = min(2*pause, lastPause)
+	}
+	return all
+}
+
 func areStill(n int) string {
 	if n == 1 {
 		return "1 pod is"
@@ -123,9 +192,74 @@ func (w *view) unended() (n int) {
 	return n
 }
 
-// warnings are the memory kills that are not the cause: of a process beside the main one, which leaves the container's exit
-// code at 0 (kubernetes#131530), of a run that was restarted, or of a sidecar.
+// warnings are what may have left the work incomplete although it is not the cause, or there is none.
 func (w *view) warnings(cause *event.Cause) []event.Cause {
+	all := w.memoryKills(cause)
+	if w.succeeded() == nil {
+		return all
+	}
+	for _, p := range w.Pods {
+		if c := w.askedToStop(p); c != nil {
+			all = append(all, *c)
+		}
+	}
+	// Once a worker has succeeded, no other one is replaced (manageJob in pkg/controller/job/job_controller.go).
+	if own, _ := w.failures(); w.workQueue() {
+		for _, f := range own {
+			f.Message += "; it was not replaced, because other workers had succeeded"
+			f.Hint = "What it had taken from the queue may be undone."
+			f.Message = clean(f.Message, maxMessage)
+			all = append(all, f.Cause)
+		}
+	}
+	return all
+}
+
+// askedToStop is a pod that was told to stop while it worked, and whose containers then exited with 0, so that it counts as succeeded.
+func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
+	if p.Status.Phase != corev1.PodSucceeded {
+		return nil
+	}
+	var last time.Time // when the work ended
+	for c := range containers(p) {
+		if c.kind == event.Main && c.status != nil && c.status.State.Terminated != nil && c.status.State.Terminated.FinishedAt.After(last) {
+			last = c.status.State.Terminated.FinishedAt.Time
+		}
+	}
+	// Time stamps have whole seconds.
+	reason, why := event.Evicted, ""
+	for _, e := range w.Events {
+		first, _, _ := seen(e)
+		if e.InvolvedObject.UID != p.UID || !Stops(e) || first.Truncate(time.Second).After(last) {
+			continue
+		}
+		switch {
+		case e.Reason == "Evicted":
+			why = "was evicted (" + quote(e.Message) + ")"
+		case e.Reason != "Killing":
+			reason, why = event.Preempted, "was preempted ("+quote(e.Message)+")"
+		case !strings.HasPrefix(e.Message, "Stopping container"):
+			reason, why = event.ContainerExit, "was stopped by the kubelet ("+quote(e.Message)+")"
+		}
+	}
+	deleted := deletedAt(p)
+	switch c := podCondition(p, corev1.DisruptionTarget); {
+	case why != "":
+	case c != nil && c.Status == corev1.ConditionTrue:
+		why = "was evicted (" + quote(c.Message) + ")"
+	case !deleted.IsZero() && !deleted.After(last) && deleted.Before(w.succeeded().LastTransitionTime.Time):
+		why = "was deleted"
+	default:
+		return nil
+	}
+	return &event.Cause{Reason: reason, Object: podRef(p),
+		Message: clean(named(p)+" "+why+" while it worked, and then ended with code 0: its work may be incomplete", maxMessage),
+		Hint:    "Let the program exit with another code than 0 when it is told to stop (SIGTERM) before it is done."}
+}
+
+// memoryKills are those that are not the cause: of a process beside the main one, which leaves the container's exit
+// code at 0 (kubernetes#131530), of a run that was restarted, or of a sidecar.
+func (w *view) memoryKills(cause *event.Cause) []event.Cause {
 	var all []event.Cause
 	for _, p := range w.Pods {
 		for c := range containers(p) {

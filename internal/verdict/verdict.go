@@ -29,10 +29,10 @@
 //
 // # Patience
 //
-// Patience is measured by our clock from the beginning of the following. Suspended time does not count: as for
-// activeDeadlineSeconds, a resumed Job starts anew (syncJob resets startTime). start-timeout always applies and means: no main
-// container of the Job has started, none of its init containers works, and it did not yet succeed or fail in anything. It starts
-// anew when an init container ends.
+// Patience is measured by our clock. timeout counts from the beginning of the following, whatever the Job does meanwhile.
+// queue-timeout is for the time that the Job is suspended at a stretch, mostly by a queue. start-timeout begins anew when a Job is
+// resumed, as activeDeadlineSeconds does (syncJob resets startTime), and means: no main container of the Job has started, none of
+// its init containers works, and it did not yet succeed or fail in anything. It begins anew when an init container ends.
 //
 // Fail-fast ends a run only while nothing makes progress: no container works, and every living pod is held up by something
 // that nobody but a person can change, longer than its grace. What only an event says is asked of the cluster first, see Claim: events
@@ -83,6 +83,9 @@ type Options struct {
 	FailFast     bool          // end the run when what holds the pods up cannot heal by itself
 	Timeout      time.Duration // for the whole run
 	StartTimeout time.Duration // for the first container to start
+	QueueTimeout time.Duration // for the Job to be admitted by a queue, or resumed
+	// MainContainer is the container whose end decides, while others of its pod go on; "" when all of them are waited for.
+	MainContainer string
 }
 
 // Verdict is the answer to a State.
@@ -167,7 +170,18 @@ func (w *view) vanished(v *Verdict) bool {
 // impatient decides by our own patience, or says when it could.
 func (w *view) impatient(v *Verdict) {
 	o := w.Options
+	if w.mainEnds(v) {
+		return
+	}
 	if o.FailFast && !w.suspended {
+		if cause, due := w.stuck(); cause != nil {
+			if !w.Now.Before(due) {
+				v.Decided, v.Outcome, v.DeleteJob, v.Cause = true, event.Failed, true, cause
+				w.point(v)
+				return
+			}
+			v.next(due)
+		}
 		switch p, due, ask := w.hopeless(); {
 		case p == nil:
 		case w.Now.Before(due):
@@ -181,23 +195,26 @@ func (w *view) impatient(v *Verdict) {
 			return
 		}
 	}
-	if w.suspended {
+	for _, limit := range []struct {
+		of    time.Duration
+		since time.Time
+		holds bool
+		cause func() *event.Cause
+	}{
+		{o.QueueTimeout, w.suspendedSince, w.suspended, w.queueTimeout},
+		{o.StartTimeout, w.after(w.prepared(), 0), !w.suspended && w.working == 0 && !w.started(), w.startTimeout},
+		{o.Timeout, w.FollowedSince, true, w.timeout},
+	} {
+		if limit.of == 0 || !limit.holds {
+			continue
+		}
+		if due := limit.since.Add(limit.of); w.Now.Before(due) {
+			v.next(due)
+			continue
+		}
+		v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Ask = true, event.TimedOut, true, limit.cause(), nil
+		w.point(v)
 		return
-	}
-	if o.StartTimeout > 0 && w.working == 0 && !w.started() {
-		if due := w.after(w.prepared(), o.StartTimeout); w.Now.Before(due) {
-			v.next(due)
-		} else {
-			v.timedOut(w.startTimeout())
-			return
-		}
-	}
-	if o.Timeout > 0 {
-		if due := w.patientSince.Add(o.Timeout); w.Now.Before(due) {
-			v.next(due)
-		} else {
-			v.timedOut(w.timeout())
-		}
 	}
 }
 
@@ -205,10 +222,6 @@ func (v *Verdict) next(t time.Time) {
 	if v.Next.IsZero() || t.Before(v.Next) {
 		v.Next = t
 	}
-}
-
-func (v *Verdict) timedOut(c *event.Cause) {
-	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Next, v.Ask = true, event.TimedOut, true, c, time.Time{}, nil
 }
 
 // point tells whose last lines belong to the cause.
@@ -235,7 +248,17 @@ func (w *view) startTimeout() *event.Cause {
 	} else {
 		c.Message += ": " + w.progress().String()
 	}
+	if n := w.job.Spec.Parallelism; n != nil && *n == 0 {
+		c.Message += "; its parallelism is 0, so it has no pods"
+		c.Hint = event.See("Raise it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"parallelism":1}}'`, w.ref.Name))
+	}
 	return c
+}
+
+func (w *view) queueTimeout() *event.Cause {
+	waits, hint := w.waitsToResume()
+	return &event.Cause{Reason: event.QueueTimeout, Object: w.ref, Hint: hint,
+		Message: fmt.Sprintf("%s within %s (queue-timeout): it %s", w.name+" was not resumed", brief(w.Options.QueueTimeout), waits)}
 }
 
 func (w *view) timeout() *event.Cause {
@@ -244,8 +267,21 @@ func (w *view) timeout() *event.Cause {
 		Message: fmt.Sprintf("%s did not finish within %s (timeout): %s", w.name, brief(w.Options.Timeout), w.progress()),
 		Hint:    "Give it more time with timeout, or find out in its log what took so long.",
 	}
-	if p := w.problem(); p != nil {
+	switch p, init := w.problem(), w.longestInit(); {
+	case w.suspended:
+		_, c.Hint = w.waitsToResume()
+	case p != nil:
 		c.Hint = p.Hint
+	case init != nil:
+		c.Hint = init.Hint
+	}
+	w.attempts(c)
+	for _, p := range w.living {
+		if l := w.lingers(p); l != nil {
+			c.Message += fmt.Sprintf("; %s has ended with code %d, but %s", l.work, l.end.ExitCode, l)
+			c.Hint = lingerHint
+			break
+		}
 	}
 	return c
 }

@@ -347,10 +347,17 @@ func TestFailure(t *testing.T) {
 		{name: "termination message", state: failed(exits(3, "Error", "table \x1b[31mcustomers\x1b[0m\nis locked\n", 59)), outcome: event.Failed,
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3: table `+"\x1b[31mcustomers\x1b[0m is locked", logsHint)},
 		{name: "termination message that is only the log", outcome: event.Failed,
-			state: failed(exits(3, "Error", "last line", 59), func(p *corev1.Pod) {
-				p.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
-			}),
+			state: failed(fallsBack, exits(3, "Error", "1\n2\n3\n4\n5\nlast line\n", 59)),
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, logsHint)},
+		{name: "termination message of its own, which the log would have replaced", outcome: event.Failed,
+			state: failed(fallsBack, exits(3, "Error", "input is missing", 59)),
+			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3: input is missing`, logsHint)},
+		{name: "termination message before a memory kill", outcome: event.Failed, state: failed(exits(137, "OOMKilled", "at row 7", 59)),
+			cause: podCause(event.OOMKilled, "main", ptr[int32](137), `container "main" of pod migrate-x2k9 was killed for lack of memory (exit code 137); it has no memory limit of its own: at row 7`,
+				"The pod's limit or the node's memory was used up: set resources.requests.memory and resources.limits.memory to what it needs.")},
+		{name: "termination message under a podFailurePolicy", outcome: event.Failed,
+			state: state(61, condition(batchv1.JobFailureTarget, "PodFailurePolicy", "Container main for pod prod/migrate-x2k9 failed with exit code 3 matching FailJob rule at index 0", 60), pod("migrate-x2k9", exits(3, "Error", "at row 7", 59))),
+			cause: podCause(event.PodFailurePolicy, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3: at row 7; podFailurePolicy.rules[0] fails the Job for that`, "The policy ends the Job without further attempts: kubectl -n prod get job migrate -o jsonpath='{.spec.podFailurePolicy}'")},
 		{name: "exit 137", state: failed(exits(137, "Error", "", 59)), outcome: event.Failed,
 			cause: podCause(event.ContainerExit, "main", ptr[int32](137), `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL)`, killHint)},
 		{name: "exit 143", state: failed(exits(143, "Error", "", 59)), outcome: event.Failed,
@@ -588,6 +595,8 @@ func TestPatience(t *testing.T) {
 			j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{Type: batchv1.JobSuspended, Status: status, LastTransitionTime: at(seconds)})
 		})
 	}
+	unhurried := func(s *State) { s.Options.Timeout = 0 }
+	limit := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	ended := exits(1, "Error", "", 9)
 	for _, c := range []struct {
 		name    string
@@ -625,13 +634,31 @@ func TestPatience(t *testing.T) {
 		{name: "no limits", state: state(99999, func(s *State) { s.Options = Options{} })},
 		{name: "grace ends first", state: state(3, pullFails("x: not found", 2, 2)), next: 22},
 		{name: "grace of a refusal ends first", state: state(3, refuses("no PriorityClass with name high was found")), next: 11},
-		{name: "suspended", state: state(99999, suspend)},
-		{name: "suspended for long, not yet resumed by the controller", state: state(99999, suspended(corev1.ConditionTrue, 5))},
-		{name: "resumed", state: state(5100, suspended(corev1.ConditionFalse, 5000)), next: 5300},
-		{name: "resumed, then nothing started", state: state(5300, suspended(corev1.ConditionFalse, 5000)), outcome: event.TimedOut, reason: event.StartTimeout,
+		{name: "suspended", state: state(3599, suspend), next: 3600},
+		{name: "suspended until the timeout", state: state(3600, suspended(corev1.ConditionTrue, 5)), outcome: event.TimedOut, reason: event.Timeout,
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, suspended"},
+		{name: "resumed now and then", state: state(3600, suspended(corev1.ConditionFalse, 3500)), outcome: event.TimedOut, reason: event.Timeout,
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done"},
+		{name: "queued", state: state(99999, suspend, unhurried), next: 0},
+		{name: "queued until queue-timeout", outcome: event.TimedOut, reason: event.QueueTimeout,
+			state:   state(500, suspended(corev1.ConditionTrue, 200), func(s *State) { s.Options.QueueTimeout = 5 * time.Minute }),
+			message: "Job prod/migrate was not resumed within 5m (queue-timeout): it is suspended and waits until somebody resumes it"},
+		{name: "queued, within queue-timeout", state: state(499, suspended(corev1.ConditionTrue, 200), func(s *State) { s.Options.QueueTimeout = 5 * time.Minute }), next: 500},
+		{name: "resumed", state: state(1100, suspended(corev1.ConditionFalse, 1000)), next: 1300},
+		{name: "resumed, then nothing started", state: state(1300, suspended(corev1.ConditionFalse, 1000)), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
+		{name: "no parallelism", state: state(300, job(func(j *batchv1.Job) { j.Spec.Parallelism = ptr[int32](0) })), outcome: event.TimedOut, reason: event.StartTimeout,
+			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done; its parallelism is 0, so it has no pods"},
+		{name: "timeout after failures", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, limit, pod("migrate-a", exits(1, "Error", "", 9)), pod("migrate-b", exits(3, "Error", "no such schema", 30)), pod("migrate-c", runs)),
+			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running; 2 attempts failed, the last one: container "main" of pod migrate-b exited with code 3: no such schema`},
+		{name: "timeout after a failure", outcome: event.TimedOut, reason: event.Timeout, state: state(3600, limit, failedCount(1), pod("migrate-a", exits(1, "Error", "", 9))),
+			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 failed: Kubernetes waits before the next attempt; one attempt failed: container "main" of pod migrate-a exited with code 1`},
+		{name: "timeout while an init container waits", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, pod("migrate-x2k9", with("wait-for-db", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))),
+			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running init containers (59 min 56 s): init container "wait-for-db" of pod migrate-x2k9 has been running for 59 min 56 s`},
 		{name: "resumed before we looked", state: state(200, suspended(corev1.ConditionFalse, -100)), next: 300},
-		{name: "suspended with a pod that cannot start", state: state(99, suspend, pod("migrate-x2k9", waits("InvalidImageName", "x")))},
+		{name: "suspended with a pod that cannot start", state: state(99, suspend, pod("migrate-x2k9", waits("InvalidImageName", "x"))), next: 3600},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := confirmed(t, c.state)
@@ -679,7 +706,7 @@ func TestProgress(t *testing.T) {
 		want  string
 	}{
 		{"new", state(9), "0/1 done"},
-		{"work queue", state(9, job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = nil, ptr[int32](4) })), "0/4 done"},
+		{"work queue", state(9, job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = nil, ptr[int32](4) })), "0 done"},
 		{"counted and noted pods", state(9, three, job(func(j *batchv1.Job) {
 			j.Status.Succeeded, j.Status.Failed = 2, 1
 			j.Status.UncountedTerminatedPods = &batchv1.UncountedTerminatedPods{Succeeded: []types.UID{"a"}, Failed: []types.UID{"b", "c"}}
@@ -720,7 +747,98 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// beside gives a pod a second main container, which works.
+func beside(name string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: name})
+		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(3)}}})
+	}
+}
+
+func still(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }
+
+// TestLingers: the work of a pod has ended, and another container keeps it from ending.
+func TestLingers(t *testing.T) {
+	proxied := func(code int32, more ...func(*corev1.Pod)) func(*State) {
+		return pod("migrate-x2k9", append([]func(*corev1.Pod){beside("proxy"), exits(code, "Error", "", 9), still}, more...)...)
+	}
+	named := func(name string) func(*State) { return func(s *State) { s.Options.MainContainer = name } }
+	failed := func(message, hint string) *event.Cause {
+		return podCause(event.ContainerExit, "main", ptr[int32](1), `container "main" of pod migrate-x2k9 exited with code 1`+message, hint)
+	}
+	logHint := "The last lines of its log say why: kubectl -n prod logs migrate-x2k9 -c main"
+	const runsOn = `; "proxy" runs on and keeps pod migrate-x2k9 and its Job from ending`
+	check(t, []verdictCase{
+		{name: "failed, within the grace", state: state(23, proxied(1))},
+		{name: "failed, and no attempt is left", state: state(24, proxied(1)), outcome: event.Failed, cause: failed(runsOn, lingerHint)},
+		{name: "failed, and an attempt is left", state: state(24, proxied(1), job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](1) }))},
+		{name: "failed, without fail-fast", state: state(24, proxied(1), func(s *State) { s.Options.FailFast = false })},
+		{name: "failed, and is restarted", state: state(24, proxied(1, func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure }))},
+		{name: "failed, and another pod works", state: state(24, proxied(1), pod("b", runs))},
+		{name: "succeeded", state: state(99, proxied(0))},
+		{name: "the failed one is not what counts", state: state(99, proxied(1, func(p *corev1.Pod) { p.Annotations = map[string]string{defaultContainer: "proxy"} }))},
+		{name: "succeeded, timeout", state: state(3600, proxied(0)), outcome: event.TimedOut,
+			cause: jobCause(event.Timeout, `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running; container "main" has ended with code 0, but "proxy" runs on and keeps pod migrate-x2k9 and its Job from ending`, lingerHint)},
+		{name: "main-container succeeded", state: state(11, proxied(0), named("main")), outcome: event.Succeeded},
+		{name: "main-container succeeded a moment ago", state: state(10, proxied(0), named("main"))},
+		{name: "main-container failed", state: state(11, proxied(1), named("main")), outcome: event.Failed, cause: failed("", logHint)},
+		{name: "main-container works", state: state(99, proxied(1), named("proxy"))},
+		{name: "one main-container of two has succeeded", state: state(99, proxied(0), named("main"), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
+		{name: "both have succeeded", outcome: event.Succeeded, state: state(99, proxied(0), named("main"), pod("b", exits(0, "Completed", "", 9)), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
+	})
+	if v := Decide(state(11, proxied(0), named("main"))); !v.DeleteJob {
+		t.Error("a Job whose rest runs on is not deleted")
+	}
+}
+
+// TestAskedToStop: a pod that was told to stop while it worked may count as succeeded.
+func TestAskedToStop(t *testing.T) {
+	done := condition(batchv1.JobComplete, "", "", 60)
+	ends := exits(0, "Completed", "", 20)
+	queue := job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = nil, ptr[int32](3) })
+	const incomplete = " while it worked, and then ended with code 0: its work may be incomplete"
+	for _, c := range []struct {
+		name  string
+		state State
+		want  string // "" for no warning
+	}{
+		{"nobody", state(61, done, pod("a", ends)), ""},
+		{"evicted through the API", state(61, done, pod("a", ends, disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), "pod a was evicted (Eviction API: evicting)" + incomplete},
+		{"deleted", state(61, done, pod("a", ends, deleted(15))), "pod a was deleted" + incomplete},
+		{"deleted after its work", state(61, done, pod("a", ends, deleted(25))), ""},
+		{"deleted because the Job had succeeded", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 10), pod("a", ends, deleted(10))), ""},
+		{"over its emptyDir", state(61, done, pod("a", ends), happened("Evicted", `Usage of EmptyDir volume "d" exceeds the limit "1Mi".`, 1, 18, 18)), `pod a was evicted (Usage of EmptyDir volume "d" exceeds the limit "1Mi")` + incomplete},
+		{"liveness", state(61, done, pod("a", ends), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 18, 18)), "pod a was stopped by the kubelet (Container main failed liveness probe, will be restarted)" + incomplete},
+		{"its sidecar was stopped behind it", state(61, done, pod("a", ends), happened("Killing", "Stopping container proxy", 1, 20, 20)), ""},
+		{"stopped after its work", state(61, done, pod("a", ends), happened("Preempted", "by a pod", 1, 40, 40)), ""},
+		{"preempted", state(61, done, pod("a", ends), happened("Preempted", "Preempted by pod x on node n", 1, 17, 17)), "pod a was preempted (Preempted by pod x on node n)" + incomplete},
+		{"a worker of a queue failed", state(61, done, queue, pod("a", ends), pod("b", exits(3, "Error", "lost it", 30))), `container "main" of pod b exited with code 3: lost it; it was not replaced, because other workers had succeeded`},
+		{"an attempt failed", state(61, done, pod("a", exits(3, "Error", "", 9)), pod("b", ends)), ""},
+	} {
+		var got []string
+		for _, w := range Decide(c.state).Warnings {
+			got = append(got, w.Message)
+		}
+		if strings.Join(got, "\n") != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func fallsBack(p *corev1.Pod) {
+	p.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
+}
+
+// TestProbe: what a container was killed for stands in an event only.
+func TestProbe(t *testing.T) {
+	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(137, "Error", "", 40)), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 30, 30)))
+	if want := `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL); the kubelet stopped it: Container main failed liveness probe, will be restarted`; v.Cause == nil || v.Cause.Message != want || strings.Contains(v.Cause.Hint, "memory") {
+		t.Errorf("cause %v", v.Cause)
+	}
+}
+
 func TestNotices(t *testing.T) {
+	retried := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	suspend := job(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) })
 	for _, c := range []struct {
 		name  string
@@ -729,9 +847,9 @@ func TestNotices(t *testing.T) {
 	}{
 		{"nothing to say", state(9, pod("a", runs)), nil},
 		{"suspended", state(9, suspend), []event.Notice{{Level: event.Info, Key: "suspended",
-			Message: "Job prod/migrate is suspended and waits until somebody resumes it; this time counts for no timeout", Hint: `kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
+			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
 		{"Kueue", state(9, suspend, job(func(j *batchv1.Job) { j.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team-a"} })), []event.Notice{{Level: event.Info, Key: "queued",
-			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it; this time counts for no timeout`, Hint: "kubectl -n prod get workloads,localqueues"}}},
+			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "kubectl -n prod get workloads,localqueues"}}},
 		{"another controller", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })), []event.Notice{{Level: event.Info, Key: "managed-by",
 			Message: `Job prod/migrate is run by the controller "kueue.x-k8s.io/multikueue", not by Kubernetes' own; its pods may be in another cluster, and fail-fast does not apply`}}},
 		{"Kubernetes' own controller, by name", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr(batchv1.JobControllerName) })), nil},
@@ -742,6 +860,17 @@ func TestNotices(t *testing.T) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(137, "OOMKilled", "", 5)
 		})), []event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
 			Message: `container "main" of pod a was killed because it used more than its memory limit of 1Gi (exit code 137)`, Hint: "Raise resources.limits.memory of the container, or find out what needs that much."}}},
+		{"an attempt failed", state(12, retried, failedCount(1), pod("a", exits(3, "Error", "", 9))), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"two attempts failed", state(42, retried, failedCount(2), pod("a", exits(3, "Error", "", 9)), pod("b", exits(4, "Error", "", 40))), []event.Notice{
+			{Level: event.Info, Key: "attempt/a/1", Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."},
+			{Level: event.Info, Key: "attempt/b/1", Message: `attempt 2 of 7 failed (container "main" of pod b exited with code 4); Kubernetes tries again in about 20 s`}}},
+		{"the last attempt failed", state(12, failedCount(1), pod("a", exits(3, "Error", "", 9))), nil},
+		{"nothing to run", state(2, job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](0) }), condition(batchv1.JobComplete, "", "", 1)), []event.Notice{{Level: event.Warning, Key: "no-pods",
+			Message: "Job prod/migrate succeeded without running anything", Hint: "Its completions are 0."}}},
+		{"a classic sidecar, at first", state(23, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), nil},
+		{"a classic sidecar runs on", state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), []event.Notice{{Level: event.Warning, Key: "lingers/a",
+			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
 		{"memory kill that is the cause", state(61, backoffLimitExceeded(60), failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -815,7 +944,7 @@ func TestHealedMount(t *testing.T) {
 // TestWants: what is said a thousand times and explains nothing is not kept.
 func TestWants(t *testing.T) {
 	for reason, want := range map[string]bool{"Pulled": true, "FailedMount": true, "FailedCreate": true, "Failed": true, "NotTriggerScaleUp": true,
-		"SuccessfulCreate": false, "Scheduled": false, "Killing": false, "BackOff": false, "": false} {
+		"SuccessfulCreate": false, "Scheduled": false, "Killing": true, "Evicted": true, "Preempted": true, "BackOff": false, "": false} {
 		if Wants(&corev1.Event{Reason: reason}) != want {
 			t.Errorf("%s: want %t", reason, want)
 		}

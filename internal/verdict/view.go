@@ -22,7 +22,9 @@ type view struct {
 	name         string       // "Job namespace/name", for messages
 	external     string       // the controller that runs the Job, "" for Kubernetes' own
 	suspended    bool
-	patientSince time.Time // when our patience began
+	patientSince time.Time // when our patience with what begins anew at each resumption began
+
+	suspendedSince time.Time // when it was suspended, by our clock at the latest since we follow it
 
 	podEvents  map[types.UID][]*corev1.Event // of the pods that have not ended and whose main containers do not run
 	living     []*corev1.Pod                 // pods that may still do something: not ended, not being deleted
@@ -47,15 +49,15 @@ func look(s State) *view {
 	w.Pods = slices.DeleteFunc(slices.Clone(s.Pods), func(p *corev1.Pod) bool { return p == nil })
 	w.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e *corev1.Event) bool { return e == nil || !Wants(e) })
 
-	w.patientSince = s.FollowedSince
+	w.patientSince, w.suspendedSince = s.FollowedSince, s.FollowedSince
 	for _, c := range w.job.Status.Conditions {
 		if c.Type != batchv1.JobSuspended {
 			continue
 		}
 		// Between the change of spec.suspend and the controller's answer the Job has not moved yet.
 		w.suspended = c.Status == corev1.ConditionTrue
-		if resumed := c.LastTransitionTime.Time; resumed.After(w.patientSince) {
-			w.patientSince = resumed
+		if changed := c.LastTransitionTime.Time; changed.After(w.patientSince) {
+			w.patientSince, w.suspendedSince = changed, changed
 		}
 	}
 	w.suspended = w.suspended || w.job.Spec.Suspend != nil && *w.job.Spec.Suspend
@@ -131,6 +133,11 @@ func (w *view) wanted() int32 {
 	}
 }
 
+// workQueue tells whether the Job's pods share work among them: it is done when one has succeeded and all have ended.
+func (w *view) workQueue() bool {
+	return w.job.Spec.Completions == nil && w.job.Spec.Parallelism != nil && *w.job.Spec.Parallelism > 1
+}
+
 // parallel is the number of pods that the Job should have at this moment (manageJob in job_controller.go).
 func (w *view) parallel() int {
 	n := 1
@@ -162,6 +169,9 @@ func Counts(job *batchv1.Job) (succeeded, failed int) {
 func (w *view) tally() string {
 	succeeded, failed := w.counts()
 	s := fmt.Sprintf("%d of %s succeeded", succeeded, plural(int(w.wanted()), "pod"))
+	if w.workQueue() {
+		s = plural(succeeded, "pod") + " succeeded"
+	}
 	if failed > 0 {
 		s += fmt.Sprintf(", %d failed", failed)
 	}

@@ -44,6 +44,9 @@ func TestHostileNamesAreNotObeyed(t *testing.T) {
 		if r.Stopped {
 			t.Errorf("%q: commands stay stopped at the end", word)
 		}
+		if strings.Contains(s.log.String(), "##[") {
+			t.Errorf("%q: the log still holds ##[, which its viewer reads", word)
+		}
 		return kinds
 	}
 	want := obeyed("harmless")
