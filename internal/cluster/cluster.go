@@ -37,7 +37,7 @@ type Options struct {
 	Wrap       transport.WrapperFunc // what the requests go through; tests play the API server with it; nil for nothing
 }
 
-// Client talks to one cluster. Its fields are set before the first call and not changed afterwards.
+// Client talks to one cluster. Its fields are not changed while a call is under way.
 type Client struct {
 	Server    string // the API server's address
 	Context   string // the kubeconfig context, "" in a pod
@@ -52,9 +52,6 @@ type Client struct {
 	// OnSecret is told each token that requests are about to be sent with, which the server could repeat in its answer: a token file and
 	// a credential plugin give new ones during a run. It must not block, and may be nil.
 	OnSecret func(event.Secret)
-	// OnPlugin is told what the kubeconfig's credential plugin writes to its standard error, line by line: untrusted text. It must
-	// not block, and may be nil.
-	OnPlugin func(program, line string)
 
 	plugin  *plugin                   // nil without one
 	groups  map[string]rest.Interface // what the typed clients send their requests with, by API group
@@ -74,6 +71,15 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
 	}
 	return c, append(notices, insecure(t.config)...), nil
+}
+
+// HearPlugin has tell told what the kubeconfig's credential plugin writes to its standard error, line by line, and nobody else from then on:
+// the plugin writes when it likes, also between two calls. The lines are untrusted text; each is told after the token that it may hold, see
+// OnSecret. With nil they wait for the next who hears. tell must neither block nor call the client.
+func (c *Client) HearPlugin(tell func(program, line string)) {
+	if c.plugin != nil {
+		c.plugin.to(tell)
+	}
 }
 
 // Close ends what belongs to the client. Nothing is asked of it afterwards.
@@ -139,7 +145,7 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 func (c *Client) httpClient(config *rest.Config) (client *http.Client, err error) {
 	if config.ExecProvider == nil {
 		client, err = rest.HTTPClientFor(config)
-	} else if c.plugin, err = newPlugin(c, config.ExecProvider.Command); err == nil {
+	} else if c.plugin, err = newPlugin(config.ExecProvider.Command); err == nil {
 		client, err = c.plugin.httpClient(config)
 	}
 	if err != nil {

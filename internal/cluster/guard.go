@@ -36,6 +36,9 @@ func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.next }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	g.tell(r.Header.Get("Authorization"))
+	if g.client.plugin != nil {
+		g.client.plugin.sends(r)
+	}
 	answer, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -301,12 +302,12 @@ func TestPluginIsHeard(t *testing.T) {
 			}
 			c := dialled(t, map[string]any{"server": "https://127.0.0.1:1"}, map[string]any{"exec": map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"}})
 			var got []string
-			c.OnPlugin = func(name, line string) {
+			c.HearPlugin(func(name, line string) {
 				if name != "login" {
 					t.Errorf("the program is called %q", name)
 				}
 				got = append(got, line)
-			}
+			})
 			err := look(t, c)
 			var cause *event.Cause
 			if !errors.As(err, &cause) || cause.Reason != event.Unauthorized {
@@ -319,6 +320,69 @@ func TestPluginIsHeard(t *testing.T) {
 	}
 	if text, err := os.ReadFile(ours.Name()); err != nil || len(text) > 0 {
 		t.Errorf("our standard error has %q (%v)", text, err)
+	}
+}
+
+// TestPluginTokenIsToldFirst: what a credential plugin writes may hold the token that it is about to give, so the token is told first.
+func TestPluginTokenIsToldFirst(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "login")
+	script := fmt.Sprintf(`#!/bin/sh
+echo x >>%[1]s/calls
+token=s3cr3t-$(($(wc -l <%[1]s/calls)))
+echo "got $token" >&2
+printf '{"kind": "ExecCredential", "apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "%%s"}}' "$token"
+`, dir)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := dialled(t, serving(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer s3cr3t-1" { // has expired
+			answer(w, http.StatusUnauthorized, &metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Code: http.StatusUnauthorized, Reason: metav1.StatusReasonUnauthorized})
+			return
+		}
+		answer(w, http.StatusOK, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}})
+	}), map[string]any{"exec": map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"}})
+	var mu sync.Mutex
+	var got []string
+	add := func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, text)
+	}
+	c.OnSecret = func(s event.Secret) { add("secret " + s.Value) }
+	c.HearPlugin(func(_, line string) { add(line) })
+	if err := look(t, c); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"secret s3cr3t-1", "got s3cr3t-1", "secret s3cr3t-2", "got s3cr3t-2"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// TestPluginThatWaits: a plugin that wants something of the user, and gives no token before, is heard all the same.
+func TestPluginThatWaits(t *testing.T) {
+	dir := t.TempDir()
+	program, pipe := filepath.Join(dir, "login"), filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho confirm it on your telephone >&2\nread answer <"+pipe+"\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := dialled(t, map[string]any{"server": "https://127.0.0.1:1"}, map[string]any{"exec": map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "command": program, "interactiveMode": "Never"}})
+	heard := make(chan string, 9)
+	c.HearPlugin(func(_, line string) { heard <- line })
+	done := make(chan error)
+	go func() { done <- look(t, c) }()
+	if line := <-heard; line != "confirm it on your telephone" {
+		t.Errorf("heard %q", line)
+	}
+	if err := os.WriteFile(pipe, []byte("yes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err == nil {
+		t.Error("no error")
 	}
 }
 

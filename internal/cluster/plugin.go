@@ -2,11 +2,13 @@ package cluster
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -14,29 +16,34 @@ import (
 const (
 	pluginLine  = 4 << 10 // what is kept of a line that a plugin writes, in bytes
 	pluginLines = 500     // how many lines of it are told
+	// pluginWait is how long a line waits for the token that it may hold: a plugin that asks the user for something gives none before.
+	pluginWait = 2 * time.Second
 )
 
 // plugin hears what the kubeconfig's credential plugin writes to its standard error. client-go would let it write to ours, past the
-// masks and whatever keeps a log from being taken for commands.
+// masks and whatever keeps a log from being taken for commands. A line may hold the token that the plugin is about to give, so it is told
+// when the request is sent, for which the token is told first, or has failed without; or after pluginWait.
 type plugin struct {
-	client  *Client
 	program string
 	read    *os.File
 	write   *os.File // the end that the plugin gets
 	next    http.RoundTripper
 	begin   sync.Once // the hearing
 
-	mu    sync.Mutex
-	tell  func(program, line string) // the client's OnPlugin at the last request
-	marks map[string]chan struct{}   // lines of our own, and who waits for them to be read
+	mu      sync.Mutex
+	tell    func(program, line string) // nil while nobody hears
+	waiting []string                   // the lines that were read and not told: no more than pluginLines, of pluginLine bytes each
+	count   int                        // how many were read
+	known   int                        // how many of these may be told
+	marks   map[string]chan struct{}   // lines of our own, and who waits for them to be read
 }
 
-func newPlugin(c *Client, command string) (*plugin, error) {
+func newPlugin(command string) (*plugin, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	p := &plugin{client: c, program: filepath.Base(command), read: read, write: write, marks: map[string]chan struct{}{}}
+	p := &plugin{program: filepath.Base(command), read: read, write: write, marks: map[string]chan struct{}{}}
 	return p, nil
 }
 
@@ -64,24 +71,34 @@ func (p *plugin) httpClient(config *rest.Config) (*http.Client, error) {
 // WrappedRoundTripper is for those of client-go that look for the transport.
 func (p *plugin) WrappedRoundTripper() http.RoundTripper { return p.next }
 
-// RoundTrip sends a request. When it fails, what the plugin wrote is told before the error is, which mostly is the plugin's.
+// sentKey is for the context of a request: its *bool tells whether the plugin has let it go.
+type sentKey struct{}
+
+// RoundTrip sends a request. When it fails for want of credentials, what the plugin wrote is told before the error is. The failure of
+// another one says nothing: the plugin may be at work for the next.
 func (p *plugin) RoundTrip(r *http.Request) (*http.Response, error) {
-	p.mu.Lock()
-	p.tell = p.client.OnPlugin
-	p.mu.Unlock()
 	p.begin.Do(func() { go p.hear() })
-	answer, err := p.next.RoundTrip(r)
-	if err != nil {
+	sent := false
+	answer, err := p.next.RoundTrip(r.WithContext(context.WithValue(r.Context(), sentKey{}, &sent)))
+	if err != nil && !sent {
 		p.heard()
 	}
 	return answer, err
+}
+
+// sends is called for a request whose token has been told.
+func (p *plugin) sends(r *http.Request) {
+	if sent, ok := r.Context().Value(sentKey{}).(*bool); ok {
+		*sent = true
+		p.heard()
+	}
 }
 
 // hear reads the lines until all writers have closed the pipe. The plugin is never kept waiting.
 func (p *plugin) hear() {
 	defer p.read.Close()
 	lines := bufio.NewReaderSize(p.read, pluginLine)
-	told, rest := 0, false
+	rest := false
 	for {
 		piece, more, err := lines.ReadLine()
 		if err != nil {
@@ -89,19 +106,47 @@ func (p *plugin) hear() {
 		}
 		first := !rest
 		rest = more
-		if !first || len(piece) == 0 || p.mark(string(piece)) || told > pluginLines {
+		if !first || len(piece) == 0 || p.mark(string(piece)) {
 			continue
 		}
-		if told++; told > pluginLines {
-			piece = []byte("(it writes more; no more of it is shown)")
-		}
-		p.mu.Lock()
-		tell := p.tell
-		p.mu.Unlock()
-		if tell != nil {
-			tell(p.program, string(piece))
-		}
+		p.keep(string(piece))
 	}
+}
+
+// keep takes a line, to be told when its time has come.
+func (p *plugin) keep(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count > pluginLines {
+		return
+	}
+	if p.count++; p.count > pluginLines {
+		line = "(it writes more; no more of it is shown)"
+	}
+	p.waiting = append(p.waiting, line)
+	n := p.count
+	time.AfterFunc(pluginWait, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.release(n)
+	})
+}
+
+// release has the first n lines told, as soon as somebody hears. p.mu is held.
+func (p *plugin) release(n int) {
+	p.known = max(p.known, n)
+	for p.tell != nil && p.count-len(p.waiting) < p.known {
+		p.tell(p.program, p.waiting[0])
+		p.waiting = p.waiting[1:]
+	}
+}
+
+// to has the lines told to somebody else. Nobody else is told any once it returns.
+func (p *plugin) to(tell func(program, line string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tell = tell
+	p.release(0)
 }
 
 // heard waits until everything was told that has been written.
@@ -121,6 +166,7 @@ func (p *plugin) mark(line string) bool {
 	defer p.mu.Unlock()
 	read, ok := p.marks[line]
 	if ok {
+		p.release(p.count)
 		close(read)
 		delete(p.marks, line)
 	}

@@ -39,9 +39,9 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 		r.post(event.Notice{Level: event.Warning, Key: text, Message: "the API server warns: " + text})
 	}
 	client.OnSecret = func(s event.Secret) { r.post(s) }
-	client.OnPlugin = func(program, line string) {
+	client.HearPlugin(func(program, line string) {
 		r.post(event.Notice{Level: event.Info, Key: program + ": " + line, Message: fmt.Sprintf("the credential plugin %s says: %s", program, line)})
-	}
+	})
 	return r
 }
 
