@@ -5,11 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,5 +156,60 @@ func TestSpoolLeavesNothing(t *testing.T) {
 	}
 	if info, err := s.file.Stat(); err != nil || info.Size() == 0 || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file is %v, %v", info, err)
+	}
+}
+
+// TestPluginBetweenTwoSteps: what a credential plugin writes after a step that asked, and before the run, is told by the run.
+func TestPluginBetweenTwoSteps(t *testing.T) {
+	dir := t.TempDir()
+	program, begin, done := filepath.Join(dir, "login"), filepath.Join(dir, "begin"), filepath.Join(dir, "done")
+	for _, pipe := range []string{begin, done} {
+		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It leaves a helper behind.
+	script := fmt.Sprintf("#!/bin/sh\necho early >&2\n[ -e %[1]s/asked ] && exit 1\n>%[1]s/asked\n{ read x <%s; echo late >&2; echo >%s; } >/dev/null &\nexit 1\n", dir, begin, done)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	kubeconfig := fmt.Sprintf(`{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}], clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}],
+		users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: %q, interactiveMode: Never}}}]}`, program)
+	client, _, err := cluster.Connect(cluster.Options{Kubeconfig: kubeconfig, APITimeout: time.Minute, LookupEnv: func(string) (string, bool) { return "", false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	look := func(ctx context.Context) error {
+		return client.Do(ctx, "look", func(ctx context.Context) error {
+			_, err := client.Jobs("ns").Get(ctx, "j", metav1.GetOptions{})
+			return err
+		})
+	}
+	ask := func() (said []string) {
+		s := &sink{}
+		if err := Ask(t.Context(), client, s, look); err == nil {
+			t.Error("no error")
+		}
+		for _, e := range s.events {
+			_, line, _ := strings.Cut(e.(event.Notice).Message, " says: ")
+			said = append(said, line)
+		}
+		return said
+	}
+	if said := ask(); !slices.Equal(said, []string{"early"}) {
+		t.Errorf("the first said %q", said)
+	}
+	if err := os.WriteFile(begin, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.ReadFile(done); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(t.Context()); err == nil { // has what was written told, if somebody hears
+		t.Error("no error")
+	}
+	if said := ask(); !slices.Equal(said, []string{"late", "early"}) {
+		t.Errorf("the second said %q", said)
 	}
 }

@@ -125,5 +125,7 @@ func Ask(ctx context.Context, client *cluster.Client, sink Sink, step func(conte
 	l := newLoop(newRunner(client, Objects{}, Options{}), sink, cancel)
 	var err error
 	l.beside(func() { err = step(ctx) })
+	client.HearPlugin(nil) // what comes from now on is for the run
+	l.hear()
 	return cmp.Or(err, l.broken)
 }
