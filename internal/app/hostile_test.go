@@ -118,7 +118,7 @@ func TestHostileServer(t *testing.T) {
 				if took := time.Since(begin); took > 30*time.Second || len(said) > 200_000 {
 					t.Errorf("%s, %d bytes of output", took, len(said))
 				}
-				if used := int(after.HeapSys-before.HeapSys) >> 20; int64(after.HeapSys) > int64(before.HeapSys) && used > 256 {
+				if used := int(after.HeapSys-before.HeapSys) >> 20; int64(after.HeapSys) > int64(before.HeapSys) && used > 256 && !raceDetector { // it takes memory of its own
 					t.Errorf("%d MB", used)
 				}
 			})

@@ -175,13 +175,16 @@ func bound(rt http.RoundTripper) http.RoundTripper {
 	}
 }
 
+// mostWarning is how many bytes of a warning are shown.
+const mostWarning = 1000
+
 // warnings hands the server's warnings on.
 type warnings struct{ c *Client }
 
 // HandleWarningHeaderWithContext takes a header "Warning: 299 - text"; 299 is the only code that Kubernetes sends.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
 	if code == 299 && text != "" && w.c.OnWarning != nil {
-		w.c.OnWarning(text)
+		w.c.OnWarning(event.Shorten(text, mostWarning))
 	}
 }
 

@@ -40,9 +40,9 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch watch := r.URL.Query().Get("watch"); {
-	case podLog.MatchString(r.URL.Path): // read piece by piece
-	case watch == "true" || watch == "1":
+	switch watch, fine := r.URL.Query().Get("watch"), answer.StatusCode/100 == 2; { // an error is read at once, whatever was asked for
+	case fine && podLog.MatchString(r.URL.Path): // read piece by piece
+	case fine && (watch == "true" || watch == "1"):
 		answer.Body = &bounded{ReadCloser: answer.Body, most: mostFrame, left: mostFrame, lines: true}
 	default:
 		answer.Body = &bounded{ReadCloser: answer.Body, most: mostAnswer, left: mostAnswer}

@@ -83,6 +83,9 @@ func ambient(o Options, what string) []event.Notice {
 // fromPod is the cluster of the pod that this runs in.
 func fromPod(o Options, config *rest.Config) (*target, []event.Notice, error) {
 	t := &target{name: "the pod's service account", namespace: "default", config: config}
+	if o.AddSecrets != nil {
+		o.AddSecrets(event.Secret{Name: "the token of the pod's service account", Value: config.BearerToken, Credential: true})
+	}
 	// Written by the kubelet beside the token (k8s.io/client-go/tools/clientcmd, inClusterClientConfig.Namespace).
 	if ns, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
 		if s := strings.TrimSpace(string(ns)); s != "" {

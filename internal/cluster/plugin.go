@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 const (
@@ -89,6 +91,9 @@ func (p *plugin) hear() {
 		}
 		first := !rest
 		rest = more
+		if more { // the mask knows a secret that is cut there
+			piece = append(piece[:len(piece):len(piece)], event.Ellipsis...)
+		}
 		if !first || len(piece) == 0 || p.mark(string(piece)) || told > pluginLines {
 			continue
 		}

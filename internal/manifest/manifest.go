@@ -57,7 +57,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		}
 		v := &value{}
 		v.value, v.set = s.LookupEnv(name)
-		v.credential = credential(v.value)
+		v.credential = event.LooksSecret(v.value)
 		r.variables[name] = v
 	}
 	set := &Set{}

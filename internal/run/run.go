@@ -103,6 +103,7 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 	l := newLoop(newRunner(client, objects, o), sink, cancel)
 	finished := l.run(ctx)
 	finished.Undeleted = l.undeleted
+	l.hear() // a secret that the end may quote
 	l.emit(finished)
 	return finished, l.broken
 }
