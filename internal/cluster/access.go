@@ -207,10 +207,16 @@ func roles(namespace, user string, needs []Access) string {
 		} else if !slices.Contains(namespaces, in) {
 			namespaces = append(namespaces, in)
 		}
-		i := slices.IndexFunc(rules[in], func(r rbacv1.PolicyRule) bool { return r.APIGroups[0] == a.Group && r.Resources[0] == a.Resource })
+		var names []string
+		if a.Name != "" && !slices.Contains(a.Verbs, "create") { // RBAC knows no names of what is to be created
+			names = []string{a.Name}
+		}
+		i := slices.IndexFunc(rules[in], func(r rbacv1.PolicyRule) bool {
+			return r.APIGroups[0] == a.Group && r.Resources[0] == a.Resource && slices.Equal(r.ResourceNames, names)
+		})
 		if i < 0 {
 			i = len(rules[in])
-			rules[in] = append(rules[in], rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}})
+			rules[in] = append(rules[in], rbacv1.PolicyRule{APIGroups: []string{a.Group}, Resources: []string{a.Resource}, ResourceNames: names})
 		}
 		for _, verb := range a.Verbs {
 			if !slices.Contains(rules[in][i].Verbs, verb) {

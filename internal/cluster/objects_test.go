@@ -343,6 +343,22 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// TestRolesOfNames: who may write one Lease may not write others.
+func TestRolesOfNames(t *testing.T) {
+	text, _, _ := strings.Cut(roles("ns", "", []Access{{Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"create"}},
+		{Group: "coordination.k8s.io", Resource: "leases", Verbs: []string{"get", "update"}, Name: "deploy"}}), "\n---\n")
+	var role rbacv1.Role
+	if err := yaml.UnmarshalStrict([]byte(text), &role); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]rbacv1.PolicyRule{
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{"deploy"}, Verbs: []string{"get", "update"}},
+	}, role.Rules); diff != "" {
+		t.Error("role (-want +got):\n" + diff)
+	}
+}
+
 // TestCauseOfAnswers reads real answers of an API server.
 func TestCauseOfAnswers(t *testing.T) {
 	tests := []struct {

@@ -33,6 +33,8 @@ const (
 	Unschedulable            Reason = "Unschedulable"
 	StartTimeout             Reason = "StartTimeout"
 	Timeout                  Reason = "Timeout"
+	LockTimeout              Reason = "LockTimeout"
+	LockLost                 Reason = "LockLost"
 	OOMKilled                Reason = "OOMKilled"
 	ContainerExit            Reason = "ContainerExit"
 	Evicted                  Reason = "Evicted"
@@ -74,7 +76,7 @@ var Classes = []ClassMeaning{
 	{JobFailed, "the Job failed"},
 	{InputWrong, "an option or the manifest is invalid; nothing was created"},
 	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
-	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`)"},
+	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `lock-timeout`)"},
 	{JobGone, "the Job was deleted or replaced by someone else"},
 	{Interrupted, "cancelled"},
 }
@@ -109,8 +111,10 @@ var Reasons = []ReasonMeaning{
 	{Forbidden, ClusterSays, "The cluster does not allow what the run needs: permissions, quota or admission."},
 	{Unauthorized, ClusterSays, "The cluster rejects the credentials."},
 	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer within api-timeout."},
+	{LockLost, ClusterSays, "The lock was lost to another run, or deleted, while this run held it."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
 	{Timeout, OurTimeout, "The Job did not end within timeout."},
+	{LockTimeout, OurTimeout, "The lock was not free within lock-timeout; nothing was created."},
 	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
 	{JobReplaced, JobGone, "The Job was deleted, and another one has taken its name."},
 	{ReasonCancelled, Interrupted, "The run was cancelled."},

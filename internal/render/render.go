@@ -30,11 +30,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
-// What every Job of ours carries, beside the annotations of Options.Stamp.
+// What every Job of ours carries, beside event.ManagedByLabel and the annotations of Options.Stamp.
 const (
-	ManagedByLabel = "app.kubernetes.io/managed-by"
-	ManagedBy      = "kubernetes-job-action"
-
 	// ManifestHashAnnotation is the sha256, in hex, of the Job as JSON before it is stamped: equal for equal input.
 	ManifestHashAnnotation = "kubernetes-job-action.planton.ai/manifest-hash"
 	// FromCronJobAnnotation names the CronJob whose template was run.
@@ -218,7 +215,7 @@ func (r *renderer) finish(w *workload) {
 		}
 		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 	}
-	set(&job.Labels, ManagedByLabel, ManagedBy)
+	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
 	hash, err := json.Marshal(job)
 	if err != nil { // a batchv1.Job holds nothing that has no JSON form
 		panic(err)

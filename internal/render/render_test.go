@@ -325,7 +325,7 @@ func TestOverrides(t *testing.T) {
 			return []string{string(s.Type), string(s.Data[".dockerconfigjson"]), fmt.Sprint(p.Job.Spec.Template.Spec.ImagePullSecrets)}
 		}, []string{"kubernetes.io/dockerconfigjson", `{"auths":{"ghcr.io":{"username":"u","password":"pass","auth":"dTpwYXNz"}}}`, "[{migrate-image-pull-secret}]"}},
 		"stamp":   {Options{Stamp: map[string]string{"a/run": "1"}}, func(p *Plan) any { return p.Job.Annotations["a/run"] + p.Job.Spec.Template.Annotations["a/run"] }, "1"},
-		"managed": {Options{}, func(p *Plan) any { return p.Job.Labels[ManagedByLabel] }, ManagedBy},
+		"managed": {Options{}, func(p *Plan) any { return p.Job.Labels[event.ManagedByLabel] }, event.ManagedBy},
 	} {
 		for kind, load := range workloads(t) {
 			t.Run(name+"/"+kind, func(t *testing.T) {
@@ -478,7 +478,7 @@ func TestFromCronJob(t *testing.T) {
 	if diff := cmp.Diff(want, p.Job.Annotations); diff != "" {
 		t.Errorf("annotations -want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"app": "x", "pr": "1", ManagedByLabel: ManagedBy}, p.Job.Labels); diff != "" {
+	if diff := cmp.Diff(map[string]string{"app": "x", "pr": "1", event.ManagedByLabel: event.ManagedBy}, p.Job.Labels); diff != "" {
 		t.Errorf("labels -want +got:\n%s", diff)
 	}
 }

@@ -47,13 +47,13 @@ func (w *workload) owned() []runtime.Object {
 	for _, s := range []*corev1.Secret{w.envSecret, w.pullSecret} {
 		if s != nil {
 			s.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}
-			set(&s.Labels, ManagedByLabel, ManagedBy)
+			set(&s.Labels, event.ManagedByLabel, event.ManagedBy)
 			all = append(all, s)
 		}
 	}
 	for _, c := range w.configMaps {
 		c.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
-		set(&c.Labels, ManagedByLabel, ManagedBy)
+		set(&c.Labels, event.ManagedByLabel, event.ManagedBy)
 		all = append(all, c)
 	}
 	return all
