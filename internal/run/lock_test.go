@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ type leases struct {
 	requests []string // the writes: when, which, who holds it then
 
 	begin   time.Time
-	slow    time.Duration                                   // what every answer takes
+	slow    atomic.Int64                                    // the nanoseconds that every answer takes
 	trouble func(method string, do func()) http.HandlerFunc // answers instead when it is not nil; do does what was asked
 }
 
@@ -86,7 +87,7 @@ func (s *leases) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.t.Error(err)
 		}
 	}
-	time.Sleep(s.slow)
+	time.Sleep(time.Duration(s.slow.Load()))
 	code, answer := 0, any(nil)
 	do := func() { code, answer = s.do(r.Method, body) }
 	if s.trouble != nil {
@@ -303,12 +304,12 @@ func TestLock(t *testing.T) {
 			time.Sleep(4 * s)
 			return there("ours")
 		}}}, func(_ *loop, l *leases, _ *apitest.Server) {
-			at(s, func() { l.slow = 3 * s })
+			at(s, func() { l.slow.Store(int64(3 * s)) })
 		}, nil, 5 * s,
 			slices.Concat([]string{"info: lock deploy taken"}, begun, []string{"8s info: lock deploy released", "9s Job ns/j deleted (the run was cancelled)", "9s finished cancelled: Cancelled"}),
 			[]string{"0s POST held by B", "8s PUT held by nobody"}, false, false, nil},
 		{"a signal during a renewal, and every answer takes long", nil, []exchange{made, removed}, func(_ *loop, l *leases, _ *apitest.Server) {
-			at(s, func() { l.slow = 1500 * time.Millisecond })
+			at(s, func() { l.slow.Store(int64(1500 * time.Millisecond)) })
 		}, nil, 16 * s,
 			slices.Concat([]string{"info: lock deploy taken"}, begun, []string{"16s Job ns/j deleted (the run was cancelled)", "20.5s info: lock deploy released", "20.5s finished cancelled: Cancelled"}),
 			[]string{"0s POST held by B", "17s PUT held by B", "21s PUT held by nobody"}, false, false, nil},
