@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,6 +25,9 @@ type runner struct {
 	objects Objects
 	options Options
 	*inbox
+	lock    *lock        // nil without one
+	lose    func(error)  // called when the lock is lost
+	lost    chan error   // why, for the loop
 	created *batchv1.Job // the Job as its creation answered; nil before
 	unknown bool         // whether the Job was created
 	leaves  bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
@@ -33,7 +37,7 @@ type runner struct {
 
 // newRunner makes a runner, whose client leaves in the inbox what it meets.
 func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
-	r := &runner{client: client, objects: objects, options: o, inbox: newInbox(), deleted: make(chan error, 1)}
+	r := &runner{client: client, objects: objects, options: o, inbox: newInbox(), lost: make(chan error, 1), deleted: make(chan error, 1)}
 	client.Health.Tell = func(c event.Connection) { r.post(c) }
 	client.OnWarning = func(text string) {
 		r.post(event.Notice{Level: event.Warning, Key: text, Message: "the API server warns: " + text})
@@ -47,10 +51,16 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 
 // create makes everything. When it fails with created set, the Job has to go again.
 func (r *runner) create(ctx context.Context) error {
-	if err := r.prepare(ctx, r.objects.Job.Namespace); err != nil {
+	making, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	r.lose = func(err error) {
+		end(err)
+		r.lost <- err
+	}
+	if err := r.prepare(making, r.objects.Job.Namespace); err != nil {
 		return err
 	}
-	err := untilSettled(ctx, r.unsettled, func() error { return r.createJob(ctx) })
+	err := untilSettled(making, r.unsettled, func() error { return r.createJob(making) })
 	if r.created == nil {
 		return err
 	}
@@ -61,7 +71,7 @@ func (r *runner) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.createOwned(ctx); err != nil {
+	if err := r.createOwned(making); err != nil {
 		return err
 	}
 	// Without its helpers the Job could only wait for them, so that nothing is left alone before they are there.
@@ -99,6 +109,11 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 			return err
 		}
 	}
+	if r.options.Lock.Name != "" {
+		if err := r.takeLock(ctx); err != nil {
+			return err
+		}
+	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
 	if len(r.objects.Apply) > 0 {
 		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
@@ -109,12 +124,8 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	if r.objects.CreateNamespace {
-		created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
-		if err != nil {
+		if err := r.ensureNamespace(ctx); err != nil {
 			return err
-		}
-		if created {
-			r.post(event.Object{Object: event.Ref{Kind: "Namespace", Name: namespace}, Action: "created", Detail: "it stays"})
 		}
 	}
 	for _, obj := range r.objects.Apply {
@@ -127,6 +138,14 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		r.post(event.Object{Object: applied(obj), Action: "applied", Detail: "it stays"})
 	}
 	return nil
+}
+
+func (r *runner) ensureNamespace(ctx context.Context) error {
+	created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
+	if created {
+		r.post(event.Object{Object: event.Ref{Kind: "Namespace", Name: r.objects.Job.Namespace}, Action: "created", Detail: "it stays"})
+	}
+	return err
 }
 
 // needs are the permissions of the whole run. The error is that of a cluster which does not tell what it takes.
@@ -148,6 +167,14 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		if r.options.Logs != LogsNone {
 			needs = append(needs, cluster.Access{Resource: "pods/log", Verbs: []string{"get"}})
 		}
+	}
+	if lock := r.options.Lock.Name; lock != "" {
+		needs = append(needs,
+			cluster.Access{Group: coordinationv1.GroupName, Resource: "leases", Verbs: []string{"create"}},
+			cluster.Access{Group: coordinationv1.GroupName, Resource: "leases", Verbs: []string{"get", "update"}, Name: lock},
+			// What the run before has left is waited for.
+			cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"get"}},
+			cluster.Access{Resource: "pods", Verbs: []string{"list"}})
 	}
 	created := map[string]bool{}
 	for _, o := range r.objects.Owned {

@@ -35,6 +35,7 @@ func (l *loop) cancelled() event.Finished {
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
 	case l.leaves:
+		l.left = true
 		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
 	case l.options.OnCancel == UnfinishedLeave:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled before the Job was complete")
@@ -57,6 +58,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		if l.options.OnTimeout == UnfinishedDelete {
 			l.cleanUp(deletion, "this run ended before it did")
 		} else {
+			l.left = true
 			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
 		}
 		return
@@ -77,6 +79,8 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 
 // deleteOnCancel does with the Job what is to be done when the run is told to stop.
 func (r *runner) deleteOnCancel(ctx context.Context) error {
+	// The next holder of the lock waits for the pods, so nothing here has to.
+	r.unlock(ctx, r.leaves)
 	if r.leaves {
 		return nil
 	}

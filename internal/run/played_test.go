@@ -6,6 +6,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -29,7 +30,7 @@ func script(exchanges []exchange) []apitest.Exchange {
 // decode reads the body of a request.
 func decode(body []byte, into runtime.Object) error {
 	scheme := runtime.NewScheme()
-	sent := runtime.NewSchemeBuilder(batchv1.AddToScheme, corev1.AddToScheme)
+	sent := runtime.NewSchemeBuilder(batchv1.AddToScheme, coordinationv1.AddToScheme, corev1.AddToScheme)
 	if err := sent.AddToScheme(scheme); err != nil {
 		return err
 	}
@@ -56,13 +57,19 @@ func (s *sink) Event(e event.Event) error {
 // play makes the loop of the Job ns/j whose API server plays the exchanges. What is left at the end is an error.
 func play(t *testing.T, exchanges ...exchange) (*loop, *apitest.Server) {
 	t.Helper()
+	p := apitest.New(t, script(exchanges)...)
+	return playOn(t, p), p
+}
+
+// playOn makes the loop of the Job ns/j on a played API server.
+func playOn(t *testing.T, p *apitest.Server) *loop {
+	t.Helper()
 	const kubeconfig = `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 		clusters: [{name: c, cluster: {server: "https://api.example"}}], users: [{name: u, user: {token: t}}]}`
-	p := apitest.New(t, script(exchanges)...)
 	client, _, err := cluster.Connect(cluster.Options{Kubeconfig: kubeconfig, LookupEnv: func(string) (string, bool) { return "", false }, APITimeout: time.Minute,
 		Wrap: func(http.RoundTripper) http.RoundTripper { return p }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLoop(newRunner(client, Objects{Job: job()}, Options{}), &sink{}, func() {}), p
+	return newLoop(newRunner(client, Objects{Job: job()}, Options{}), &sink{}, func() {})
 }
