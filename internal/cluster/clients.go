@@ -75,6 +75,17 @@ func (c *Client) Jobs(namespace string) *gentype.ClientWithList[*batchv1.Job, *b
 	return listed[batchv1.Job, batchv1.JobList](c, batchv1.GroupName, "jobs", namespace)
 }
 
+// DeleteJob deletes a Job. The Job in the answer is one that finalizers hold; it is nil when the Job is gone
+// (k8s.io/apiserver, registry/generic/registry/store.go).
+func (c *Client) DeleteJob(ctx context.Context, namespace, name string, o metav1.DeleteOptions) (*batchv1.Job, error) {
+	answer, err := c.groups[batchv1.GroupName].Delete().Namespace(namespace).Resource("jobs").Name(name).Body(&o).Do(ctx).Get()
+	if err != nil {
+		return nil, err
+	}
+	job, _ := answer.(*batchv1.Job)
+	return job, nil
+}
+
 // Pods makes the requests for pods.
 func (c *Client) Pods(namespace string) *gentype.ClientWithList[*corev1.Pod, *corev1.PodList] {
 	return listed[corev1.Pod, corev1.PodList](c, corev1.GroupName, "pods", namespace)

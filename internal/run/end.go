@@ -97,11 +97,12 @@ func (r *runner) delete(ctx context.Context) error {
 			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
 		})
 	})()
-	err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
+	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
 	// Another UID under the name is somebody else's Job: ours is gone.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
+	r.held = held
 	return err
 }
 
@@ -109,8 +110,19 @@ func (r *runner) delete(ctx context.Context) error {
 func (l *loop) cleanUp(deletion func() error, why string) {
 	var err error
 	l.beside(func() { err = deletion() })
-	if err == nil {
-		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: why})
+	switch {
+	case err == nil && l.held != nil:
+		n := event.Notice{Level: event.Info, Message: l.ref().String() + " is being deleted, and still there"}
+		if by, hint := holders(l.held); by != "" {
+			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
+		}
+		l.emit(n)
+		return
+	case err == nil && why != "": // it was at work
+		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: grace(why, l.created)})
+		return
+	case err == nil:
+		l.emit(event.Object{Object: l.ref(), Action: "deleted"})
 		return
 	}
 	l.undeleted = why != ""

@@ -160,7 +160,7 @@ func (k *lock) take(ctx context.Context, makeNamespace func(context.Context) err
 			silent = fmt.Sprintf(", who has not renewed it for %s; it is taken over after %s", event.Seconds(d), event.Seconds(duration(lease)))
 		}
 		k.tell(holder(lease), ago(lease)+silent)
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, lookAtLock); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +180,7 @@ func (k *lock) awaitEnd(ctx context.Context, before *coordinationv1.Lease, r *ru
 			return k.renew(ctx, k.name)
 		}
 		k.tell(what, "")
-		if err := pause(ctx); err != nil {
+		if err := pause(ctx, lookAtLock); err != nil {
 			return err
 		}
 	}
@@ -200,18 +200,13 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		}
 		return fmt.Sprintf("%s, of the run before, is still running (kubectl -n %s delete job %s ends it)", ref, ref.Namespace, ref.Name), nil
 	}
-	var pods *corev1.PodList
-	err = r.client.Do(ctx, "list the pods of "+ref.String(), func(ctx context.Context) (err error) {
-		pods, err = r.client.Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: "job-name=" + name,
-			FieldSelector: "status.phase!=Succeeded,status.phase!=Failed"})
-		return err
-	})
+	pods, err := working(ctx, r.client, ref)
 	if err != nil {
 		return "", err
 	}
-	for i := range pods.Items {
+	for i := range pods {
 		// Another Job that has taken the name since is not of this lock.
-		if p := &pods.Items[i]; job == nil || job.Annotations[cluster.NonceAnnotation] == nonce || !metav1.IsControlledBy(p, job) {
+		if p := &pods[i]; job == nil || job.Annotations[cluster.NonceAnnotation] == nonce || !metav1.IsControlledBy(p, job) {
 			return fmt.Sprintf("pod %s of %s, of the run before, is still ending", p.Name, ref), nil
 		}
 	}
@@ -435,9 +430,9 @@ func duration(lease *coordinationv1.Lease) time.Duration {
 }
 
 // pause lets some time pass between two looks.
-func pause(ctx context.Context) error {
+func pause(ctx context.Context, d time.Duration) error {
 	select {
-	case <-time.After(lookAtLock):
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

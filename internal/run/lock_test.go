@@ -195,7 +195,7 @@ func freed(who, job string) *coordinationv1.Lease {
 	return l
 }
 
-const podsURL = "GET /api/v1/namespaces/ns/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed&labelSelector=job-name%3D"
+const podsURL = "GET /api/v1/namespaces/ns/pods?fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed&labelSelector=batch.kubernetes.io%2Fjob-name%3D"
 
 func podList(pods ...*corev1.Pod) *corev1.PodList {
 	l := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
