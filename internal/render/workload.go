@@ -142,7 +142,7 @@ func leftOut(job *batchv1.Job) (fields []string) {
 		{"metadata.finalizers", m.Finalizers != nil}, {"metadata.ownerReferences", m.OwnerReferences != nil},
 		{"metadata.uid", m.UID != ""}, {"metadata.resourceVersion", m.ResourceVersion != ""}, {"metadata.generation", m.Generation != 0},
 		{"metadata.creationTimestamp", !m.CreationTimestamp.IsZero()}, {"metadata.deletionTimestamp", m.DeletionTimestamp != nil},
-		{"metadata.deletionGracePeriodSeconds", m.DeletionGracePeriodSeconds != nil}, {"metadata.managedFields", m.ManagedFields != nil}, {"metadata.selfLink", m.SelfLink != ""},
+		{"metadata.deletionGracePeriodSeconds", m.DeletionGracePeriodSeconds != nil}, {"metadata.managedFields", m.ManagedFields != nil},
 		{"spec.template.metadata.finalizers", template.Finalizers != nil}, {"spec.template.metadata.ownerReferences", template.OwnerReferences != nil},
 		{"status", !equality.Semantic.DeepEqual(job.Status, batchv1.JobStatus{})},
 	} {

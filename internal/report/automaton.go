@@ -28,11 +28,9 @@ const (
 	matched = 1 << 31
 	// maxTable is how many entries a table may have: it has to stay in the processor's cache.
 	maxTable = 1 << 19
-	// maxText is the length of the longest text that an automaton can find.
-	maxText = 255
 )
 
-// newAutomaton makes an automaton for texts, which are sorted, unique and not empty.
+// newAutomaton makes an automaton for texts, which are sorted, unique, not empty, and of 255 bytes at most.
 func newAutomaton(texts []string) *automaton {
 	a := &automaton{label: []byte{0}, fail: []uint32{0}, match: []uint8{0}}
 	type span struct{ from, to int } // the texts that begin with a state

@@ -153,7 +153,10 @@ func (r *runner) mayHeal(err error, apply []*unstructured.Unstructured, theirs b
 		}
 		return theirs // a RoleBinding's Role, for one
 	}
-	return forbids(err)
+	if errors.As(err, &status) && strings.Contains(status.Status().Message, " quota: ") { // plugin/resourcequota of the apiserver, controller.go
+		return r.unsettled(err)
+	}
+	return forbids(err) // a policy or a webhook may look at anything
 }
 
 // forbids tells whether the API server, or its admission, does not allow what was asked for.

@@ -65,6 +65,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 		field.Required(field.NewPath("spec", "a"), ""), field.Required(field.NewPath("spec", "a"), ""), field.Duplicate(field.NewPath("spec", "b"), "x")}).Status()
 	invalidAccount := apierrors.NewInvalid(schema.GroupKind{Kind: "ServiceAccount"}, "a", field.ErrorList{field.Required(field.NewPath("c"), "")}).Status()
 	quota := denied(`jobs.batch "j" is forbidden: exceeded quota: small, requested: count/jobs.batch=1, used: count/jobs.batch=0, limited: count/jobs.batch=0`)
+	policy := denied(`jobs.batch "j" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no`)
+	policy.Code, policy.Reason = 422, metav1.StatusReasonInvalid
 	escalation := denied(`rolebindings.rbac.authorization.k8s.io "b" is forbidden: user "ci" (groups=["system:authenticated"]) is attempting to grant RBAC permissions not currently held`)
 	rbac := denied(`jobs.batch is forbidden: User "ci" cannot create resource "jobs" in API group "batch" in the namespace "ns"`)
 	const rehearsal, applying = "POST " + jobsURL + "?dryRun=All", "the end"
@@ -104,7 +106,11 @@ func TestRefusedBeforeApplying(t *testing.T) {
 		{"it is invalid, and what is applied too", []exchange{none, kinds, {accountURL + tries, 422, invalidAccount}, job(422, invalid)}, nil, "the API server finds one problem in ServiceAccount ns/a; the API server finds 2 problems in Job ns/j",
 			[]string{"c: Required value of ServiceAccount ns/a", "spec.a: Required value of Job ns/j", `spec.b: Duplicate value: "x" of Job ns/j`}},
 		{"what is applied has no name", []exchange{none, takes}, func(o *Objects) { o.Apply[0].SetName("") }, "cannot apply a ServiceAccount without a name", nil},
-		{"a quota refuses it", slices.Concat([]exchange{none}, fine, []exchange{job(403, quota), end(accountURL)}), nil, applying, nil},
+		{"a quota refuses it", slices.Concat([]exchange{none}, fine, []exchange{job(403, quota)}), nil, `cannot check Job ns/j: ResourceQuota "small" allows`, nil},
+		{"a quota refuses it, and is in the file", []exchange{none, kinds, {"PATCH /api/v1/namespaces/ns/resourcequotas/q?" + tries, 200, account()}, job(403, quota), end("PATCH /api/v1/namespaces/ns/resourcequotas/q?")},
+			func(o *Objects) { o.Apply = []*unstructured.Unstructured{thing("v1", "ResourceQuota", "ns", "q")} }, applying, nil},
+		{"a policy refuses it", slices.Concat([]exchange{none}, fine, []exchange{job(422, policy), end(accountURL)}), nil, applying, nil},
+		{"a webhook refuses it", slices.Concat([]exchange{none}, fine, []exchange{job(400, apierrors.NewBadRequest(`admission webhook "w" denied the request: no`).Status()), end(accountURL)}), nil, applying, nil},
 		{"a webhook takes no rehearsal", slices.Concat([]exchange{none}, fine, []exchange{job(400, apierrors.NewBadRequest(`admission webhook "w" does not support dry run`).Status()), end(accountURL)}), nil, applying, nil},
 		{"an unknown kind", []exchange{none, noWidgets, takes}, func(o *Objects) { o.Apply = []*unstructured.Unstructured{widget} }, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
 		{"an unknown kind, and another that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, {"GET /apis/b.example/v1", 404, noWidgets.Body}, takes},
