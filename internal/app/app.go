@@ -303,8 +303,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter = plan.DeleteAfter
-	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
+	follow.DeleteAfter, follow.Lock.Holder = plan.DeleteAfter, a.holder()
+	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
+		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
 }
 

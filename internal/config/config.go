@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -131,6 +132,10 @@ func declare(o *Options) []option {
 
 		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
 			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
+		{Name: "lock", Group: ownership, Common: true, value: (*name)(&o.Run.Lock.Name),
+			Help: "A name under which one run at a time works, across repositories and CI systems: a Lease of that name in the Job's namespace. Runs that find it held wait for it, in no promised order."},
+		{Name: "lock-timeout", Group: ownership, Default: "1h", value: (*duration)(&o.Run.Lock.Timeout),
+			Help: "How long to wait for `lock`; that time is no part of `timeout`. `0` means no limit."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
@@ -417,6 +422,22 @@ func (w word[T]) words() []string {
 	}
 	return words
 }
+
+// name is the name of an object of the cluster.
+type name string
+
+func (n *name) Set(s string) error {
+	if s == "" {
+		return errors.New("it is given, but empty")
+	}
+	if wrong := validation.IsDNS1123Subdomain(s); wrong != nil {
+		return fmt.Errorf("%q is no name that Kubernetes takes: %s", s, wrong[0])
+	}
+	*n = name(s)
+	return nil
+}
+func (n *name) String() string { return string(*n) }
+func (n *name) Type() string   { return "string" }
 
 // lines is a list, one element per line. Space around an element and empty lines are ignored, as in the inputs of the actions
 // that GitHub publishes.

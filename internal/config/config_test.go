@@ -41,6 +41,7 @@ func TestParseSources(t *testing.T) {
 		{"bare boolean flag", []string{"--timestamps"}, nil, func(o Options) any { return o.Report.Timestamps }, true},
 		{"boolean input", nil, []string{"INPUT_WAIT", "False"}, func(o Options) any { return o.Run.Wait }, false},
 		{"text is kept byte for byte", nil, []string{"INPUT_MANIFEST-CONTENT", "a: |\n  b\n"}, func(o Options) any { return o.Source.Content }, "a: |\n  b\n"},
+		{"a lock", []string{"--lock=deploy.shop"}, nil, func(o Options) any { return o.Run.Lock }, run.Lock{Name: "deploy.shop", Timeout: time.Hour}},
 		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Run.Verdict.Timeout }, time.Duration(0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,6 +68,8 @@ func TestParseRefuses(t *testing.T) {
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
 		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
+		{[]string{"--lock="}, nil, "lock: it is given, but empty"},
+		{nil, []string{"INPUT_LOCK", "Deploy_Shop"}, `lock: "Deploy_Shop" is no name that Kubernetes takes: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
 	} {
 		_, findings := Parse(c.args, env(c.env...))

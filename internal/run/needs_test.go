@@ -174,6 +174,24 @@ func TestNeedsOfOneTimeNames(t *testing.T) {
 	}
 }
 
+// TestNeedsOfLock: a lock takes one Lease, and the look at the Job of the run before, whose name may be another.
+func TestNeedsOfLock(t *testing.T) {
+	r, _ := play(t)
+	r.options.IfExists, r.options.Lock.Name = IfExistsFail, "deploy"
+	got, err := r.needs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = "coordination.k8s.io"
+	if diff := cmp.Diff([]cluster.Access{{Group: "batch", Resource: "jobs", Verbs: []string{"create"}},
+		{Group: "batch", Resource: "jobs", Verbs: []string{"get", "delete"}, Name: "j"},
+		{Resource: "pods", Verbs: []string{"list"}},
+		{Group: group, Resource: "leases", Verbs: []string{"create"}}, {Group: group, Resource: "leases", Verbs: []string{"get", "update"}, Name: "deploy"},
+		{Group: "batch", Resource: "jobs", Verbs: []string{"get"}}}, got); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
 // TestNeedsOfNamespace: only a namespace that is missing takes the right to create namespaces.
 func TestNeedsOfNamespace(t *testing.T) {
 	const get = "GET /api/v1/namespaces/ns"

@@ -40,6 +40,7 @@ type Objects struct {
 // Options are the decisions of the user about a run.
 type Options struct {
 	Preflight     bool            // ask first whether everything that the run needs is allowed
+	Lock          Lock            // taken before anything is created
 	Wait          bool            // follow the Job to its end
 	IfExists      IfExists        // what to do when the name is taken
 	OnCancel      Unfinished      // when the run is cancelled
