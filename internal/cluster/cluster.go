@@ -6,6 +6,8 @@ package cluster
 
 import (
 	"context"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,7 +27,7 @@ import (
 
 // Options say which cluster is meant and how long it may be out of reach.
 type Options struct {
-	Kubeconfig  string // YAML, base64 or a path; "" means $KUBECONFIG, then the pod's service account, then ~/.kube/config
+	Kubeconfig  string // YAML, base64 or a path; or InCluster; "" means $KUBECONFIG, then ~/.kube/config, then, outside of CI, the pod's service account
 	Context     string // the kubeconfig context; "" lets ClusterName decide, then the current context
 	ClusterName string // the manifest's targetCluster.clusterName, "" without one
 	LookupEnv   func(string) (string, bool)
@@ -41,6 +43,7 @@ type Options struct {
 type Client struct {
 	Server    string // the API server's address
 	Context   string // the kubeconfig context, "" in a pod
+	Source    string // where the credentials were found, in words that name the context
 	Namespace string // the context's namespace, "default" when it names none
 
 	APITimeout time.Duration  // how long the API server may be out of reach during one call
@@ -65,13 +68,14 @@ type Client struct {
 // Connect finds the cluster and makes the clients. It sends no request, so that it cannot tell whether the server answers.
 // The notices tell of choices that were made. Errors have the reason InvalidInput.
 func Connect(o Options) (*Client, []event.Notice, error) {
+	quiet()
 	t, notices, err := locate(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Client{Context: t.context, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
+	c := &Client{Context: t.context, Source: t.name, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
 	if err := c.dial(t.config, o); err != nil {
-		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
+		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), hintOf(err), err)
 	}
 	return c, append(notices, insecure(t.config)...), nil
 }
@@ -98,13 +102,15 @@ func insecure(config *rest.Config) (notices []event.Notice) {
 	return notices
 }
 
-// quiet turns client-go's own logging off. What it would say comes back as an error too, and its lines would stand between
-// those of the run, unmasked.
-var quiet = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+// quiet turns the logging of client-go and of net/http off. What they would say comes back as an error too, and their lines would
+// stand between those of the run, unmasked: net/http even quotes what a server sends unasked.
+var quiet = sync.OnceFunc(func() {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	log.SetOutput(io.Discard)
+})
 
 // dial makes the clients of a configuration.
 func (c *Client) dial(config *rest.Config, o Options) error {
-	quiet()
 	config = rest.CopyConfig(config)
 	config.UserAgent = o.UserAgent
 	// The API server's own fairness and the backoff of Do protect it; client-go's limit of 5 requests a second would only

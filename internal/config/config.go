@@ -103,7 +103,7 @@ func declare(o *Options) []option {
 			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` per line."},
 
 		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Kubeconfig),
-			Help: "The kubeconfig: YAML, base64 or a path. Without it, `$KUBECONFIG` is used, then the service account of the pod that this runs in, then `~/.kube/config`."},
+			Help: "The kubeconfig: YAML, base64 or a path, or `in-cluster` for the service account of the pod that this runs in. Without it, `$KUBECONFIG` is used, then `~/.kube/config` (not on GitHub), then, outside of CI, that service account."},
 		{Name: "context", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Context),
 			Help: "The kubeconfig context. Without it, the manifest's `targetCluster` decides, then the kubeconfig's current context."},
 		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Run.Preflight),
