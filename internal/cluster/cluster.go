@@ -59,6 +59,9 @@ type Client struct {
 	// not block, and may be nil.
 	OnPlugin func(program, line string)
 
+	proxy    func(*http.Request) (*url.URL, error) // what a request goes through
+	ownProxy bool                                  // the kubeconfig says it
+
 	plugin  *plugin                   // nil without one
 	groups  map[string]rest.Interface // what the typed clients send their requests with, by API group
 	dynamic dynamic.Interface
@@ -118,7 +121,11 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 	config.QPS = -1
 	config.Dial = dial
 	config.WarningHandlerWithContext = warnings{c}
-	config.Wrap(bound)
+	c.proxy, c.ownProxy = http.ProxyFromEnvironment, config.Proxy != nil
+	if c.ownProxy {
+		c.proxy = config.Proxy
+	}
+	config.Wrap(c.bound)
 	if o.Wrap != nil {
 		config.Wrap(o.Wrap)
 	}
@@ -145,7 +152,7 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 func (c *Client) httpClient(config *rest.Config) (client *http.Client, err error) {
 	if config.ExecProvider == nil {
 		client, err = rest.HTTPClientFor(config)
-	} else if c.plugin, err = newPlugin(c, config.ExecProvider.Command); err == nil {
+	} else if c.plugin, err = newPlugin(c, config.ExecProvider); err == nil {
 		client, err = c.plugin.httpClient(config)
 	}
 	if err != nil {
@@ -165,11 +172,12 @@ const window = 512 << 10
 const pulse = 8 * time.Second
 
 // bound gives a transport its limits before it makes its first connection.
-func bound(rt http.RoundTripper) http.RoundTripper {
+func (c *Client) bound(rt http.RoundTripper) http.RoundTripper {
 	for inner := rt; ; {
 		switch t := inner.(type) {
 		case *http.Transport:
 			if t != http.DefaultTransport { // without TLS, and so without HTTP/2
+				t.OnProxyConnectResponse = c.connected
 				t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, SendPingTimeout: pulse, PingTimeout: pulse}
 			}
 			return rt
