@@ -295,6 +295,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return exitJobFailed, err
 		}
 	}
+	// Whoever is on the wrong cluster reads it before anything is there.
+	where := fmt.Sprintf("the Job goes to namespace %s of %s (%s)", cmp.Or(plan.Namespace, client.Namespace), client.Server, client.Source)
+	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
+		return exitJobFailed, err
+	}
 	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {

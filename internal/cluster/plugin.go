@@ -2,13 +2,19 @@ package cluster
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"time"
 
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -23,6 +29,7 @@ const (
 type plugin struct {
 	client  *Client
 	program string
+	profile string // the variable with the name of a profile that the kubeconfig gives it, such as AWS_PROFILE; "" without one
 	read    *os.File
 	write   *os.File // the end that the plugin gets
 	next    http.RoundTripper
@@ -33,12 +40,17 @@ type plugin struct {
 	marks map[string]chan struct{}   // lines of our own, and who waits for them to be read
 }
 
-func newPlugin(c *Client, command string) (*plugin, error) {
+func newPlugin(c *Client, exec *clientcmdapi.ExecConfig) (*plugin, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	p := &plugin{client: c, program: filepath.Base(command), read: read, write: write, marks: map[string]chan struct{}{}}
+	p := &plugin{client: c, program: filepath.Base(exec.Command), read: read, write: write, marks: map[string]chan struct{}{}}
+	for _, v := range exec.Env {
+		if strings.HasSuffix(v.Name, "_PROFILE") {
+			p.profile = v.Name
+		}
+	}
 	return p, nil
 }
 
@@ -66,17 +78,86 @@ func (p *plugin) httpClient(config *rest.Config) (*http.Client, error) {
 // WrappedRoundTripper is for those of client-go that look for the transport.
 func (p *plugin) WrappedRoundTripper() http.RoundTripper { return p.next }
 
+// pluginError is the error of a request for which the plugin gave no credentials.
+type pluginError struct {
+	error
+	hint string
+}
+
+func (e *pluginError) Unwrap() error { return e.error }
+
+// sentKey is for what a request's context holds: a function that is called when the request has its credentials.
+type sentKey struct{}
+
 // RoundTrip sends a request. When it fails, what the plugin wrote is told before the error is, which mostly is the plugin's.
+// client-go runs the plugin without the request's context, so one that hangs is left alone here: after APITimeout, or with the
+// request. It is killed then, unless the request was merely cancelled: others may wait for the same answer.
 func (p *plugin) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.mu.Lock()
 	p.tell = p.client.OnPlugin
 	p.mu.Unlock()
 	p.begin.Do(func() { go p.hear() })
-	answer, err := p.next.RoundTrip(r)
+	answer, err := p.send(r)
 	if err != nil {
 		p.heard()
 	}
+	if err != nil && p.profile != "" && strings.HasPrefix(err.Error(), "getting credentials: exec: executable ") {
+		err = &pluginError{err, "What it printed stands above. The kubeconfig sets " + p.profile + " for it, which this machine must have too, and which comes before keys in variables: take it out of the kubeconfig's env, or make the profile in a step before."}
+	}
 	return answer, err
+}
+
+func (p *plugin) send(r *http.Request) (*http.Response, error) {
+	type result struct {
+		answer *http.Response
+		err    error
+	}
+	done, sent, begin := make(chan result, 1), make(chan struct{}), time.Now()
+	own := r.Clone(context.WithValue(r.Context(), sentKey{}, sync.OnceFunc(func() { close(sent) })))
+	go func() {
+		answer, err := p.next.RoundTrip(own)
+		done <- result{answer, err}
+	}()
+	slow := time.NewTimer(p.client.APITimeout)
+	defer slow.Stop()
+	select {
+	case <-sent:
+		select {
+		case got := <-done:
+			return got.answer, got.err
+		case <-r.Context().Done():
+			if len(holders(p.write)) == 0 { // it ends with its context; the plugin, which a 401 starts again, would not
+				got := <-done
+				return got.answer, got.err
+			}
+		}
+	case got := <-done:
+		return got.answer, got.err
+	case <-slow.C:
+	case <-r.Context().Done():
+	}
+	go func() {
+		if got := <-done; got.err == nil {
+			_ = got.answer.Body.Close()
+		}
+	}()
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return nil, r.Context().Err()
+	}
+	p.kill()
+	return nil, &pluginError{fmt.Errorf("getting credentials: the program %s did not end within %s", p.program, event.Seconds(time.Since(begin))),
+		"It may wait for an answer that nobody gives, or for a network that it does not reach: run it by hand on this machine. api-timeout is how long it is waited for."}
+}
+
+// kill ends the plugin and all that it has started. client-go keeps the process to itself; but all of it has our pipe.
+func (p *plugin) kill() {
+	for range 3 { // one that is being started is not seen at first
+		for _, pid := range holders(p.write) {
+			if process, err := os.FindProcess(pid); err == nil {
+				_ = process.Kill()
+			}
+		}
+	}
 }
 
 // hear reads the lines until all writers have closed the pipe. The plugin is never kept waiting.
@@ -133,6 +214,7 @@ func (p *plugin) mark(line string) bool {
 }
 
 func (p *plugin) close() {
+	p.kill()
 	p.write.Close()
 	p.begin.Do(func() { p.read.Close() })
 }

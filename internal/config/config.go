@@ -57,6 +57,7 @@ type option struct {
 	Help      string // one or two sentences of Markdown
 	FlagOnly  bool   // of the command line alone: neither an input nor an environment variable
 	Common    bool   // an input of the GitLab component too
+	AnyText   bool   // an element that is empty means something
 	value     pflag.Value
 }
 
@@ -71,23 +72,23 @@ func declare(o *Options) []option {
 			Help: "The manifest: a file, a folder, a glob, or `-` for standard input; one per line. It holds a KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, and may hold other objects that the Job needs."},
 		{Name: "manifest-content", Group: workload, value: (*text)(&o.Source.Content),
 			Help: "The manifest itself, instead of a path."},
-		{Name: "from-cronjob", Group: workload, Common: true, value: (*text)(&o.FromCronJob),
+		{Name: "from-cronjob", Group: workload, Common: true, value: (*name)(&o.FromCronJob),
 			Help: "The name of a CronJob in the cluster to run now, instead of a manifest."},
 		{Name: "references", Group: workload, value: (*lines)(&o.Source.References),
 			Help: "Files (paths or globs, one per line) with the resource manifests that `valueFrom` refers to, with their `status.outputs` filled in."},
 		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Source.Substitute),
 			Help: "Names of environment variables, one per line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
-		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Render.Namespace),
+		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
-		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Render.Name),
+		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
 			Help: "The Job's name, instead of the manifest's."},
-		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.Render.NameSuffix),
+		{Name: "name-suffix", Group: workload, Common: true, value: (*name)(&o.Render.NameSuffix),
 			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or one `container=reference` per line."},
-		{Name: "container-command", Group: workload, value: (*lines)(&o.Render.ContainerCommand),
+		{Name: "container-command", Group: workload, AnyText: true, value: (*lines)(&o.Render.ContainerCommand),
 			Help: "The container's command (its ENTRYPOINT), one element per line."},
-		{Name: "container-args", Group: workload, value: (*lines)(&o.Render.ContainerArgs),
+		{Name: "container-args", Group: workload, AnyText: true, value: (*lines)(&o.Render.ContainerArgs),
 			Help: "The container's arguments, one per line."},
 		{Name: "env", Group: workload, value: (*lines)(&o.Render.Env),
 			Help: "Environment variables for every container, one `NAME=VALUE` per line."},
@@ -102,9 +103,9 @@ func declare(o *Options) []option {
 		{Name: "registry-credentials", Group: workload, value: (*text)(&o.Render.RegistryCredentials),
 			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` per line."},
 
-		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Kubeconfig),
-			Help: "The kubeconfig: YAML, base64 or a path. Without it, `$KUBECONFIG` is used, then the service account of the pod that this runs in, then `~/.kube/config`."},
-		{Name: "context", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Context),
+		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Kubeconfig),
+			Help: "The kubeconfig: YAML, base64 or a path, or `in-cluster` for the service account of the pod that this runs in. Without it, `$KUBECONFIG` is used, then `~/.kube/config` (not on GitHub), then, outside of CI, that service account."},
+		{Name: "context", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Context),
 			Help: "The kubeconfig context. Without it, the manifest's `targetCluster` decides, then the kubeconfig's current context."},
 		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Run.Preflight),
 			Help: "Check first whether the cluster allows everything that the run needs, and list all missing permissions at once."},
@@ -119,7 +120,7 @@ func declare(o *Options) []option {
 			Help: "How long it may take until a first main container runs, without the time in which the Job is suspended or init containers run. Also how long a Job that is replaced may take to go away. `0` means no limit."},
 		{Name: "queue-timeout", Group: follow, Default: "0", value: (*duration)(&o.Run.Verdict.QueueTimeout),
 			Help: "How long the Job may be suspended at a stretch, mostly because it waits in a queue. `0` means no limit of its own; `timeout` counts all the same."},
-		{Name: "main-container", Group: follow, value: (*text)(&o.Run.Verdict.MainContainer),
+		{Name: "main-container", Group: follow, value: (*name)(&o.Run.Verdict.MainContainer),
 			Help: "The container whose end decides, for pods whose other containers do not end by themselves, such as a proxy: its exit code is the outcome, and the Job is deleted then."},
 		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.Run.Verdict.FailFast),
 			Help: "End the run as soon as the Job can no longer succeed: an image or a Secret does not exist, pods are refused, the work has failed and only a sidecar keeps its pod alive."},
@@ -145,7 +146,7 @@ func declare(o *Options) []option {
 		{Name: "dry-run", Group: ownership, Default: "none", value: oneOf(&o.DryRun, DryRunNone, DryRunClient, DryRunServer),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
-		{Name: "dotenv-file", Group: results, value: (*text)(&o.Report.DotenvFile),
+		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
@@ -160,14 +161,24 @@ func declare(o *Options) []option {
 }
 
 // Parse reads the options from the arguments and the environment: a flag wins over INPUT_MY-OPTION (how the GitHub runner
-// hands inputs to a container, hyphens kept), INPUT_MY_OPTION and PLUGIN_MY_OPTION, in this order. An environment variable
-// that is empty counts as not given, because the GitHub runner sets one for every declared input.
+// hands inputs to a container, hyphens kept), INPUT_MY_OPTION and PLUGIN_MY_OPTION, in this order, and what loses is not looked at.
+// An environment variable that is empty counts as not given, because the GitHub runner sets one for every declared input.
+// Whatever else holds nothing is an error: it was meant to hold something. White space around the value of a variable, as a YAML
+// block ends with, belongs to it only when the option is a text.
 // All problems are returned at once, each with the option's name as its path.
 func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []event.Finding) {
 	var o Options
 	var findings []event.Finding
 	refuse := func(name, format string, a ...any) {
 		findings = append(findings, event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, a...)})
+	}
+
+	wrong := func(option string, err error) {
+		f := event.Finding{Level: event.Error, Path: option, Message: err.Error()}
+		if errors.Is(err, errEmpty) {
+			f.Suggestion = "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
+		}
+		findings = append(findings, f)
 	}
 
 	flags := pflag.NewFlagSet("kubernetes-job-action", pflag.ContinueOnError)
@@ -186,26 +197,12 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		}
 	}
 	for _, d := range declared {
-		if d.FlagOnly {
-			continue
-		}
-		for _, name := range variables(d.Name) {
-			if v, ok := lookupEnv(name); ok && strings.TrimSpace(v) != "" {
-				if err := d.value.Set(v); err != nil {
-					refuse(d.Name, "%v", err)
-				}
-				break
-			}
-		}
-	}
-	// The environment was read first, so the first use of a list flag replaces its list.
-	for _, d := range declared {
 		f := flags.Lookup(d.Name)
 		if l, ok := d.value.(*lines); ok {
-			f.Value = &listFlag{lines: l}
+			f.Value = listFlag{l}
 		}
 		// pflag stops at the first error, but users want all of them.
-		f.Value = lenient{f.Value, func(err error) { refuse(d.Name, "%v", err) }}
+		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d.Name, err) }}
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
@@ -230,8 +227,21 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		}
 	}
 	for _, d := range declared {
-		if v, all := d.value.String(), d.words(); all != nil && !slices.Contains(all, v) {
-			refuse(d.Name, "%q is not one of %s", v, strings.Join(all, ", "))
+		if d.FlagOnly || flags.Changed(d.Name) {
+			continue
+		}
+		for _, variable := range variables(d.Name) {
+			v, _ := lookupEnv(variable)
+			if v == "" {
+				continue
+			}
+			if _, verbatim := d.value.(*text); !verbatim {
+				v = strings.TrimSpace(v)
+			}
+			if err := given(d.value, v); err != nil {
+				wrong(d.Name, err)
+			}
+			break
 		}
 	}
 	if o.Cluster.APITimeout == 0 {
@@ -403,7 +413,14 @@ func (t *text) Set(s string) error { *t = text(s); return nil }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Type() string       { return "string" }
 
-// word is a value of an enumeration. Parse checks it against all when every source was read: a flag may replace a wrong variable.
+// name is a name or a path.
+type name string
+
+func (n *name) Set(s string) error { *n = name(s); return nil }
+func (n *name) String() string     { return string(*n) }
+func (n *name) Type() string       { return "string" }
+
+// word is a value of an enumeration.
 type word[T ~string] struct {
 	at  *T
 	all []T
@@ -411,9 +428,15 @@ type word[T ~string] struct {
 
 func oneOf[T ~string](at *T, all ...T) word[T] { return word[T]{at, all} }
 
-func (w word[T]) Set(s string) error { *w.at = T(s); return nil }
-func (w word[T]) String() string     { return string(*w.at) }
-func (w word[T]) Type() string       { return "string" }
+func (w word[T]) Set(s string) error {
+	if !slices.Contains(w.all, T(s)) {
+		return fmt.Errorf("%q is not one of %s", s, strings.Join(w.words(), ", "))
+	}
+	*w.at = T(s)
+	return nil
+}
+func (w word[T]) String() string { return string(*w.at) }
+func (w word[T]) Type() string   { return "string" }
 
 func (w word[T]) words() []string {
 	var words []string
@@ -456,27 +479,38 @@ func (l *lines) String() string { return strings.Join(*l, "\n") }
 func (l *lines) Type() string   { return "lines" }
 
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.
-type listFlag struct {
-	*lines
-	begun bool
-}
+type listFlag struct{ *lines }
 
-func (l *listFlag) Set(s string) error {
-	if !l.begun {
-		l.begun, *l.lines = true, nil
-	}
+func (l listFlag) Set(s string) error {
 	*l.lines = append(*l.lines, s)
 	return nil
+}
+
+// errEmpty is what is wrong with an option that holds nothing. To go on without it would go on with something else: another
+// cluster, another namespace.
+var errEmpty = errors.New("it was given, but is empty")
+
+// given sets a value that must hold something.
+func given(value pflag.Value, s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errEmpty
+	}
+	return value.Set(s)
 }
 
 // lenient reports a wrong value and goes on, so that the other flags are read too.
 type lenient struct {
 	pflag.Value
-	refuse func(error)
+	anyText bool
+	refuse  func(error)
 }
 
 func (l lenient) Set(s string) error {
-	if err := l.Value.Set(s); err != nil {
+	set := given
+	if l.anyText {
+		set = pflag.Value.Set
+	}
+	if err := set(l.Value, s); err != nil {
 		l.refuse(err)
 	}
 	return nil

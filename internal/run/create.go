@@ -505,6 +505,7 @@ func (r *runner) started() event.Started {
 	containers := len(spec.Template.Spec.Containers) + len(spec.Template.Spec.InitContainers)
 	return event.Started{
 		Job:        r.ref(),
+		Alone:      !r.options.Wait,
 		UID:        string(r.created.UID),
 		Cluster:    r.client.Server,
 		Context:    r.client.Context,

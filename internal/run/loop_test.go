@@ -210,6 +210,9 @@ func (s *transcript) Event(e event.Event) error {
 	switch e := e.(type) {
 	case event.Started:
 		text = fmt.Sprintf("started %s: %d pods of %d containers", e.Job, e.Pods, e.Containers)
+		if e.Alone {
+			text += ", alone"
+		}
 	case event.Object:
 		text = strings.TrimSuffix(fmt.Sprintf("%s %s (%s)", e.Object, e.Action, e.Detail), " ()")
 	case event.Attempt:
@@ -482,7 +485,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3",
 				"2s | first", "2s event.Gap", "2s | last", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["first" "last"]`}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "finished created"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
 		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
 			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
 			ttl := int32(60)
