@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -54,18 +55,22 @@ func clusterScoped(kind string) bool {
 // They are deployed by the platform; to a cluster their kinds are unknown.
 var platform = regexp.MustCompile(`^[a-z0-9-]+\.(project-planton\.org|openmcf\.org|planton\.dev)/`)
 
-// helpers are the file's other documents in the order in which they are applied. They go into the namespace that they name,
-// else into the Job's; when an option moves the Job to another namespace, those that stood in the Job's old one move with it.
-func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstructured, map[*unstructured.Unstructured]*manifest.Document) {
-	var all []*unstructured.Unstructured
-	documents := map[*unstructured.Unstructured]*manifest.Document{}
+// helpers are the file's other documents in the order in which they are applied, before the Job and, as Options.Others says, after it
+// has succeeded. They go into the namespace that they name, else into the Job's; when an option moves the Job to another namespace, those
+// that stood in the Job's old one move with it.
+func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstructured.Unstructured, documents map[*unstructured.Unstructured]*manifest.Document) {
+	documents = map[*unstructured.Unstructured]*manifest.Document{}
 	own := map[string]bool{} // kind and name of what the run creates itself
 	if w != nil {
 		for _, o := range w.owned() {
 			own[o.GetObjectKind().GroupVersionKind().Kind+" "+o.(metav1.Object).GetName()] = true
 		}
 	}
-	for _, doc := range s.Helpers() {
+	var others []*manifest.Document
+	for _, doc := range s.Documents {
+		if w == nil && doc.IsWorkload() || w != nil && doc == w.doc {
+			continue
+		}
 		if platform.MatchString(doc.APIVersion) {
 			if w != nil {
 				r.add(doc.Finding(event.Info, "kind", fmt.Sprintf("%s %s is read for references and not applied: no cluster has this kind", doc.Kind, doc.Name), ""))
@@ -74,6 +79,13 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstru
 		}
 		if r.full(event.Error) { // there will be no plan
 			break
+		}
+		turn := turnOf(doc, w)
+		if turn != early {
+			others = append(others, doc)
+			if turn == never || r.options.Others != OthersAfterSuccess {
+				continue
+			}
 		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
 		r.checkHelper(doc)
@@ -88,10 +100,22 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstru
 		for _, field := range serverFields {
 			unstructured.RemoveNestedField(object.Object, "metadata", field)
 		}
-		all, documents[object] = append(all, object), doc
+		documents[object] = doc
+		if turn == early {
+			before = append(before, object)
+		} else {
+			after = append(after, object)
+		}
 	}
-	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
-	return all, documents
+	if w != nil {
+		r.others(others, w)
+	}
+	byRank := func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) }
+	slices.SortStableFunc(before, byRank)
+	slices.SortStableFunc(after, func(a, b *unstructured.Unstructured) int { // Helm runs its hooks when the rest is there
+		return cmp.Or(min(1, len(documents[a].Hooks()))-min(1, len(documents[b].Hooks())), byRank(a, b))
+	})
+	return before, after, documents
 }
 
 func rank(o *unstructured.Unstructured) int {

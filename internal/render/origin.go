@@ -24,7 +24,7 @@ var templateMetadata = strings.NewReplacer("spec.template.labels", "spec.templat
 // is as a metav1.StatusCause has it, "" when it names none; message is the server's.
 func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
 	w, message := p.workload, manifest.Plain(message)
-	for _, o := range p.Apply {
+	for _, o := range slices.Concat(p.Apply, p.After) {
 		if o.GetKind() == of.Kind && o.GetNamespace() == of.Namespace && o.GetName() == of.Name {
 			return p.documents[o].Finding(event.Error, field, message, "")
 		}

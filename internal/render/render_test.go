@@ -563,7 +563,7 @@ func TestHelperFields(t *testing.T) {
 		"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: x}, spec: {podSelektor: {}}}": "spec.podSelektor",
 		"{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: x}, rules: [{verb: [get]}]}":   "rules[0].verb",
 		"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: x}, valeu: 1}":                "valeu",
-		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replika: 1}}":                      "",
+		"{apiVersion: example.com/v1, kind: Deploy, metadata: {name: x}, spec: {replika: 1}}":                   "",
 	} {
 		_, findings := Render(loadText(t, plainJob+"\n---\n"+object), Options{})
 		got := text(findings)

@@ -65,7 +65,7 @@ func (w *workload) owned() []runtime.Object {
 // load reads the workload; nil when there is none that can be worked on.
 func (r *renderer) load(s *manifest.Set) *workload {
 	if cron := r.options.FromCronJob; cron != nil {
-		if len(s.Helpers()) < len(s.Documents) {
+		if slices.ContainsFunc(s.Documents, (*manifest.Document).IsWorkload) {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
 			return nil
 		}

@@ -111,6 +111,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 			func(o *Objects) {
 				o.Apply = []*unstructured.Unstructured{definition, thing("b.example/v1", "Widget", "ns", "w")}
 			}, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
+		{"what follows the Job is invalid", []exchange{none, kinds, {accountURL + tries, 422, invalidAccount}, takes},
+			func(o *Objects) { o.Apply, o.After = nil, o.Apply }, "the API server finds one problem in ServiceAccount ns/a", []string{"c: Required value of ServiceAccount ns/a"}},
 		{"a kind that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, noWidgets, takes, end(definitionURL)},
 			func(o *Objects) { o.Apply = []*unstructured.Unstructured{definition, widget} }, applying, nil},
 	} {
