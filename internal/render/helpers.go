@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -36,8 +37,23 @@ var applyOrder = []string{
 	"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "PersistentVolumeClaim", "ConfigMap", "Secret",
 }
 
-// serverFields are what a server writes into metadata. In a manifest they come from an export, and an apply with them is refused.
-var serverFields = []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"}
+// exportedFields are what a server, or another owner, writes into an object. In a manifest they come from an export. An apply with most of
+// them is refused; with an owner that is not there, the garbage collector takes the object away; a finalizer waits for its controller.
+var exportedFields = []string{"metadata.managedFields", "metadata.resourceVersion", "metadata.uid", "metadata.generation", "metadata.creationTimestamp", "metadata.selfLink",
+	"metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds", "metadata.ownerReferences", "metadata.finalizers", "status"}
+
+// leaveExported removes them, and answers with those that were there and not empty.
+func leaveExported(o *unstructured.Unstructured) (fields []string) {
+	for _, path := range exportedFields {
+		steps := strings.Split(path, ".")
+		value, _, _ := unstructured.NestedFieldNoCopy(o.Object, steps...)
+		if m, ok := value.(map[string]any); value != nil && (!ok || len(m) > 0) {
+			fields = append(fields, path)
+		}
+		unstructured.RemoveNestedField(o.Object, steps...)
+	}
+	return fields
+}
 
 // clusterScoped tells whether a kind of Kubernetes' own has no namespace. The cluster is asked about all other kinds, by
 // whoever applies them.
@@ -67,6 +83,8 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstr
 		}
 	}
 	var others []*manifest.Document
+	var exported *manifest.Document // the first one with fields that are left out
+	var leftOut []string
 	for _, doc := range s.Documents {
 		if w == nil && doc.IsWorkload() || w != nil && doc == w.doc {
 			continue
@@ -96,9 +114,11 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstr
 				r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", doc.Kind, doc.Name), "use another name"))
 			}
 		}
-		delete(object.Object, "status")
-		for _, field := range serverFields {
-			unstructured.RemoveNestedField(object.Object, "metadata", field)
+		if fields := leaveExported(object); fields != nil {
+			if leftOut == nil {
+				exported = doc
+			}
+			leftOut = append(leftOut, fmt.Sprintf("%s of %s %s", strings.Join(fields, ", "), doc.Kind, doc.Original("metadata.name", doc.Name)))
 		}
 		documents[object] = doc
 		if turn == early {
@@ -109,6 +129,9 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstr
 	}
 	if w != nil {
 		r.others(others, w)
+	}
+	if leftOut != nil {
+		r.add(exported.Finding(event.Info, "metadata", "left out, as a server or another owner wrote it: "+strings.Join(leftOut, "; "), ""))
 	}
 	byRank := func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) }
 	slices.SortStableFunc(before, byRank)

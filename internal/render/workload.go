@@ -132,7 +132,7 @@ func leavesOut(fields []string) string {
 
 // leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,
 // with which the garbage collector takes it away under the run, and finalizers, with which it or its pods stay when they are deleted.
-// It answers with the paths of what was there; the name and the namespace, which are decided elsewhere, go without a word.
+// The selector of a Job and the labels for it go too, unless they are the user's own. It answers with the paths of what was there; the name and the namespace, which are decided elsewhere, go without a word.
 func leftOut(job *batchv1.Job) (fields []string) {
 	m, template := &job.ObjectMeta, &job.Spec.Template.ObjectMeta
 	for _, f := range []struct {
@@ -150,9 +150,38 @@ func leftOut(job *batchv1.Job) (fields []string) {
 			fields = append(fields, f.path)
 		}
 	}
+	if manual := job.Spec.ManualSelector; manual == nil || !*manual {
+		fields = append(fields, leaveGenerated(job)...)
+	}
 	job.TypeMeta, job.ObjectMeta = metav1.TypeMeta{}, metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations}
 	job.Status = batchv1.JobStatus{}
 	template.Finalizers, template.OwnerReferences = nil, nil
+	return fields
+}
+
+// generated are the labels that the API server puts on a Job's pods, old names and new (pkg/registry/batch/job/strategy.go, generateSelector).
+var generated = []string{batchv1.ControllerUidLabel, batchv1.JobNameLabel, "controller-uid", "job-name"}
+
+// leaveGenerated removes the selector that the API server has generated, and the labels for it. It answers with the paths of what was there.
+func leaveGenerated(job *batchv1.Job) (fields []string) {
+	theirs := func(k string) bool { return slices.Contains(generated, k) }
+	if s := job.Spec.Selector; s != nil && len(s.MatchExpressions) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(s.MatchLabels)), func(k string) bool { return !theirs(k) }) {
+		job.Spec.Selector = nil
+		fields = append(fields, "spec.selector")
+	}
+	for _, of := range []struct {
+		path   string
+		labels *map[string]string
+	}{{"metadata.labels", &job.Labels}, {"spec.template.metadata.labels", &job.Spec.Template.Labels}} {
+		rest := maps.Clone(*of.labels) // parts of a manifest may share one
+		for _, k := range generated {
+			if _, ok := rest[k]; ok {
+				delete(rest, k)
+				fields = append(fields, of.path+"["+k+"]")
+			}
+		}
+		*of.labels = rest
+	}
 	return fields
 }
 
