@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -88,10 +89,10 @@ func declare(o *Options) []option {
 			Help: "The container's command (its ENTRYPOINT), one element per line."},
 		{Name: "container-args", Group: workload, value: (*lines)(&o.Render.ContainerArgs),
 			Help: "The container's arguments, one per line."},
-		{Name: "env", Group: workload, value: (*lines)(&o.Render.Env),
-			Help: "Environment variables for every container, one `NAME=VALUE` per line."},
-		{Name: "secret-env", Group: workload, value: (*lines)(&o.Render.SecretEnv),
-			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line."},
+		{Name: "env", Group: workload, value: (*pairs)(&o.Render.Env),
+			Help: "Environment variables for every container, one `NAME=VALUE` per line. A value of several lines stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
+		{Name: "secret-env", Group: workload, value: (*pairs)(&o.Render.SecretEnv),
+			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line. A value of several lines, such as a key, stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
 		{Name: "labels", Group: workload, value: (*lines)(&o.Render.Labels),
 			Help: "Labels for the Job and its pods, one `KEY=VALUE` per line."},
 		{Name: "annotations", Group: workload, value: (*lines)(&o.Render.Annotations),
@@ -198,8 +199,11 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	// The environment was read first, so the first use of a list flag replaces its list.
 	for _, d := range declared {
 		f := flags.Lookup(d.Name)
-		if l, ok := d.value.(*lines); ok {
+		switch l := d.value.(type) {
+		case *lines:
 			f.Value = &listFlag{lines: l}
+		case *pairs:
+			f.Value = &listFlag{lines: (*lines)(l), split: heredocs}
 		}
 		// pflag stops at the first error, but users want all of them.
 		f.Value = lenient{f.Value, func(err error) { refuse(d.Name, "%v", err) }}
@@ -439,15 +443,68 @@ func (l *lines) Set(s string) error {
 func (l *lines) String() string { return strings.Join(*l, "\n") }
 func (l *lines) Type() string   { return "lines" }
 
+// pairs are lines of NAME=VALUE. A value of several lines is written as in the runner's command files: NAME<<DELIMITER, the lines as they
+// are, and a line that is the delimiter (actions/runner, src/Runner.Worker/FileCommandManager.cs).
+type pairs []string
+
+func (p *pairs) Set(s string) error {
+	all, err := heredocs(s)
+	*p = nil
+	for _, one := range all {
+		if !strings.Contains(one, "\n") {
+			one = strings.TrimSpace(one)
+		}
+		if one != "" {
+			*p = append(*p, one)
+		}
+	}
+	return err
+}
+func (p *pairs) String() string { return (*lines)(p).String() }
+func (p *pairs) Type() string   { return "lines" }
+
+// opening is the first line of a value of several lines.
+var opening = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)<<(\S+)\s*$`)
+
+// heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
+func heredocs(s string) ([]string, error) {
+	var all []string
+	given := slices.Collect(strings.Lines(s))
+	for i := 0; i < len(given); i++ {
+		line := strings.TrimRight(given[i], "\r\n")
+		m := opening.FindStringSubmatch(line)
+		if m == nil {
+			all = append(all, line)
+			continue
+		}
+		var value []string
+		for i++; i < len(given) && strings.TrimSpace(given[i]) != m[2]; i++ {
+			value = append(value, strings.TrimRight(given[i], "\r\n"))
+		}
+		all = append(all, m[1]+"="+strings.Join(value, "\n"))
+		if i == len(given) {
+			return all, fmt.Errorf("%s: the value has no end; the word behind << must stand on a line of its own behind it", m[1])
+		}
+	}
+	return all, nil
+}
+
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.
 type listFlag struct {
 	*lines
+	split func(string) ([]string, error) // what an element that begins as a heredoc stands for; nil without them
 	begun bool
 }
 
 func (l *listFlag) Set(s string) error {
 	if !l.begun {
 		l.begun, *l.lines = true, nil
+	}
+	first, _, more := strings.Cut(s, "\n")
+	if l.split != nil && more && opening.MatchString(strings.TrimRight(first, "\r")) {
+		all, err := l.split(s)
+		*l.lines = append(*l.lines, all...)
+		return err
 	}
 	*l.lines = append(*l.lines, s)
 	return nil

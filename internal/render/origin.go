@@ -59,7 +59,11 @@ func (w *workload) finding(p problem) event.Finding {
 	case option != "":
 		return event.Finding{Level: p.level, Path: option, Message: p.message, Suggestion: p.suggestion}
 	}
-	return w.doc.Finding(p.level, w.documentPath(path), p.message, p.suggestion)
+	path = w.documentPath(path)
+	if p.derived && w.doc.Original(path, p.message) != p.message { // it would show what the value of a variable looks like
+		p.suggestion = ""
+	}
+	return w.doc.Finding(p.level, path, p.message, p.suggestion)
 }
 
 // steps are the parts of a path: fields, and in brackets the numbers of items and keys with dots.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -307,14 +308,39 @@ func (r *renderer) name(w *workload, name, generate string) {
 		problemAt(at, "%q has %d characters; %d are the most", w.job.Name, n, most)
 	case n > most:
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
-			shown, len(base), suffix, len(suffix), n, most)
+			shown, len(base), suffix, len(suffix), n, most).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case base != "" && len(check(base)) > 0:
 		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
-		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
+		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; "))).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case len(check(w.job.Name)) > 0:
 		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}
+}
+
+var (
+	notOfNames  = regexp.MustCompile(`[^a-z0-9]+`)
+	notOfLabels = regexp.MustCompile(`[^A-Za-z0-9_.]+`)
+)
+
+// nameLike is what a text, such as a branch's name, becomes as a part of a name of at most that many characters; "" when nothing is left.
+func nameLike(text string, most int) string {
+	like := notOfNames.ReplaceAllString(strings.ToLower(text), "-")
+	return strings.Trim(like[:min(len(like), max(most, 0))], "-")
+}
+
+// labelLike is what it becomes as the value of a label.
+func labelLike(text string) string {
+	like := notOfLabels.ReplaceAllString(text, "-")
+	return strings.Trim(like[:min(len(like), validation.LabelValueMaxLength)], "-_.")
+}
+
+// use proposes a value that can be pasted.
+func use(value string) string {
+	if value == "" {
+		return ""
+	}
+	return "use " + value
 }
 
 // tail is the generated end of a name: different for every run, because the stamp holds a nonce, and the same for the same input.
