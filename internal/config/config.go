@@ -76,7 +76,7 @@ func declare(o *Options) []option {
 		{Name: "references", Group: workload, value: (*lines)(&o.Source.References),
 			Help: "Files (paths or globs, one per line) with the resource manifests that `valueFrom` refers to, with their `status.outputs` filled in."},
 		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Source.Substitute),
-			Help: "Names of environment variables, one per line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
+			Help: "Names of environment variables, one per line, whose `${NAME}` and `$NAME` are replaced in the manifest. Every other `$` stays as it is."},
 		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
 		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Render.Name),

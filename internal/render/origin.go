@@ -50,6 +50,9 @@ func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
 	return f
 }
 
+// placeholder is what nobody has filled in: ${NAME}, $NAME, or the braces of a template.
+var placeholder = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)|\{\{|\{%`)
+
 // finding says where a problem of the Job comes from.
 func (w *workload) finding(p problem) event.Finding {
 	option, path := w.origin(p.path)
@@ -60,8 +63,15 @@ func (w *workload) finding(p problem) event.Finding {
 		return event.Finding{Level: p.level, Path: option, Message: p.message, Suggestion: p.suggestion}
 	}
 	path = w.documentPath(path)
-	if p.derived && w.doc.Original(path, p.message) != p.message { // it would show what the value of a variable looks like
-		p.suggestion = ""
+	if w.doc.Original(path, p.message) != p.message { // a suggestion would show what the value of a variable looks like
+		if p.derived {
+			p.suggestion = ""
+		}
+	} else if m := placeholder.FindStringSubmatch(p.message); p.level == event.Error && m != nil {
+		p.suggestion = "is it a variable? substitute: " + m[1]
+		if m[1] == "" {
+			p.suggestion = "render the template first: helm template … | kubernetes-job-action --manifest -"
+		}
 	}
 	return w.doc.Finding(p.level, path, p.message, p.suggestion)
 }
