@@ -300,7 +300,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
 		return exitJobFailed, err
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)

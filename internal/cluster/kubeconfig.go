@@ -117,6 +117,10 @@ func fromPod(o Options) (*target, []event.Notice, error) {
 	if err != nil {
 		return nil, nil, invalid(fmt.Sprintf("the service account of the pod that this runs in cannot be used: %v", err), "In a pod of the cluster, it takes automountServiceAccountToken. Elsewhere, give a kubeconfig.", err)
 	}
+	return ofPod(o, config)
+}
+
+func ofPod(o Options, config *rest.Config) (*target, []event.Notice, error) {
 	t := &target{name: "the pod's service account", namespace: "default", config: config}
 	if o.AddSecrets != nil {
 		o.AddSecrets(event.Secret{Name: "the token of the pod's service account", Value: config.BearerToken, Credential: true})

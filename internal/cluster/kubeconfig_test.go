@@ -15,9 +15,8 @@ import (
 	"time"
 
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	"k8s.io/klog/v2"
-
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -78,16 +77,6 @@ func connect(t *testing.T, o Options, env map[string]string) (*Client, []event.N
 	t.Setenv("KUBERNETES_SERVICE_HOST", "") // client-go reads it
 	o.LookupEnv = func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 	return Connect(o)
-}
-
-func TestTokenOfThePod(t *testing.T) {
-	var told []event.Secret
-	if _, _, err := fromPod(Options{AddSecrets: func(s ...event.Secret) { told = append(told, s...) }}, &rest.Config{BearerToken: "pod-token"}); err != nil {
-		t.Fatal(err)
-	}
-	if len(told) != 1 || told[0].Value != "pod-token" || !told[0].Credential {
-		t.Errorf("told %v", told)
-	}
 }
 
 func TestConnect(t *testing.T) {
@@ -302,6 +291,16 @@ func TestInPod(t *testing.T) {
 		default:
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+func TestTokenOfThePod(t *testing.T) {
+	var told []event.Secret
+	if _, _, err := ofPod(Options{AddSecrets: func(s ...event.Secret) { told = append(told, s...) }}, &rest.Config{BearerToken: "pod-token"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Value != "pod-token" || !told[0].Credential {
+		t.Errorf("told %v", told)
 	}
 }
 

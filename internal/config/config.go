@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func declare(o *Options) []option {
 		{Name: "references", Group: workload, value: (*lines)(&o.Source.References),
 			Help: "Files (paths or globs, one per line) with the resource manifests that `valueFrom` refers to, with their `status.outputs` filled in."},
 		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Source.Substitute),
-			Help: "Names of environment variables, one per line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
+			Help: "Names of environment variables, one per line, whose `${NAME}` and `$NAME` are replaced in the manifest. Every other `$` stays as it is."},
 		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
 		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
@@ -90,10 +91,10 @@ func declare(o *Options) []option {
 			Help: "The container's command (its ENTRYPOINT), one element per line."},
 		{Name: "container-args", Group: workload, AnyText: true, value: (*lines)(&o.Render.ContainerArgs),
 			Help: "The container's arguments, one per line."},
-		{Name: "env", Group: workload, value: (*lines)(&o.Render.Env),
-			Help: "Environment variables for every container, one `NAME=VALUE` per line."},
-		{Name: "secret-env", Group: workload, value: (*lines)(&o.Render.SecretEnv),
-			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line."},
+		{Name: "env", Group: workload, value: (*pairs)(&o.Render.Env),
+			Help: "Environment variables for every container, one `NAME=VALUE` per line. A value of several lines stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
+		{Name: "secret-env", Group: workload, value: (*pairs)(&o.Render.SecretEnv),
+			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line. A value of several lines, such as a key, stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
 		{Name: "labels", Group: workload, value: (*lines)(&o.Render.Labels),
 			Help: "Labels for the Job and its pods, one `KEY=VALUE` per line."},
 		{Name: "annotations", Group: workload, value: (*lines)(&o.Render.Annotations),
@@ -133,12 +134,14 @@ func declare(o *Options) []option {
 
 		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
 			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
-		{Name: "lock", Group: ownership, Common: true, value: (*name)(&o.Run.Lock.Name),
+		{Name: "lock", Group: ownership, Common: true, value: (*objectName)(&o.Run.Lock.Name),
 			Help: "A name under which one run at a time works, across repositories and CI systems: a Lease of that name in the Job's namespace. Runs that find it held wait for it, in no promised order."},
 		{Name: "lock-timeout", Group: ownership, Default: "1h", value: (*duration)(&o.Run.Lock.Timeout),
 			Help: "How long to wait for `lock`; that time is no part of `timeout`. `0` means no limit."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
+		{Name: "others", Group: ownership, Default: "skip", Common: true, value: oneOf(&o.Render.Others, render.OthersSkip, render.OthersFail, render.OthersAfterSuccess),
+			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of Helm hooks of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
 			Help: "What happens to the Job when the run is cancelled."},
 		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),
@@ -198,8 +201,11 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	for _, d := range declared {
 		f := flags.Lookup(d.Name)
-		if l, ok := d.value.(*lines); ok {
-			f.Value = listFlag{l}
+		switch l := d.value.(type) {
+		case *lines:
+			f.Value = listFlag{lines: l}
+		case *pairs:
+			f.Value = listFlag{lines: (*lines)(l), split: heredocs}
 		}
 		// pflag stops at the first error, but users want all of them.
 		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d.Name, err) }}
@@ -243,6 +249,9 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 			}
 			break
 		}
+	}
+	if o.Render.Others == render.OthersAfterSuccess && !o.Run.Wait {
+		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
 	}
 	if o.Cluster.APITimeout == 0 {
 		refuse("api-timeout", "must be greater than 0")
@@ -446,21 +455,18 @@ func (w word[T]) words() []string {
 	return words
 }
 
-// name is the name of an object of the cluster.
-type name string
+// objectName is the name of an object of the cluster.
+type objectName string
 
-func (n *name) Set(s string) error {
-	if s == "" {
-		return errors.New("it is given, but empty")
-	}
+func (n *objectName) Set(s string) error {
 	if wrong := validation.IsDNS1123Subdomain(s); wrong != nil {
 		return fmt.Errorf("%q is no name that Kubernetes takes: %s", s, wrong[0])
 	}
-	*n = name(s)
+	*n = objectName(s)
 	return nil
 }
-func (n *name) String() string { return string(*n) }
-func (n *name) Type() string   { return "string" }
+func (n *objectName) String() string { return string(*n) }
+func (n *objectName) Type() string   { return "string" }
 
 // lines is a list, one element per line. Space around an element and empty lines are ignored, as in the inputs of the actions
 // that GitHub publishes.
@@ -478,10 +484,65 @@ func (l *lines) Set(s string) error {
 func (l *lines) String() string { return strings.Join(*l, "\n") }
 func (l *lines) Type() string   { return "lines" }
 
+// pairs are lines of NAME=VALUE. A value of several lines is written as in the runner's command files: NAME<<DELIMITER, the lines as they
+// are, and a line that is the delimiter (actions/runner, src/Runner.Worker/FileCommandManager.cs).
+type pairs []string
+
+func (p *pairs) Set(s string) error {
+	all, err := heredocs(s)
+	*p = nil
+	for _, one := range all {
+		if !strings.Contains(one, "\n") {
+			one = strings.TrimSpace(one)
+		}
+		if one != "" {
+			*p = append(*p, one)
+		}
+	}
+	return err
+}
+func (p *pairs) String() string { return (*lines)(p).String() }
+func (p *pairs) Type() string   { return "lines" }
+
+// opening is the first line of a value of several lines.
+var opening = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)<<(\S+)\s*$`)
+
+// heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
+func heredocs(s string) ([]string, error) {
+	var all []string
+	given := slices.Collect(strings.Lines(s))
+	for i := 0; i < len(given); i++ {
+		line := strings.TrimRight(given[i], "\r\n")
+		m := opening.FindStringSubmatch(line)
+		if m == nil {
+			all = append(all, line)
+			continue
+		}
+		var value []string
+		for i++; i < len(given) && strings.TrimSpace(given[i]) != m[2]; i++ {
+			value = append(value, strings.TrimRight(given[i], "\r\n"))
+		}
+		all = append(all, m[1]+"="+strings.Join(value, "\n"))
+		if i == len(given) {
+			return all, fmt.Errorf("%s: the value has no end; the word behind << must stand on a line of its own behind it", m[1])
+		}
+	}
+	return all, nil
+}
+
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.
-type listFlag struct{ *lines }
+type listFlag struct {
+	*lines
+	split func(string) ([]string, error) // what an element that begins as a heredoc stands for; nil without them
+}
 
 func (l listFlag) Set(s string) error {
+	first, _, more := strings.Cut(s, "\n")
+	if l.split != nil && more && opening.MatchString(strings.TrimRight(first, "\r")) {
+		all, err := l.split(s)
+		*l.lines = append(*l.lines, all...)
+		return err
+	}
 	*l.lines = append(*l.lines, s)
 	return nil
 }

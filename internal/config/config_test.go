@@ -80,7 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
 		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
-		{[]string{"--lock="}, nil, "lock: it is given, but empty"},
+		{[]string{"--lock="}, nil, "lock: it was given, but is empty (leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot)"},
 		{nil, []string{"INPUT_LOCK", "Deploy_Shop"}, `lock: "Deploy_Shop" is no name that Kubernetes takes: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
 	} {

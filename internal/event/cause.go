@@ -48,6 +48,7 @@ const (
 	APIUnreachable           Reason = "ApiUnreachable"
 	InvalidManifest          Reason = "InvalidManifest"
 	InvalidInput             Reason = "InvalidInput"
+	OthersNotApplied         Reason = "OthersNotApplied"
 	ReasonCancelled          Reason = "Cancelled"
 )
 
@@ -113,6 +114,7 @@ var Reasons = []ReasonMeaning{
 	{Unauthorized, ClusterSays, "The cluster rejects the credentials."},
 	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer within api-timeout."},
 	{LockLost, ClusterSays, "The lock was lost to another run, or deleted, while this run held it."},
+	{OthersNotApplied, ClusterSays, "The Job succeeded, but what `others: after-success` applies then could not be applied."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
 	{QueueTimeout, OurTimeout, "The Job was suspended, mostly by a queue, for longer than queue-timeout."},
 	{Timeout, OurTimeout, "The Job did not end within timeout."},

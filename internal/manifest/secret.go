@@ -102,10 +102,10 @@ func (c *collector) scalar(n *yaml.Node, at origin) {
 	if decoded, err := base64.StdEncoding.DecodeString(n.Value); err == nil && at.encoded {
 		c.add(at.name(), string(decoded), at.declared)
 	}
-	for _, name := range references(c.document.substituted[n]) {
-		if v := c.variables[name]; v != nil && !v.secret {
+	for ref := range references(c.document.substituted[n]) {
+		if v := c.variables[ref.name]; v != nil && !v.secret {
 			v.secret = true
-			c.add("variable "+name, v.value, at.declared)
+			c.add("variable "+ref.name, v.value, at.declared)
 		}
 	}
 }

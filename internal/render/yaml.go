@@ -51,6 +51,11 @@ func (p *Plan) YAML(mask func(string) string) ([]byte, error) {
 			return nil, err
 		}
 	}
+	for _, o := range p.After {
+		if err := write(&out, o, "applied once the Job has succeeded; stays", mask); err != nil {
+			return nil, err
+		}
+	}
 	return out.Bytes(), nil
 }
 

@@ -116,11 +116,11 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
-	if len(r.objects.Apply) > 0 {
+	if len(r.objects.Apply) > 0 || len(r.objects.After) > 0 {
 		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
-		if _, err := r.rehearse(ctx, r.objects.Apply); err != nil {
+		if _, err := r.rehearse(ctx, r.objects.Apply, r.objects.After); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: o.(metav1.Object).GetName()})
 		}
 	}
-	for _, obj := range r.objects.Apply {
+	for _, obj := range slices.Concat(r.objects.Apply, r.objects.After) {
 		access, err := r.client.AccessToApply(ctx, obj)
 		if err != nil {
 			return nil, err
@@ -307,7 +307,7 @@ func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 		return err
 	}
 	if !accepted {
-		if _, err := r.rehearse(ctx, nil); err != nil {
+		if _, err := r.rehearse(ctx, nil, nil); err != nil {
 			return err
 		}
 	}

@@ -117,6 +117,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 			func(o *Objects) {
 				o.Apply = []*unstructured.Unstructured{definition, thing("b.example/v1", "Widget", "ns", "w")}
 			}, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
+		{"what follows the Job is invalid", []exchange{none, kinds, {accountURL + tries, 422, invalidAccount}, takes},
+			func(o *Objects) { o.Apply, o.After = nil, o.Apply }, "the API server finds one problem in ServiceAccount ns/a", []string{"c: Required value of ServiceAccount ns/a"}},
 		{"a kind that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, noWidgets, takes, end(definitionURL)},
 			func(o *Objects) { o.Apply = []*unstructured.Unstructured{definition, widget} }, applying, nil},
 	} {
@@ -350,7 +352,7 @@ func TestRunsNeverOverlap(t *testing.T) {
 			still, []exchange{free, {getNote, 404, noteMissing}, free, made}), func(l *loop) { l.objects.Owned = []runtime.Object{note("", "hello")} }, lookAgain, "", []string{waiting}},
 		{"only the pods of a Deployment have the label", []exchange{{list, 200, podList(copied)}, made}, nil, 0, "", nil},
 		{"nobody may list them", []exchange{{list, 403, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no")).Status()}}, nil, 0, "cannot list the pods of Job ns/j", nil},
-		{"they do not end", slices.Concat(waits, slices.Repeat(still, 2*80)), func(l *loop) { l.options.Verdict.StartTimeout = 80 * time.Second }, 80 * time.Second, "the pods of an earlier Job ns/j have not ended after 1 min 20 s (j-abc, j-orphan)",
+		{"they do not end", slices.Concat(waits, slices.Repeat(still, 2*80+1)), func(l *loop) { l.options.Verdict.StartTimeout = 80*time.Second + 100*time.Millisecond }, 80*time.Second + 100*time.Millisecond, "the pods of an earlier Job ns/j have not ended after 1 min 20 s (j-abc, j-orphan)",
 			[]string{waiting, "info: still waiting, for 30 s now, for the pods of an earlier Job ns/j to end: j-abc, j-orphan", "info: still waiting, for 1 min now, for the pods of an earlier Job ns/j to end: j-abc, j-orphan"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -77,6 +77,26 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
+// applyAfter applies what waited for the Job's success. The first failure ends it, and the run: what serves may need what comes before it.
+func (l *loop) applyAfter(ctx context.Context, f *event.Finished) {
+	for _, o := range l.objects.After {
+		var err error
+		l.beside(func() { err = l.apply(ctx, o, false) })
+		if err == nil {
+			l.emit(event.Object{Object: applied(o), Action: "applied", Detail: "it stays"})
+			continue
+		}
+		f.Outcome, f.Cause = event.Failed, cluster.Cause(err, "apply "+applied(o).String())
+		f.Cause.Reason, f.Cause.Object = event.OthersNotApplied, applied(o)
+		if ctx.Err() != nil {
+			f.Outcome = event.Cancelled
+			f.Cause = &event.Cause{Reason: event.ReasonCancelled, Object: applied(o), Message: fmt.Sprintf("the run was cancelled before %s was applied", applied(o))}
+		}
+		f.Cause.Message = fmt.Sprintf("%s succeeded, but what was to follow is not complete: %s", l.ref(), f.Cause.Message)
+		return
+	}
+}
+
 // deleteOnCancel does with the Job what is to be done when the run is told to stop.
 func (r *runner) deleteOnCancel(ctx context.Context) error {
 	// The next holder of the lock waits for the pods, so nothing here has to.

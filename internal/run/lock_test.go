@@ -382,7 +382,7 @@ func TestLock(t *testing.T) {
 			}
 		}},
 		{"nobody waits for the Job", nil, []exchange{made}, func(l *loop, _ *leases, _ *apitest.Server) { l.options.Wait = false }, nil, 0,
-			slices.Concat([]string{"info: lock deploy taken"}, begun, []string{"info: lock deploy released", "finished created"}), []string{"0s POST held by B", "0s PUT held by nobody"}, true, false, nil},
+			[]string{"info: lock deploy taken", begun[0], begun[1] + ", alone", "info: lock deploy released", "finished created"}, []string{"0s POST held by B", "0s PUT held by nobody"}, true, false, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -109,6 +109,9 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
+	if result.Outcome == event.Succeeded {
+		l.applyAfter(ctx, &result)
+	}
 	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()

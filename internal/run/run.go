@@ -28,6 +28,7 @@ type Sink interface {
 type Objects struct {
 	CreateNamespace bool                         // create the Job's namespace when it is missing
 	Apply           []*unstructured.Unstructured // the user's own objects: applied, and never deleted
+	After           []*unstructured.Unstructured // those that are applied only when the Job has succeeded
 	Job             *batchv1.Job
 	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
