@@ -161,7 +161,7 @@ func TestKubeconfigIsAPlainFile(t *testing.T) {
 	fifo := filepath.Join(dir, "pipe")
 	for path, want := range map[string]string{
 		"/dev/zero":  "the kubeconfig cannot be read: /dev/zero is not a plain file",
-		large.Name(): "is larger than 4 MiB",
+		large.Name(): "is larger than 256 KiB",
 		fifo:         "is not a plain file",
 	} {
 		if path == fifo {

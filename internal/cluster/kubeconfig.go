@@ -339,6 +339,9 @@ func pluginHint(plugin string) string {
 // them. Only YAML and base64 of YAML can be a mapping, so that the three cannot be mistaken for each other. Text that is
 // not a path never stands in an error: it may be a credential.
 func read(text, name, dir string) (*clientcmdapi.Config, error) {
+	if len(text) > mostKubeconfig {
+		return nil, tooLarge(name)
+	}
 	text = strings.TrimSpace(text)
 	decoded := unbase64(text)
 	switch {
@@ -364,7 +367,7 @@ func read(text, name, dir string) (*clientcmdapi.Config, error) {
 			found = found || err == nil || errors.Is(err, fs.ErrPermission)
 		}
 		if found {
-			return readFiles(paths)
+			return readFiles(paths, name)
 		}
 		if looksLikePath(text) {
 			hint := fmt.Sprintf("Relative paths start at %s. %s", dir, secretHint)
@@ -456,8 +459,18 @@ func parse(text []byte, name, dir string) (*clientcmdapi.Config, error) {
 	return kubeconfig, nil
 }
 
-// mostFile is how large a kubeconfig may be, or a file that it names. Those of etcd's objects are at most 1.5 MiB.
-const mostFile = 4 << 20
+const (
+	// mostKubeconfig is how many bytes a kubeconfig may have, be it text or several files. It is parsed more than once, and YAML of a few MB
+	// takes many seconds and a GB. A variable of the environment is at most half as long (Linux, MAX_ARG_STRLEN).
+	mostKubeconfig = 256 << 10
+	// mostFile is the same for a file that it names: all authorities of a Linux distribution take some 220 KB.
+	mostFile = 4 << 20
+)
+
+// tooLarge is the error of a kubeconfig that is not even parsed.
+func tooLarge(name string) error {
+	return invalid(fmt.Sprintf("%s is larger than %d KiB", name, mostKubeconfig>>10), "One of a single cluster is made by: kubectl config view --raw --flatten --minify", nil)
+}
 
 // plain tells what is against reading a file at once: a pipe or a device may never end. "" is no file, and nothing is against it.
 func plain(path string) error {
@@ -487,8 +500,15 @@ func readPlain(path string) ([]byte, error) {
 }
 
 // readFiles loads kubeconfig files and merges them as kubectl does; those that do not exist are left out.
-func readFiles(paths []string) (*clientcmdapi.Config, error) {
+func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
+	var size int64
 	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err == nil && info.Mode().IsRegular() { // readPlain says what is wrong with others
+			if size += info.Size(); size > mostKubeconfig {
+				return nil, tooLarge(name)
+			}
+		}
 		text, err := readPlain(p)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

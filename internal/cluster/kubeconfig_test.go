@@ -164,6 +164,9 @@ func TestConnectErrors(t *testing.T) {
 	file("encoded", encoded(kubeconfig), 0o600)
 	file("broken.yaml", "a: b: s3cr3t\n", 0o600)
 	file("ca.crt", "s3cr3t", 0o600)
+	many := strings.Repeat("a: 1\n", mostKubeconfig/5+1)
+	file("many.yaml", many, 0o600)
+	file("half.yaml", kubeconfig+strings.Repeat("#", mostKubeconfig/2), 0o600)
 
 	pair, authority := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
 	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
@@ -204,6 +207,10 @@ func TestConnectErrors(t *testing.T) {
 		{"YAML without contexts", Options{Kubeconfig: "kind: Config\nusers: []\n"}, nil, "the kubeconfig has no contexts", "--flatten"},
 		{"broken YAML", Options{Kubeconfig: "clusters:\n- name: s3cr3t\n foo: [\n"}, nil, "the kubeconfig is not YAML: line 2: did not find expected key", "indentation"},
 		{"YAML of the wrong shape", Options{Kubeconfig: "clusters: s3cr3t\n"}, nil, "the kubeconfig is not a kubeconfig", ""},
+		{"a large text", Options{Kubeconfig: many}, nil, "the kubeconfig is larger than 256 KiB", "--minify"},
+		{"a large text in base64", Options{Kubeconfig: encoded(many)}, nil, "the kubeconfig is larger than 256 KiB", "--minify"},
+		{"a large file", Options{Kubeconfig: "many.yaml"}, nil, "the kubeconfig is larger than 256 KiB", "--minify"},
+		{"files that are large together", Options{}, map[string]string{"KUBECONFIG": "half.yaml:half.yaml"}, "$KUBECONFIG is larger than 256 KiB", "--minify"},
 		{"base64 twice", Options{Kubeconfig: encoded(encoded(kubeconfig))}, nil, "the kubeconfig is base64 of base64", "Encode it once"},
 		{"base64 of something else", Options{Kubeconfig: encoded(strings.Repeat("s3cr3t ", 20))}, nil, "is base64, but what it holds is not a kubeconfig", ""},
 		{"base64 cut off", Options{Kubeconfig: encoded(kubeconfig)[:101]}, nil, "looks like base64, but is cut off or damaged", ""},
