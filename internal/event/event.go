@@ -211,17 +211,47 @@ func Seconds(d time.Duration) string {
 // Ellipsis stands where a text was cut. A secret that was cut there is masked like a whole one.
 const Ellipsis = "…"
 
-// Shorten cuts s to at most limit bytes, with an Ellipsis for what was cut, and never inside a character.
+// Shorten cuts s to at most limit bytes, with an Ellipsis for what was cut, where Cut says.
 func Shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	cut := limit - len(Ellipsis)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + Ellipsis
+	return s[:Cut(s, limit-len(Ellipsis))] + Ellipsis
 }
+
+// Cut is where a text is parted that is longer than limit bytes: there, or before a character or an escape that would be cut, because a secret
+// with such a cut in it is not found. It depends on nothing but the bytes up to there.
+func Cut(s string, limit int) int {
+	n := limit
+	for n > 0 && n > limit-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	if !utf8.RuneStart(s[n]) { // no UTF-8
+		n = limit
+	}
+	// An escape that begins further ahead has ended. Not so the one that the first mark is the second part of.
+	window := max(0, n-min(longEscape, limit/4))
+	i := strings.IndexAny(s[window:n], escapeMarks)
+	if i < 0 {
+		return n
+	}
+	i += window
+	if i >= 6 && s[i-6:i-4] == `\u` && s[i-4]|0x20 == 'd' && strings.IndexByte("89abAB", s[i-3]) >= 0 {
+		i -= 6 // the first half of a character of JSON
+	}
+	for i > limit/2 && strings.IndexByte(escapeMarks, s[i-1]) >= 0 {
+		i--
+	}
+	if i <= limit/2 { // nothing but marks
+		return n
+	}
+	return i
+}
+
+const (
+	escapeMarks = "\x1b%\\&" // what an escape of a terminal, a URL, JSON, a shell or XML begins with
+	longEscape  = 40         // more than one of these is long that text has in the midst of a word
+)
 
 // Level is the weight of a Notice or a Finding.
 type Level string

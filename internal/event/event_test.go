@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -74,5 +75,27 @@ func TestAll(t *testing.T) {
 	}
 	if len(declared) != len(Events)+len(Facts) {
 		t.Errorf("%d types are declared, %d are listed", len(declared), len(Events)+len(Facts))
+	}
+}
+
+// TestShorten: a text is never cut within a character or an escape: a secret that goes on behind it would not be known by its beginning.
+func TestShorten(t *testing.T) {
+	x := strings.Repeat("x", 100)
+	for name, test := range map[string]struct{ in, want string }{
+		"as long as may be":       {x, x},
+		"longer":                  {x + "x", x[:97] + "…"},
+		"a character":             {x[:96] + "😀😀", x[:96] + "…"},
+		"a colour":                {x[:90] + "\x1b[38;5;196mred", x[:90] + "…"},
+		"a colour, before":        {x[:60] + "\x1b[0m" + x, x[:60] + "\x1b[0m" + x[:33] + "…"},
+		"percent":                 {x[:95] + "%41BCD", x[:95] + "…"},
+		"a quoted backslash":      {x[:72] + `\\` + x, x[:72] + "…"},
+		"the halves of an emoji":  {x[:80] + `\ud83d\ude00` + x, x[:80] + "…"},
+		"the second half, far in": {x[:68] + `\ud83d\ude00` + x, x[:68] + "…"},
+		"marks alone":             {strings.Repeat("%", 101), strings.Repeat("%", 97) + "…"},
+		"no UTF-8":                {strings.Repeat("\x80", 101), strings.Repeat("\x80", 97) + "…"},
+	} {
+		if got := Shorten(test.in, 100); got != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -13,8 +12,8 @@ import (
 const (
 	// chunk is how much is read at once.
 	chunk = 32 << 10
-	// maxLine is the longest text that is delivered as one line. A longer line comes in pieces of this size, or up to three bytes less so that
-	// no character is cut. The pieces are the same ones whenever it is read again.
+	// maxLine is the longest text that is delivered as one line. A longer line comes in pieces of this size, or a little less where
+	// event.Cut says so. The pieces are the same ones whenever it is read again.
 	maxLine = 1 << 20
 	// maxStamp is what the longest time stamp and its space take.
 	maxStamp = len(time.RFC3339Nano + " ")
@@ -72,7 +71,7 @@ func (r *reader) split(m int) []event.Line {
 		if !r.mid {
 			head = width(r.buf[:maxStamp])
 		}
-		end := head + whole(r.buf[head:head+maxLine+1])
+		end := head + event.Cut(string(r.buf[head:head+maxLine+1]), maxLine)
 		lines = r.piece(lines, string(r.buf[:end]))
 		r.consume(end)
 	}
@@ -96,7 +95,7 @@ func (r *reader) line(lines []event.Line, text string) []event.Line {
 			head = width([]byte(text[:maxStamp]))
 		}
 		for len(text) > head+maxLine {
-			end := head + whole([]byte(text[head:head+maxLine+1]))
+			end := head + event.Cut(text[head:], maxLine)
 			lines = r.piece(lines, text[:end])
 			text, head = text[end:], 0
 		}
@@ -109,16 +108,6 @@ func (r *reader) piece(lines []event.Line, text string) []event.Line {
 	l.More = true
 	r.mid = true
 	return append(lines, l)
-}
-
-// whole is the length of the piece that text, which is one byte longer, begins with.
-func whole(text []byte) int {
-	for n := len(text) - 1; n > len(text)-1-utf8.UTFMax; n-- {
-		if utf8.RuneStart(text[n]) {
-			return n
-		}
-	}
-	return len(text) - 1 // no UTF-8
 }
 
 // stamped parts a line from its time stamp. What has none belongs to the line before: the kubelet writes no time stamp

@@ -66,6 +66,8 @@ func TestReader(t *testing.T) {
 		"1 MiB":               {answer: s1 + " " + long + "\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long}, {At: at(s2), Text: "two"}}},
 		"longer":              {answer: s1 + " " + long + long + "b\n" + s2 + " two\n", want: []event.Line{{At: at(s1), Text: long, More: true}, {At: at(s1), Text: long, More: true}, {At: at(s1), Text: "b"}, {At: at(s2), Text: "two"}}},
 		"no character is cut": {answer: s1 + " " + long[1:] + "ä" + long + "\n", want: []event.Line{{At: at(s1), Text: long[1:], More: true}, {At: at(s1), Text: "ä" + long[2:], More: true}, {At: at(s1), Text: "aa"}}},
+		"no escape is cut":    {answer: s1 + " " + long[3:] + `\u0041` + long + "\n", want: []event.Line{{At: at(s1), Text: long[3:], More: true}, {At: at(s1), Text: `\u0041` + long[6:], More: true}, {At: at(s1), Text: "aaaaaa"}}},
+		"nothing but marks":   {answer: s1 + " " + strings.Repeat("%", maxLine+1) + "\n", want: []event.Line{{At: at(s1), Text: strings.Repeat("%", maxLine), More: true}, {At: at(s1), Text: "%"}}},
 		"no UTF-8":            {answer: s1 + " " + strings.Repeat("\x80", maxLine+1) + "\n", want: []event.Line{{At: at(s1), Text: strings.Repeat("\x80", maxLine), More: true}, {At: at(s1), Text: "\x80"}}},
 		"longer, cut":         {answer: s1 + " " + long + long, want: []event.Line{{At: at(s1), Text: long, More: true}}, rest: long, stamped: true},
 	}

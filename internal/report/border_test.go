@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,6 +79,46 @@ func TestSecretAcrossThePiecesOfALine(t *testing.T) {
 		// The next line is no continuation any more.
 		if got := through(t, f, log, event.Line{Text: secret[5:]}); got[0] != secret[5:] {
 			t.Errorf("a line of its own becomes %q", got)
+		}
+	}
+}
+
+// A line that is parted where event.Cut says shows no more of a secret than the three bytes that a mask does not take for the beginning of one,
+// however the secret is written.
+func TestEncodedSecretAcrossThePiecesOfALine(t *testing.T) {
+	const secret = "hunter😀\"\\&'% secret"
+	spelled := func(format string) func(string) string {
+		return func(s string) string {
+			var b strings.Builder
+			for _, r := range s {
+				fmt.Fprintf(&b, format, r)
+			}
+			return b.String()
+		}
+	}
+	writings := map[string]func(string) string{"decimal": spelled("&#%d;"), "braces": spelled(`\u{%x}`), "eight digits": spelled(`\U%08x`),
+		"colours": spelled("\x1b[38;2;255;255;255m%c\x1b[0m"), "percent": func(s string) string { return percentEncoded(s, "", "%%%02x") }}
+	maps.Copy(writings, written)
+	for name, write := range writings {
+		if strings.Contains(name, "base64") || strings.Contains(name, "basic") || strings.Contains(name, "user info") {
+			continue
+		}
+		in := write(secret)
+		text := strings.Repeat("x", 200) + in + strings.Repeat("y", 200)
+		for limit := 195; limit < 205+len(in); limit++ {
+			f, log := masking(secret)
+			cut := event.Cut(text, limit)
+			got := through(t, f, log, event.Line{Text: text[:cut], More: true})
+			got = append(got, through(t, f, log, event.Line{Text: text[cut:]})...)
+			shown := strings.Trim(strings.ReplaceAll(Plain(strings.Join(got, "")), "***", ""), "\"xy\n")
+			start := ""
+			if cut > 200 && cut <= 200+len(write("hun")) {
+				start = strings.Trim(Plain(in[:cut-200]), `"`)
+			}
+			if shown != "" && shown != start {
+				t.Errorf("%s: with a limit of %d, cut at %d: %q", name, limit, cut, got)
+				break
+			}
 		}
 	}
 }
