@@ -18,13 +18,16 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
-// askAgain is how long an answer of the cluster holds, and the shortest time between two questions: events are written by anybody, and
-// as many as they like.
-const askAgain = 15 * time.Second
+// askAgain is how long the answers of the cluster hold, and mostAnswers how many claims are asked about in that time, or a few more: events are
+// written by anybody, and as many as they like.
+const (
+	askAgain    = 15 * time.Second
+	mostAnswers = 100
+)
 
 // old tells whether the answers may not be so any more.
 func (l *loop) old(now time.Time) bool {
-	return len(l.answers) > 0 && now.Sub(l.asked) >= askAgain
+	return len(l.answers) > 0 && now.Sub(l.learned) >= askAgain
 }
 
 // confirm asks the cluster whether what events say is so, and tells when it is not, or when that cannot be found out.

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/verdict"
@@ -71,6 +72,37 @@ func TestClaimsAreConfirmed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestManyClaims: when more is to be asked than is asked at once, the rest is asked next, and the run ends when all is confirmed.
+func TestManyClaims(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const many = 25
+		exchanges := []exchange{{createURL, 201, there("ours")}}
+		var volumes []corev1.Volume
+		for i := range many {
+			name := fmt.Sprintf("s%02d", i)
+			volumes = append(volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name}}})
+			exchanges = append(exchanges, exchange{"GET /api/v1/namespaces/ns/secrets/" + name, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name).Status()})
+		}
+		l, _ := play(t, append(exchanges, exchange{removeURL, 200, there("ours")})...)
+		l.options = Options{Wait: true, Logs: LogsNone, IfExists: IfExistsFail, OnTimeout: UnfinishedDelete, Verdict: verdict.Options{FailFast: true}}
+		l.sink = &transcript{begin: time.Now()}
+		var beats []beat
+		for i, v := range volumes {
+			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p-" + v.Name, Namespace: "ns", UID: types.UID(v.Name), CreationTimestamp: metav1.NewTime(time.Now().Add(time.Duration(i) * time.Millisecond))},
+				Spec: corev1.PodSpec{NodeName: "n", Volumes: volumes, Containers: []corev1.Container{{Name: "main"}}}, Status: corev1.PodStatus{Phase: corev1.PodPending}}
+			e := &corev1.Event{Reason: "FailedMount", Message: fmt.Sprintf("MountVolume.SetUp failed for volume %[1]q : secret %[1]q not found", v.Name), Source: corev1.EventSource{Component: "kubelet"}, Count: 3,
+				ObjectMeta: metav1.ObjectMeta{UID: types.UID("e" + v.Name), CreationTimestamp: metav1.NewTime(time.Now())}, InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: p.UID}}
+			beats = append(beats, beat{time.Second, event.PodSeen{Pod: p}}, beat{time.Second, event.EventSeen{Event: e}})
+		}
+		l.script(append(beats, beat{10 * time.Minute, event.JobSeen{Job: there("ours", batchv1.JobComplete)}})...)
+		begin := time.Now()
+		f := l.run(t.Context())
+		if f.Outcome != event.Failed || f.Cause == nil || f.Cause.Reason != event.FailedMount || time.Since(begin) > 5*time.Minute {
+			t.Errorf("%s after %s: %v", f.Outcome, time.Since(begin), f.Cause)
+		}
+	})
 }
 
 // TestConfirm: the answers to every kind of claim.

@@ -62,7 +62,8 @@ type loop struct {
 	tails     tails
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
-	asked     time.Time                             // when it began; zero when nothing is known and nothing asked
+	asking    bool                                  // it is at work
+	learned   time.Time                             // when the last of the answers came
 	judge     bool                                  // something changed since the last judgement
 	judgeNow  bool                                  // and it cannot wait
 	lastCount time.Time
@@ -253,6 +254,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 				l.hear()
 			case answers := <-l.answered:
 				maps.Copy(l.answers, answers)
+				l.asking, l.learned = false, time.Now()
 				l.judge, l.judgeNow = true, true
 			case err := <-watched:
 				if err == nil {
@@ -289,7 +291,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 		now := time.Now()
 		if l.old(now) {
 			clear(l.answers)
-			l.asked, l.judge = time.Time{}, true
+			l.judge = true
 		}
 		// The timer may never be heard while there is always something to take.
 		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
@@ -300,8 +302,8 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			if last.Decided {
 				return last
 			}
-			if len(last.Ask) > 0 && l.asked.IsZero() {
-				l.asked = now
+			if len(last.Ask) > 0 && !l.asking && len(l.answers) < mostAnswers {
+				l.asking = true
 				l.ask(last.Ask)
 			}
 		}
@@ -374,7 +376,7 @@ func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Durat
 		next = earlier(next, last.Next)
 	}
 	if len(l.answers) > 0 {
-		next = earlier(next, l.asked.Add(askAgain))
+		next = earlier(next, l.learned.Add(askAgain))
 	}
 	return max(next.Sub(now), time.Millisecond)
 }

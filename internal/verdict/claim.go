@@ -30,7 +30,7 @@ type Question struct {
 	Says string // what the event says: one sentence without a full stop
 }
 
-// mostQuestions bounds the requests that events lead to.
+// mostQuestions bounds the requests that events lead to. The rest is asked when these are answered.
 const mostQuestions = 20
 
 // doubt tells what has to be asked before the problems decide. none of them decides when the cluster says otherwise, or cannot be asked.
