@@ -486,11 +486,10 @@ func (l *loop) takeEvent(e *corev1.Event) {
 		l.events[e.InvolvedObject.UID] = about
 	}
 	if about[e.UID] == nil {
-		if len(about) == mostAbout || l.kept == mostEvents {
+		if len(about) == mostAbout {
 			l.forget(about)
-		}
-		if l.kept == mostEvents {
-			return
+		} else if l.kept == mostEvents {
+			l.forget(l.most())
 		}
 		l.kept++
 	}
@@ -504,6 +503,16 @@ const (
 	mostAbout  = 100
 	mostEvents = 5000
 )
+
+// most are the events about the object that has the most: who forges many about one leaves room for the others.
+func (l *loop) most() (most map[types.UID]*corev1.Event) {
+	for _, about := range l.events {
+		if len(about) > len(most) {
+			most = about
+		}
+	}
+	return most
+}
 
 // forget lets go of the oldest of some events, by the API server's clock.
 func (l *loop) forget(about map[types.UID]*corev1.Event) {

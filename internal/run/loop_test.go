@@ -78,7 +78,7 @@ func TestEventsAreBounded(t *testing.T) {
 	if r.kept != mostAbout {
 		t.Errorf("an event that comes again is counted again: %d", r.kept)
 	}
-	for i := range mostEvents {
+	for i := range mostEvents - mostAbout {
 		make(fmt.Sprint("q", i), "x", i)
 	}
 	count := 0
@@ -92,8 +92,16 @@ func TestEventsAreBounded(t *testing.T) {
 	if r.events["p"]["pnew"] == nil || r.kept != mostEvents {
 		t.Error("the newest event of a pod does not take the place of its oldest")
 	}
+	make("late", "x", 1)
+	if r.events["late"]["latex"] == nil || r.kept != mostEvents || len(r.events["p"]) != mostAbout-1 {
+		t.Error("an object that comes late does not take the place of an event of the one with the most")
+	}
+	make("p", "more", 1000)
+	if r.events["p"]["pmore"] == nil || r.kept != mostEvents {
+		t.Error("the one with the most has no place for the newest")
+	}
 	r.take(event.PodSeen{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "p"}, Status: corev1.PodStatus{Phase: corev1.PodFailed}}})
-	if r.kept != mostEvents-mostAbout {
+	if r.kept != mostEvents-mostAbout+1 {
 		t.Errorf("the events of a pod that has ended still count: %d", r.kept)
 	}
 }
