@@ -156,6 +156,7 @@ func (s *Server) next(r *http.Request) (Exchange, error) {
 	var sent []byte
 	if r.Body != nil {
 		sent, _ = io.ReadAll(r.Body) // a buffer of client-go's
+		r.Body = io.NopCloser(bytes.NewReader(sent))
 	}
 	s.sent = append(s.sent, sent)
 	lane, got := s.name(r)

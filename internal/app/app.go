@@ -295,7 +295,12 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return exitJobFailed, err
 		}
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
+	// Whoever is on the wrong cluster reads it before anything is there.
+	where := fmt.Sprintf("the Job goes to namespace %s of %s (%s)", cmp.Or(plan.Namespace, client.Namespace), client.Server, client.Source)
+	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
+		return exitJobFailed, err
+	}
+	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 	if a.options.DryRun == config.DryRunServer {
 		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
@@ -303,8 +308,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter = plan.DeleteAfter
-	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context})
+	follow.DeleteAfter, follow.Lock.Holder = plan.DeleteAfter, a.holder()
+	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
+		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
 }
 

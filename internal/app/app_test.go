@@ -265,7 +265,7 @@ func TestMainWithoutItsSurroundings(t *testing.T) {
 		stdout string
 	}{
 		"a secret that is empty": {map[string]string{"INPUT_KUBECONFIG": ""}, "An empty secret looks like a missing one. Secrets are empty in pull requests from forks, in runs that Dependabot starts"},
-		"HOME that is no folder": {map[string]string{"INPUT_KUBECONFIG": "", "HOME": "/dev/null"}, "and there is no /dev/null/.kube/config"},
+		"HOME that is no folder": {map[string]string{"INPUT_KUBECONFIG": "", "HOME": "/dev/null"}, "there is no /dev/null/.kube/config, and this does not run in a pod"},
 		"no workspace": {map[string]string{"GITHUB_WORKSPACE": filepath.Join(dir, "nowhere")},
 			"manifest: the workspace " + dir + "/nowhere cannot be read: no such file or directory (GITHUB_WORKSPACE names it; a container must have it mounted there)\n"},
 		"an empty workspace": {map[string]string{"GITHUB_WORKSPACE": t.TempDir()}, "the workspace; is it mounted, and is actions/checkout a step before?"},

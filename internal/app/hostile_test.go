@@ -74,7 +74,7 @@ func TestHostileServer(t *testing.T) {
 			w.Header().Set("Content-Type", "text/html")
 			w.WriteHeader(400)
 			fmt.Fprint(w, "<html>"+strings.Repeat("<p>no", 20_000))
-		}, "create Job"},
+		}, "list the pods of Job"},
 		"the token in its answer": {func(w http.ResponseWriter, r *http.Request) {
 			asJSON(w, 400, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 400, "reason": "BadRequest",
 				"message": "request was: Authorization: " + r.Header.Get("Authorization")})
@@ -118,7 +118,7 @@ func TestHostileServer(t *testing.T) {
 				if took := time.Since(begin); took > 30*time.Second || len(said) > 200_000 {
 					t.Errorf("%s, %d bytes of output", took, len(said))
 				}
-				if used := int(after.HeapSys-before.HeapSys) >> 20; int64(after.HeapSys) > int64(before.HeapSys) && used > 256 {
+				if used := int(after.HeapSys-before.HeapSys) >> 20; int64(after.HeapSys) > int64(before.HeapSys) && used > 256 && !raceDetector { // it takes memory of its own
 					t.Errorf("%d MB", used)
 				}
 			})

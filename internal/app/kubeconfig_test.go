@@ -1,8 +1,13 @@
 package app
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,7 +83,7 @@ func TestBrokenKubeconfigs(t *testing.T) {
 		{"an authority that is none", kubeconfigOf(server+", certificate-authority-data: "+b64(secret), ""), "cannot be used"},
 		{"a key that is no base64", kubeconfigOf(server, `client-certificate-data: "`+secret+`!", client-key-data: "`+secret+`!"`), "is not a kubeconfig"},
 		{"a key that is none", kubeconfigOf(server, "client-certificate-data: "+b64(secret)+", client-key-data: "+b64(secret)), "cannot be used"},
-		{"a certificate without a key", kubeconfigOf(server, "client-certificate-data: "+b64(secret)), "client-key-data or client-key must be specified"},
+		{"a certificate without a key", kubeconfigOf(server, "client-certificate-data: "+b64(secret)), "the client-certificate-data of its user is not a certificate"},
 		{"a key that is not there", kubeconfigOf(server, "client-certificate: /nowhere/crt, client-key: /nowhere/key, token: "+secret), "/nowhere/crt"},
 		{"a key that is a device", kubeconfigOf(server, "client-certificate: "+device+", client-key: "+device), "/dev/zero is not a plain file"},
 		{"an authority that is a device", kubeconfigOf(server+", certificate-authority: "+device, "token: "+secret), "/dev/zero is not a plain file"},
@@ -89,8 +94,8 @@ func TestBrokenKubeconfigs(t *testing.T) {
 		{"an auth provider", kubeconfigOf(server, "auth-provider: {name: oidc, config: {id-token: "+secret+"}}"), `needs the auth provider "oidc"`},
 		{"a plugin that is not here", kubeconfigOf(server, login(", command: nowhere-login")), `the program "nowhere-login", which is not here`},
 		{"a plugin without a command", kubeconfigOf(server, login("")), "command"},
-		{"a plugin of an unknown version", kubeconfigOf(server, strings.Replace(login(", command: sh"), "v1,", "v9,", 1)), "invalid apiVersion"},
-		{"a plugin without interactiveMode", kubeconfigOf(server, strings.Replace(login(", command: sh"), "interactiveMode: Never, ", "", 1)), "interactiveMode must be specified"},
+		{"a plugin of an unknown version", kubeconfigOf(server, strings.Replace(login(", command: sh"), "v1,", "v9,", 1)), "client.authentication.k8s.io/v9"},
+		{"a plugin without interactiveMode", kubeconfigOf(server, strings.Replace(login(", command: sh"), "interactiveMode: Never, ", "", 1)), "has no interactiveMode"},
 		{"a plugin in an unknown mode", kubeconfigOf(server, strings.Replace(login(", command: sh"), "Never", "Often", 1)), "invalid interactiveMode"},
 		{"a plugin whose variable has no name", kubeconfigOf(server, strings.Replace(login(", command: sh"), "name: A", `name: ""`, 1)), "env variable name must be specified"},
 		{"a plugin and an auth provider", kubeconfigOf(server, login(", command: sh")+", auth-provider: {name: oidc, config: {id-token: "+secret+"}}"), "auth provider"},
@@ -118,6 +123,26 @@ func TestBrokenKubeconfigs(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWhereIsSaidFirst: the server, the namespace and where the credentials were found are said before anything is asked of the cluster.
+func TestWhereIsSaidFirst(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	var stderr bytes.Buffer
+	said := ""
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if said == "" {
+			said = stderr.String()
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer server.Close()
+	authority := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	env := map[string]string{"KUBECONFIG": kubeconfigOf(fmt.Sprintf("server: %q, certificate-authority-data: %s", server.URL, authority), "token: t")}
+	code := Main(Process{Args: []string{"-f", "job.yaml", "-n", "shop"}, Stdout: io.Discard, Stderr: &stderr, Dir: dir, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok }})
+	if want := fmt.Sprintf("the Job goes to namespace shop of %s (context \"x\" of $KUBECONFIG)\n", server.URL); code != 3 || !strings.Contains(said, want) {
+		t.Errorf("exit code %d; said before the first request: %q; in all:\n%s", code, said, &stderr)
 	}
 }
 

@@ -32,6 +32,8 @@ type record struct {
 	Name      string    `json:"name"`
 	UID       types.UID `json:"uid"`
 	Context   string    `json:"context,omitempty"` // of the kubeconfig: the manifest may have chosen it
+	Lock      string    `json:"lock,omitempty"`    // that the run holds
+	Nonce     string    `json:"nonce,omitempty"`   // by which the lock knows the run
 	End       string    `json:"end,omitempty"`     // empty until the main step ends
 }
 
@@ -46,6 +48,8 @@ type recorder struct {
 	*report.Fanout
 	getenv  func(string) string
 	context string
+	lock    string
+	nonce   string
 	record  record // empty while there is no Job, and when the record cannot be written
 }
 
@@ -55,7 +59,7 @@ func (r *recorder) Event(e event.Event) error {
 	switch e := e.(type) {
 	case event.Object:
 		if e.UID != "" {
-			r.record = record{Namespace: e.Object.Namespace, Name: e.Object.Name, UID: types.UID(e.UID), Context: r.context}
+			r.record = record{Namespace: e.Object.Namespace, Name: e.Object.Name, UID: types.UID(e.UID), Context: r.context, Lock: r.lock, Nonce: r.nonce}
 		}
 	case event.Finished:
 		if r.record.UID != "" && e.Undeleted {
@@ -142,8 +146,16 @@ func (a *app) remove(ctx context.Context, r record, job event.Ref, why string, f
 	defer cancel()
 	var told string
 	err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
-		told, err = run.Remove(ctx, client, job, r.UID, why)
-		return err
+		if told, err = run.Remove(ctx, client, job, r.UID, why); err != nil || r.Lock == "" {
+			return err
+		}
+		switch released, err := run.Unlock(ctx, client, r.Namespace, r.Lock, r.Nonce); {
+		case err != nil:
+			told += fmt.Sprintf("; lock %s could not be released, and will expire: %v", r.Lock, err)
+		case released:
+			told += fmt.Sprintf("; lock %s released", r.Lock)
+		}
+		return nil
 	})
 	return told, err
 }

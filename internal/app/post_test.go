@@ -17,11 +17,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
+	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
@@ -79,11 +81,17 @@ func TestPost(t *testing.T) {
 	const url = "/apis/batch/v1/namespaces/ns/jobs/j"
 	job := &batchv1.Job{TypeMeta: metav1.TypeMeta{Kind: "Job", APIVersion: "batch/v1"}, ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "j", UID: "ours"}}
 	denied := status(apierrors.NewForbidden(schema.GroupResource{Group: "batch", Resource: "jobs"}, "j", errors.New("no")))
+	const leaseURL = "/apis/coordination.k8s.io/v1/namespaces/ns/leases/deploy"
+	lease := func(nonce string) *coordinationv1.Lease {
+		return &coordinationv1.Lease{TypeMeta: metav1.TypeMeta{Kind: "Lease", APIVersion: "coordination.k8s.io/v1"},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "deploy", ResourceVersion: "7", Annotations: map[string]string{cluster.NonceAnnotation: nonce}}}
+	}
 	ref := event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}
 	created := event.Object{Object: ref, Action: "created", UID: "ours"}
 	helper := event.Object{Object: event.Ref{Kind: "Secret", Namespace: "ns", Name: "s"}, Action: "created"}
 	for name, c := range map[string]struct {
 		main   []event.Event
+		lock   string
 		inputs map[string]string
 		api    []answer
 		code   int
@@ -95,6 +103,12 @@ func TestPost(t *testing.T) {
 			want: "::debug::the main step ended on its own, so Job ns/j is left alone\n"},
 		"killed": {main: []event.Event{created, helper}, api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}},
 			want: "· Job ns/j deleted (the main step was killed)\n"},
+		"killed, with a lock": {main: []event.Event{created}, lock: "deploy", api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}, {"GET " + leaseURL, 200, lease("1")}, {"PUT " + leaseURL, 200, lease("")}},
+			want: "· Job ns/j deleted (the main step was killed); lock deploy released\n"},
+		"killed, and another run has the lock": {main: []event.Event{created}, lock: "deploy", api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}, {"GET " + leaseURL, 200, lease("2")}},
+			want: "· Job ns/j deleted (the main step was killed)\n"},
+		"killed, and the lock is out of reach": {main: []event.Event{created}, lock: "deploy", api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}, {"GET " + leaseURL, 403, denied}},
+			want: "· Job ns/j deleted (the main step was killed); lock deploy could not be released, and will expire: cannot look at Lease ns/deploy: jobs.batch \"j\" is forbidden: no\n"},
 		"killed, and the input context is empty": {main: []event.Event{created}, inputs: map[string]string{"INPUT_CONTEXT": "", "INPUT_DRY-RUN": "client"},
 			api: []answer{{"GET " + url, 200, job}, {"DELETE " + url, 200, job}}, want: "· Job ns/j deleted (the main step was killed)\n"},
 		"killed, to be left": {main: []event.Event{created}, inputs: map[string]string{"INPUT_ON-CANCEL": "leave"},
@@ -119,7 +133,7 @@ func TestPost(t *testing.T) {
 			env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_STATE": state}
 			getenv := func(name string) string { return env[name] }
 			var log bytes.Buffer
-			main := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv, context: "other"}
+			main := &recorder{Fanout: report.New(github.New(&log, getenv, report.Options{})), getenv: getenv, context: "other", lock: c.lock, nonce: "1"}
 			for _, e := range c.main {
 				if err := main.Event(e); err != nil {
 					t.Fatal(err)

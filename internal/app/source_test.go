@@ -23,7 +23,7 @@ func TestMainStaysInTheProject(t *testing.T) {
 		"secret.yaml": goodManifest, "project-two/job.yaml": goodManifest,
 	})
 	project := filepath.Join(dir, "project")
-	for link, to := range map[string]string{"outside.yaml": "../secret.yaml", "absolute.yaml": filepath.Join(dir, "secret.yaml"), "up": "..", "inside.yaml": "sub/job.yaml", "variable.yaml": "../project.tmp/VARIABLE"} {
+	for link, to := range map[string]string{"outside.yaml": "../secret.yaml", "absolute.yaml": filepath.Join(dir, "secret.yaml"), "up": "..", "inside.yaml": "sub/job.yaml", "absolutely-inside.yaml": filepath.Join(project, "sub/job.yaml"), "variable.yaml": "../project.tmp/VARIABLE"} {
 		if err := os.Symlink(to, filepath.Join(project, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +32,7 @@ func TestMainStaysInTheProject(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"job.yaml": "", "sub/../job.yaml": "", "inside.yaml": "", project + "/job.yaml": "", project + ".tmp/VARIABLE": "",
+		"job.yaml": "", "sub/../job.yaml": "", "inside.yaml": "", "absolutely-inside.yaml": "", project + "/job.yaml": "", project + ".tmp/VARIABLE": "",
 		"outside.yaml":            "leads out of the workspace by a symbolic link",
 		"absolute.yaml":           "leads out of the workspace by a symbolic link",
 		"variable.yaml":           "leads out of the workspace by a symbolic link",
@@ -52,6 +52,15 @@ func TestMainStaysInTheProject(t *testing.T) {
 			if (want == "") != (got.code == 0) || !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, `mean "up/`) {
 				t.Errorf("%v: exit code %d, want %q:\n%s", args, got.code, want, got.stdout)
 			}
+		}
+	}
+	link := filepath.Join(dir, "builds") // the folder may have two names
+	if err := os.Symlink(project, link); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"job.yaml": 0, link + "/job.yaml": 0, "../secret.yaml": 2} {
+		if got := call(t, project, "", map[string]string{"GITLAB_CI": "true", "CI_PROJECT_DIR": link}, "validate", "-f", path); got.code != want {
+			t.Errorf("%s of a linked project: exit code %d:\n%s", path, got.code, got.stdout)
 		}
 	}
 	sub := filepath.Join(project, "sub") // the script may have changed the folder

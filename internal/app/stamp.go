@@ -2,6 +2,8 @@ package app
 
 import (
 	"crypto/rand"
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -26,6 +28,18 @@ func (a *app) ciRun() ciRun {
 		}
 	}
 	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), pipeline: a.getenv("CI_PIPELINE_ID"), commit: a.getenv("CI_COMMIT_SHA")}
+}
+
+// holder tells others who holds the lock: the address of the CI run, or this process outside CI.
+func (a *app) holder() string {
+	if url := a.ciRun().url; url != "" {
+		return url
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("process %d on %s", os.Getpid(), host)
 }
 
 // stamp are the annotations of a Job of this run. The nonce identifies our own Job among others of the same name when the answer to its

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +39,9 @@ func TestStamp(t *testing.T) {
 			}
 			if diff := cmp.Diff(want, a.stamp("render")); diff != "" {
 				t.Errorf("annotations (-want +got):\n%s", diff)
+			}
+			if url := c.want["run-url"]; url != "" && a.holder() != url || url == "" && !strings.HasPrefix(a.holder(), fmt.Sprintf("process %d on ", os.Getpid())) {
+				t.Errorf("a lock is held by %q", a.holder())
 			}
 			if suffix, findings := a.nameSuffix(); suffix != c.suffix || (len(findings) == 0) != (suffix != "") {
 				t.Errorf("suffix %q, want %q; findings %v", suffix, c.suffix, findings)

@@ -40,6 +40,7 @@ func TestManyWarnings(t *testing.T) {
 		for i := range 80 {
 			w.Header().Add("Warning", fmt.Sprintf(`299 - "warning %d"`, i))
 		}
+		w.Header().Add("Warning", fmt.Sprintf(`299 - "warning %s"`, strings.Repeat("x", 100_000)))
 		w.Header().Add("Warning", `nonsense`)
 		w.Header().Add("Warning", `110 proxy "stale"`)
 		answer(w, http.StatusOK, &corev1.ConfigMap{TypeMeta: metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"}})
@@ -52,12 +53,12 @@ func TestManyWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text := range warned {
-		if !strings.HasPrefix(text, "warning ") {
+		if !strings.HasPrefix(text, "warning ") || len(text) > mostWarning {
 			t.Errorf("%q is told", text)
 		}
 	}
-	if len(warned) != 80 {
-		t.Errorf("%d warnings are told, want 80", len(warned))
+	if len(warned) != 81 {
+		t.Errorf("%d warnings are told, want 81", len(warned))
 	}
 }
 

@@ -53,6 +53,10 @@ func In(err error, namespace string) error {
 // Why is the reason of an error of client-go in a few words.
 func Why(err error) string { return explain(err).Message }
 
+// answeredVersion finds the version that a credential plugin has answered with, where client-go does not take it
+// (k8s.io/client-go/plugin/pkg/client/auth/exec, refreshCredsLocked).
+var answeredVersion = regexp.MustCompile(`no kind "ExecCredential" is registered for version "([^"]*)"|plugin returned version (\S+)`)
+
 // explain finds the reason, the words and the hint for an error.
 func explain(err error) *event.Cause {
 	var status apierrors.APIStatus
@@ -68,8 +72,22 @@ func explain(err error) *event.Cause {
 			text = err.Error()
 		}
 		text, _, _ = strings.Cut(text, "\n")
-		return &event.Cause{Reason: event.Unauthorized, Message: "the kubeconfig's credential plugin gave no credentials: " + short(text),
+		cause := &event.Cause{Reason: event.Unauthorized, Message: "the kubeconfig's credential plugin gave no credentials: " + short(text),
 			Hint: "What it printed stands above. Is it logged in, and are its environment variables set in this step?"}
+		var own *pluginError
+		version := answeredVersion.FindStringSubmatch(text)
+		switch {
+		case errors.As(err, &own):
+			cause.Hint = own.hint
+		case version != nil:
+			cause.Reason, cause.Hint = event.InvalidInput, oldPlugin
+			cause.Message = fmt.Sprintf("the kubeconfig's credential plugin answers with the apiVersion %q, which is not what is asked for", version[1]+version[2])
+		case strings.HasPrefix(text, "decoding stdout: "), strings.HasPrefix(text, "exec plugin didn't return"), strings.HasPrefix(text, "exec plugin returned only"):
+			cause.Hint = "Its standard output must be an ExecCredential with a token or a certificate and its key, and nothing else."
+		case strings.HasPrefix(text, "exec plugin cannot support interactive mode"):
+			cause.Hint = "Set interactiveMode of the kubeconfig's exec to Never or IfAvailable: nobody answers questions in CI."
+		}
+		return cause
 	default:
 		return explainConnection(err)
 	}
@@ -77,6 +95,19 @@ func explain(err error) *event.Cause {
 
 // explainConnection is for errors that are not an answer of the API server.
 func explainConnection(err error) *event.Cause {
+	cause := explainAddress(err)
+	var p *proxyError
+	if errors.As(err, &p) {
+		cause.Message = p.blame(cause.Message)
+		if outage.KindOf(err).Away() {
+			cause.Hint = p.hint()
+		}
+	}
+	return cause
+}
+
+// explainAddress is the same, without a word about proxies.
+func explainAddress(err error) *event.Cause {
 	server := "the API server"
 	var request *url.Error
 	if errors.As(err, &request) {
@@ -107,6 +138,10 @@ func explainConnection(err error) *event.Cause {
 	case kind == outage.NoTLS:
 		cause.Message = server + " does not speak TLS"
 		cause.Hint = "Check the address and port in the kubeconfig: https:// needs a server that speaks it."
+	case kind == outage.Unsendable:
+		cause.Reason = event.InvalidInput
+		cause.Message = "the request cannot be sent: " + short(rootText(err))
+		cause.Hint = "Look for a line break in what goes into that header, such as a token, or for a wrong address, in the kubeconfig or in what its credential plugin prints."
 	case kind == outage.Untrusted:
 		cause.Message = fmt.Sprintf("the certificate of %s cannot be verified (%s)", server, short(rootText(err)))
 	case errors.As(err, &dns):

@@ -8,6 +8,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,7 +27,7 @@ var (
 )
 
 func init() {
-	used := runtime.NewSchemeBuilder(corev1.AddToScheme, batchv1.AddToScheme, authorizationv1.AddToScheme, authenticationv1.AddToScheme)
+	used := runtime.NewSchemeBuilder(corev1.AddToScheme, batchv1.AddToScheme, coordinationv1.AddToScheme, authorizationv1.AddToScheme, authenticationv1.AddToScheme)
 	utilruntime.Must(used.AddToScheme(scheme))
 }
 
@@ -74,6 +75,17 @@ func (c *Client) Jobs(namespace string) *gentype.ClientWithList[*batchv1.Job, *b
 	return listed[batchv1.Job, batchv1.JobList](c, batchv1.GroupName, "jobs", namespace)
 }
 
+// DeleteJob deletes a Job. The Job in the answer is one that finalizers hold; it is nil when the Job is gone
+// (k8s.io/apiserver, registry/generic/registry/store.go).
+func (c *Client) DeleteJob(ctx context.Context, namespace, name string, o metav1.DeleteOptions) (*batchv1.Job, error) {
+	answer, err := c.groups[batchv1.GroupName].Delete().Namespace(namespace).Resource("jobs").Name(name).Body(&o).Do(ctx).Get()
+	if err != nil {
+		return nil, err
+	}
+	job, _ := answer.(*batchv1.Job)
+	return job, nil
+}
+
 // Pods makes the requests for pods.
 func (c *Client) Pods(namespace string) *gentype.ClientWithList[*corev1.Pod, *corev1.PodList] {
 	return listed[corev1.Pod, corev1.PodList](c, corev1.GroupName, "pods", namespace)
@@ -97,6 +109,11 @@ func (c *Client) Secrets(namespace string) *gentype.Client[*corev1.Secret] {
 // ConfigMaps makes the requests for ConfigMaps.
 func (c *Client) ConfigMaps(namespace string) *gentype.Client[*corev1.ConfigMap] {
 	return single[corev1.ConfigMap](c, corev1.GroupName, "configmaps", namespace)
+}
+
+// Leases makes the requests for Leases.
+func (c *Client) Leases(namespace string) *gentype.Client[*coordinationv1.Lease] {
+	return single[coordinationv1.Lease](c, coordinationv1.GroupName, "leases", namespace)
 }
 
 // OpenLog opens the output of a container. Whoever reads it closes it.

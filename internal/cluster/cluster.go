@@ -6,6 +6,8 @@ package cluster
 
 import (
 	"context"
+	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -25,7 +27,7 @@ import (
 
 // Options say which cluster is meant and how long it may be out of reach.
 type Options struct {
-	Kubeconfig  string // YAML, base64 or a path; "" means $KUBECONFIG, then the pod's service account, then ~/.kube/config
+	Kubeconfig  string // YAML, base64 or a path; or InCluster; "" means $KUBECONFIG, then ~/.kube/config, then, outside of CI, the pod's service account
 	Context     string // the kubeconfig context; "" lets ClusterName decide, then the current context
 	ClusterName string // the manifest's targetCluster.clusterName, "" without one
 	LookupEnv   func(string) (string, bool)
@@ -41,6 +43,7 @@ type Options struct {
 type Client struct {
 	Server    string // the API server's address
 	Context   string // the kubeconfig context, "" in a pod
+	Source    string // where the credentials were found, in words that name the context
 	Namespace string // the context's namespace, "default" when it names none
 
 	APITimeout time.Duration  // how long the API server may be out of reach during one call
@@ -53,6 +56,9 @@ type Client struct {
 	// a credential plugin give new ones during a run. It must not block, and may be nil.
 	OnSecret func(event.Secret)
 
+	proxy    func(*http.Request) (*url.URL, error) // what a request goes through
+	ownProxy bool                                  // the kubeconfig says it
+
 	plugin  *plugin                   // nil without one
 	groups  map[string]rest.Interface // what the typed clients send their requests with, by API group
 	dynamic dynamic.Interface
@@ -62,13 +68,14 @@ type Client struct {
 // Connect finds the cluster and makes the clients. It sends no request, so that it cannot tell whether the server answers.
 // The notices tell of choices that were made. Errors have the reason InvalidInput.
 func Connect(o Options) (*Client, []event.Notice, error) {
+	quiet()
 	t, notices, err := locate(o)
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Client{Context: t.context, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
+	c := &Client{Context: t.context, Source: t.name, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
 	if err := c.dial(t.config, o); err != nil {
-		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), embedHint, err)
+		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), hintOf(err), err)
 	}
 	return c, append(notices, insecure(t.config)...), nil
 }
@@ -104,13 +111,15 @@ func insecure(config *rest.Config) (notices []event.Notice) {
 	return notices
 }
 
-// quiet turns client-go's own logging off. What it would say comes back as an error too, and its lines would stand between
-// those of the run, unmasked.
-var quiet = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+// quiet turns the logging of client-go and of net/http off. What they would say comes back as an error too, and their lines would
+// stand between those of the run, unmasked: net/http even quotes what a server sends unasked.
+var quiet = sync.OnceFunc(func() {
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+	log.SetOutput(io.Discard)
+})
 
 // dial makes the clients of a configuration.
 func (c *Client) dial(config *rest.Config, o Options) error {
-	quiet()
 	config = rest.CopyConfig(config)
 	config.UserAgent = o.UserAgent
 	// The API server's own fairness and the backoff of Do protect it; client-go's limit of 5 requests a second would only
@@ -118,7 +127,11 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 	config.QPS = -1
 	config.Dial = dial
 	config.WarningHandlerWithContext = warnings{c}
-	config.Wrap(bound)
+	c.proxy, c.ownProxy = http.ProxyFromEnvironment, config.Proxy != nil
+	if c.ownProxy {
+		c.proxy = config.Proxy
+	}
+	config.Wrap(c.bound)
 	if o.Wrap != nil {
 		config.Wrap(o.Wrap)
 	}
@@ -145,7 +158,7 @@ func (c *Client) dial(config *rest.Config, o Options) error {
 func (c *Client) httpClient(config *rest.Config) (client *http.Client, err error) {
 	if config.ExecProvider == nil {
 		client, err = rest.HTTPClientFor(config)
-	} else if c.plugin, err = newPlugin(config.ExecProvider.Command); err == nil {
+	} else if c.plugin, err = newPlugin(c, config.ExecProvider); err == nil {
 		client, err = c.plugin.httpClient(config)
 	}
 	if err != nil {
@@ -165,11 +178,12 @@ const window = 512 << 10
 const pulse = 8 * time.Second
 
 // bound gives a transport its limits before it makes its first connection.
-func bound(rt http.RoundTripper) http.RoundTripper {
+func (c *Client) bound(rt http.RoundTripper) http.RoundTripper {
 	for inner := rt; ; {
 		switch t := inner.(type) {
 		case *http.Transport:
 			if t != http.DefaultTransport { // without TLS, and so without HTTP/2
+				t.OnProxyConnectResponse = c.connected
 				t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: window, SendPingTimeout: pulse, PingTimeout: pulse}
 			}
 			return rt
@@ -181,13 +195,16 @@ func bound(rt http.RoundTripper) http.RoundTripper {
 	}
 }
 
+// mostWarning is how many bytes of a warning are shown.
+const mostWarning = 1000
+
 // warnings hands the server's warnings on.
 type warnings struct{ c *Client }
 
 // HandleWarningHeaderWithContext takes a header "Warning: 299 - text"; 299 is the only code that Kubernetes sends.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
 	if code == 299 && text != "" && w.c.OnWarning != nil {
-		w.c.OnWarning(text)
+		w.c.OnWarning(event.Shorten(text, mostWarning))
 	}
 }
 

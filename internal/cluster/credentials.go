@@ -46,17 +46,20 @@ func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
 		}
 		if e := u.Exec; e != nil {
 			for _, v := range e.Env {
-				if !slices.Contains(plainVariables, v.Name) {
+				if v.Value != "" && !slices.Contains(plainVariables, v.Name) {
 					add("variable "+v.Name+" of the credential plugin", v.Value)
+					found[len(found)-1].Credential = secretive(v.Name) || event.LooksSecret(v.Value)
 				}
 			}
 			for i, arg := range e.Args {
 				switch name, value, is := strings.Cut(arg, "="); {
 				case !strings.HasPrefix(arg, "-") || !secretive(name):
-				case is:
+				case is && value != "":
 					add("argument of the credential plugin", value)
-				case i+1 < len(e.Args) && !strings.HasPrefix(e.Args[i+1], "-"):
+					found[len(found)-1].Credential = event.LooksSecret(value)
+				case !is && i+1 < len(e.Args) && e.Args[i+1] != "" && !strings.HasPrefix(e.Args[i+1], "-"):
 					add("argument of the credential plugin", e.Args[i+1])
+					found[len(found)-1].Credential = event.LooksSecret(e.Args[i+1])
 				}
 			}
 		}

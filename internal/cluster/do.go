@@ -82,7 +82,7 @@ func interrupted(ctx context.Context, what string, last error) error {
 	switch err := context.Cause(ctx); {
 	case errors.As(err, &cause):
 		return cause
-	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, context.DeadlineExceeded) && !errors.As(last, new(*proxyError)):
 		return &event.Cause{Reason: event.APIUnreachable, Message: fmt.Sprintf("cannot %s: the API server did not answer in time", what), Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		cause = Cause(last, what)

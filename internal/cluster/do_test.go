@@ -261,6 +261,9 @@ func dialled(t *testing.T, cluster, user map[string]any) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if user["exec"] != nil {
+		c.APITimeout = 20 * time.Second // a shell starts slowly on a busy machine
+	}
 	t.Cleanup(c.Close)
 	return c
 }

@@ -35,17 +35,24 @@ type guard struct {
 func (g *guard) WrappedRoundTripper() http.RoundTripper { return g.next }
 
 func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	g.tell(r.Header.Get("Authorization"))
-	if g.client.plugin != nil {
-		g.client.plugin.sends(r)
+	authorization := r.Header.Get("Authorization")
+	if trimmed := strings.TrimSpace(authorization); trimmed != authorization {
+		// A plugin's token may end with a line break, as one in a file does.
+		r = r.Clone(r.Context())
+		r.Header.Set("Authorization", trimmed)
+		authorization = trimmed
+	}
+	g.tell(authorization)
+	if sent, ok := r.Context().Value(sentKey{}).(func()); ok {
+		sent()
 	}
 	answer, err := g.next.RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return nil, g.client.proxied(r, err)
 	}
-	switch watch := r.URL.Query().Get("watch"); {
-	case podLog.MatchString(r.URL.Path): // read piece by piece
-	case watch == "true" || watch == "1":
+	switch watch, fine := r.URL.Query().Get("watch"), answer.StatusCode/100 == 2; { // an error is read at once, whatever was asked for
+	case fine && podLog.MatchString(r.URL.Path): // read piece by piece
+	case fine && (watch == "true" || watch == "1"):
 		answer.Body = &bounded{ReadCloser: answer.Body, most: mostFrame, left: mostFrame, lines: true}
 	default:
 		answer.Body = &bounded{ReadCloser: answer.Body, most: mostAnswer, left: mostAnswer}

@@ -1,7 +1,12 @@
 package cluster
 
 import (
+	"bytes"
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,7 +16,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
@@ -37,43 +44,67 @@ type target struct {
 	config    *rest.Config
 }
 
-// locate finds the cluster: the option, $KUBECONFIG, the service account of the pod that this runs in, ~/.kube/config.
+// InCluster is the kubeconfig that stands for the service account of the pod that this runs in.
+const InCluster = "in-cluster"
+
+// locate finds the cluster: the option, $KUBECONFIG, ~/.kube/config, and the service account of the pod that this runs in. The last
+// two belong to the machine: an empty secret must not lead there. GitHub's runner sets every input, if only to "".
 func locate(o Options) (*target, []event.Notice, error) {
 	variable, _ := o.LookupEnv("KUBECONFIG")
 	switch {
+	case o.Kubeconfig == InCluster:
+		return fromPod(o)
 	case o.Kubeconfig != "":
 		return fromKubeconfig(o, o.Kubeconfig, "the kubeconfig")
+	case variable != "" && strings.TrimSpace(variable) == "":
+		return nil, nil, invalid("$KUBECONFIG is set, but is empty", secretHint+"."+forkHint, nil)
 	case variable != "":
 		return fromKubeconfig(o, variable, "$KUBECONFIG")
 	}
-	config, err := rest.InClusterConfig()
-	if err == nil {
-		t, notices, err := fromPod(o, config)
-		return t, append(notices, ambient(o, "the service account of the pod that this runs in")...), err
+	github, _ := o.LookupEnv("GITHUB_ACTIONS")
+	hint := secretHint
+	if github == "true" {
+		hint += "." + forkHint
 	}
-	tried := "this does not run in a pod of a cluster"
-	if !errors.Is(err, rest.ErrNotInCluster) {
-		tried = fmt.Sprintf("the pod's service account cannot be used (%v)", err)
-	}
+	nothing := "no kubeconfig was given, $KUBECONFIG is not set, "
 	// HOME differs between a runner and its containers, or is missing: then there is nothing to look for.
 	if home, _ := o.LookupEnv("HOME"); home != "" {
 		path := filepath.Join(home, ".kube", "config")
-		if _, err := os.Stat(path); err == nil {
+		_, err := os.Stat(path)
+		switch {
+		case err == nil && github == "true":
+			return nil, nil, invalid(nothing+"and "+path+" is not used on GitHub without being asked for", "When it is meant, give its path: kubeconfig: "+path+". "+hint, nil)
+		case err == nil:
 			t, notices, err := fromKubeconfig(o, path, path)
 			return t, append(notices, ambient(o, path)...), err
 		}
-		tried += ", and there is no " + path
+		nothing += "there is no " + path + ", "
 	}
-	hint := secretHint
-	if on, _ := o.LookupEnv("GITHUB_ACTIONS"); on == "true" { // where every input is set, if only to ""
-		hint += "." + forkHint
+	if !inPod() {
+		return nil, nil, invalid(nothing+"and this does not run in a pod of a cluster", hint, nil)
 	}
-	return nil, nil, invalid("no kubeconfig was given, $KUBECONFIG is not set, "+tried, hint, nil)
+	if inCI(o) {
+		return nil, nil, invalid(nothing+"and the service account of the pod that this runs in is used in CI only when it is asked for", "When it is meant: kubeconfig: "+InCluster+". "+hint, nil)
+	}
+	return fromPod(o)
+}
+
+// inPod tells whether this runs in a pod (rest.InClusterConfig).
+func inPod() bool {
+	return os.Getenv("KUBERNETES_SERVICE_HOST") != "" && os.Getenv("KUBERNETES_SERVICE_PORT") != ""
+}
+
+// inCI tells whether this runs in a CI system, by the variables that they set.
+func inCI(o Options) bool {
+	return slices.ContainsFunc([]string{"CI", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "JENKINS_URL", "TEAMCITY_VERSION", "BUILDKITE"}, func(name string) bool {
+		v, _ := o.LookupEnv(name)
+		return v != "" && v != "false"
+	})
 }
 
 // ambient warns, in CI, of credentials that belong to the machine and not to the run: that of a fork gets them too, as it has no secrets.
 func ambient(o Options, what string) []event.Notice {
-	if ci, _ := o.LookupEnv("CI"); ci != "true" { // GitHub's runner and GitLab's set it
+	if !inCI(o) {
 		return nil
 	}
 	return []event.Notice{{Level: event.Warning, Key: "ambient-credentials", Message: "no kubeconfig was given and $KUBECONFIG is not set, so this runs with the runner's own credentials: " + what,
@@ -81,8 +112,19 @@ func ambient(o Options, what string) []event.Notice {
 }
 
 // fromPod is the cluster of the pod that this runs in.
-func fromPod(o Options, config *rest.Config) (*target, []event.Notice, error) {
+func fromPod(o Options) (*target, []event.Notice, error) {
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return nil, nil, invalid(fmt.Sprintf("the service account of the pod that this runs in cannot be used: %v", err), "In a pod of the cluster, it takes automountServiceAccountToken. Elsewhere, give a kubeconfig.", err)
+	}
+	return ofPod(o, config)
+}
+
+func ofPod(o Options, config *rest.Config) (*target, []event.Notice, error) {
 	t := &target{name: "the pod's service account", namespace: "default", config: config}
+	if o.AddSecrets != nil {
+		o.AddSecrets(event.Secret{Name: "the token of the pod's service account", Value: config.BearerToken, Credential: true})
+	}
 	// Written by the kubelet beside the token (k8s.io/client-go/tools/clientcmd, inClusterClientConfig.Namespace).
 	if ns, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace"); err == nil {
 		if s := strings.TrimSpace(string(ns)); s != "" {
@@ -106,6 +148,9 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, u := range kubeconfig.AuthInfos {
+		u.Token = strings.TrimSpace(u.Token) // what a file ends with is copied along
+	}
 	if o.AddSecrets != nil {
 		o.AddSecrets(credentials(kubeconfig)...)
 	}
@@ -126,11 +171,7 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 	}
 	client := clientcmd.NewNonInteractiveClientConfig(*kubeconfig, context, &clientcmd.ConfigOverrides{}, nil)
 	if t.config, err = client.ClientConfig(); err != nil {
-		hint := viewHint
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-			hint = embedHint
-		}
-		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: %s", t.name, withoutPrefix(err)), hint, err)
+		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: %s", t.name, withoutPrefix(err)), hintOf(err), err)
 	}
 	if t.namespace, _, err = client.Namespace(); err != nil {
 		return nil, nil, invalid(fmt.Sprintf("the namespace of %s cannot be used: %v", t.name, err), "", err)
@@ -139,6 +180,14 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 		return nil, nil, invalid(fmt.Sprintf("%s cannot be used: its namespace %q is not the name of a namespace", t.name, t.namespace), viewHint, nil)
 	}
 	return t, notices, nil
+}
+
+// hintOf is the hint for an error of client-go about what a kubeconfig says.
+func hintOf(err error) string {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return embedHint
+	}
+	return viewHint
 }
 
 // withoutPrefix is what clientcmd's validation found, without its "invalid configuration: ".
@@ -151,6 +200,7 @@ func withoutPrefix(err error) string {
 func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 	cluster := kubeconfig.Clusters[kubeconfig.Contexts[t.context].Cluster]
 	user := kubeconfig.AuthInfos[kubeconfig.Contexts[t.context].AuthInfo]
+	wrong := func(why, hint string) error { return invalid(t.name+" cannot be used: "+why, hint, nil) }
 	if cluster.Server != "" && !isURL(cluster.Server, "https", "http") {
 		return invalid(t.name+" cannot be used: its server is not an address", "It looks like https://host:6443.", nil)
 	}
@@ -165,7 +215,20 @@ func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 	if p := user.AuthProvider; p != nil {
 		return invalid(fmt.Sprintf("%s cannot be used: its user needs the auth provider %q, which Kubernetes clients no longer have", t.name, p.Name), pluginHint(p.Name), nil)
 	}
+	if why := badTLS(cluster, user); why != "" {
+		return wrong(why, "The fields that end with -data hold the PEM file in base64, encoded once: base64 -w0 ca.crt")
+	}
+	if why := unsendable(user); why != "" {
+		return wrong(why, "Write it on one line: a token that is copied from a terminal or a file is often broken into several.")
+	}
 	if e := user.Exec; e != nil {
+		const v1, v1beta1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
+		switch {
+		case e.APIVersion != v1 && e.APIVersion != v1beta1:
+			return wrong(fmt.Sprintf("the apiVersion of its user's exec is %q, which is not known here", e.APIVersion), oldPlugin)
+		case e.APIVersion == v1 && e.InteractiveMode == "":
+			return wrong("the exec of its user has no interactiveMode, which "+v1+" needs", "Set it to Never: nobody answers questions in CI.")
+		}
 		// clientcmd has made a command with a path absolute already; one without is looked up in PATH.
 		if _, err := exec.LookPath(e.Command); err != nil {
 			return pluginMissing(t.name, e.Command, err)
@@ -174,10 +237,80 @@ func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 	return nil
 }
 
+// oldPlugin is the hint for a version of credential plugins that is gone.
+const oldPlugin = "Write the kubeconfig anew with the current command line program of the cluster's provider, such as aws eks update-kubeconfig; or set the apiVersion to client.authentication.k8s.io/v1beta1, when the plugin answers with that."
+
+// badTLS is what is wrong with the keys, certificates and authorities, in the words of the kubeconfig; "" when nothing is. Files that
+// cannot be read are clientcmd's to complain of.
+func badTLS(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) string {
+	content := func(data []byte, file, field string) ([]byte, string) {
+		if len(data) > 0 || file == "" {
+			return data, field + "-data"
+		}
+		text, _ := readPlain(file)
+		return text, field
+	}
+	authority, ofAuthority := content(cluster.CertificateAuthorityData, cluster.CertificateAuthority, "certificate-authority")
+	cert, ofCert := content(user.ClientCertificateData, user.ClientCertificate, "client-certificate")
+	key, ofKey := content(user.ClientKeyData, user.ClientKey, "client-key")
+	switch {
+	case cluster.InsecureSkipTLSVerify && len(authority) > 0:
+		return "its cluster has both insecure-skip-tls-verify and " + ofAuthority + ", which exclude each other: take one of them out"
+	case len(authority) > 0 && !x509.NewCertPool().AppendCertsFromPEM(authority):
+		return "the " + ofAuthority + " of its cluster is not a certificate in PEM, " + holds(authority)
+	case len(cert) > 0 && !bytes.Contains(cert, []byte("-----BEGIN CERTIFICATE-----")):
+		return "the " + ofCert + " of its user is not a certificate in PEM, " + holds(cert)
+	case len(key) > 0 && !bytes.Contains(key, []byte("PRIVATE KEY-----")):
+		return "the " + ofKey + " of its user is not a key in PEM, " + holds(key)
+	case len(cert) > 0 && len(key) > 0:
+		if _, err := tls.X509KeyPair(cert, key); err != nil {
+			return fmt.Sprintf("the %s and the %s of its user cannot be used together: %v", ofCert, ofKey, err)
+		}
+	}
+	return ""
+}
+
+// holds says what a text is that should have been PEM of another type, and quotes nothing.
+func holds(text []byte) string {
+	block, _ := pem.Decode(text)
+	twice, _ := pem.Decode(unbase64(string(text)))
+	switch {
+	case block != nil && strings.HasSuffix(block.Type, "PRIVATE KEY"):
+		return "but a private key"
+	case block != nil && block.Type == "CERTIFICATE":
+		return "but a certificate, or what is left of one"
+	case twice != nil:
+		return "but base64 of it: it was encoded twice"
+	}
+	return "which begins with -----BEGIN"
+}
+
+// unsendable is the field of a user that cannot stand in the header of a request; "" without one.
+func unsendable(user *clientcmdapi.AuthInfo) string {
+	for _, f := range []struct {
+		field  string
+		values []string
+	}{{"token", []string{user.Token}}, {"as", []string{user.Impersonate}}, {"as-uid", []string{user.ImpersonateUID}}, {"as-groups", user.ImpersonateGroups}} {
+		for _, v := range f.values {
+			switch {
+			case strings.ContainsAny(v, "\r\n"):
+				return "the " + f.field + " of its user holds a line break"
+			case strings.ContainsFunc(v, unicode.IsControl):
+				return "the " + f.field + " of its user holds a control character"
+			}
+		}
+	}
+	return ""
+}
+
 // isURL tells whether a text is a URL with one of the schemes.
 func isURL(text string, schemes ...string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+	if err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		return false
+	}
+	_, err = strconv.ParseUint(cmp.Or(u.Port(), "443"), 10, 16)
+	return err == nil
 }
 
 // pluginMissing is the error of a kubeconfig whose credentials come from a program that is not there.

@@ -1,13 +1,21 @@
 package cluster
 
 import (
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
+	"io"
+	"io/fs"
+	"log"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -104,6 +112,8 @@ func TestConnect(t *testing.T) {
 		{"base64", Options{Kubeconfig: encoded(kubeconfig)}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"base64 in lines", Options{Kubeconfig: wrapped(encoded(kubeconfig))}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"base64 without padding, for URLs", Options{Kubeconfig: base64.RawURLEncoding.EncodeToString([]byte(kubeconfig + "\n"))}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"a token with a newline at its end", Options{Kubeconfig: with("{token: s3cr3t-token}", `{token: "s3cr3t-token\r\n"}`)}, nil, "https://dev.example:6443", "dev", "team", ""},
+		{"~/.kube/config in GitLab", Options{}, map[string]string{"CI": "true", "HOME": dir}, "https://home.example:6443", "dev", "team", "the runner's own credentials: " + dir + "/.kube/config"},
 		{"a path", Options{Kubeconfig: absolute}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"a relative path", Options{Kubeconfig: "kubeconfig"}, nil, "https://dev.example:6443", "dev", "team", ""},
 		{"$KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": absolute}, "https://dev.example:6443", "dev", "team", ""},
@@ -158,6 +168,24 @@ func TestConnectErrors(t *testing.T) {
 	file("many.yaml", many, 0o600)
 	file("half.yaml", kubeconfig+strings.Repeat("#", mostKubeconfig/2), 0o600)
 
+	pair, authority := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	private, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+	cert := string(authority)
+	_, other := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	cluster := func(fields string) Options {
+		return Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example:6443", `+fields+"}")}
+	}
+	user := func(fields string) Options { return Options{Kubeconfig: with("{token: s3cr3t-token}", "{"+fields+"}")} }
+	home := filepath.Dir(file("config", kubeconfig, 0o600))
+	if err := os.Mkdir(filepath.Join(home, ".kube"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file(".kube/config", kubeconfig, 0o600)
+
 	tests := []struct {
 		name    string
 		o       Options
@@ -165,7 +193,7 @@ func TestConnectErrors(t *testing.T) {
 		message string
 		hint    string
 	}{
-		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
+		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, and this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
 		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "secrets.KUBECONFIG"},
 		{"nothing, with a home that is no folder", Options{}, map[string]string{"HOME": "/dev/null"}, "there is no /dev/null/.kube/config", "secrets.KUBECONFIG"},
 		{"an empty secret", Options{}, map[string]string{"GITHUB_ACTIONS": "true", "INPUT_KUBECONFIG": "", "KUBECONFIG": ""}, "no kubeconfig was given", "An empty secret looks like a missing one. Secrets are empty in pull requests from forks"},
@@ -200,10 +228,29 @@ func TestConnectErrors(t *testing.T) {
 		{"a missing authority", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: /home/me/ca.crt}`)}, nil, "unable to read certificate-authority /home/me/ca.crt", "--flatten"},
 		{"a missing key", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate: me.crt, client-key: me.key}")}, nil, "unable to read client-cert " + filepath.Join(dir, "me.crt"), "--flatten"},
 		{"a missing token file", Options{Kubeconfig: with("{token: s3cr3t-token}", "{tokenFile: /run/token}")}, nil, "/run/token", "--flatten"},
-		{"an authority that is none", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: ca.crt}`)}, nil, `the credentials of context "dev" of the kubeconfig cannot be used`, ""},
-		{"a key that is none", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate-data: czNjcjN0, client-key-data: czNjcjN0}")}, nil, `the credentials of context "dev" of the kubeconfig cannot be used`, ""},
+		{"an authority that is none", Options{Kubeconfig: with(`{server: "https://dev.example:6443"}`, `{server: "https://dev.example", certificate-authority: ca.crt}`)}, nil, `context "dev" of the kubeconfig cannot be used: the certificate-authority of its cluster is not a certificate in PEM`, "base64 -w0"},
+		{"a key that is none", Options{Kubeconfig: with("{token: s3cr3t-token}", "{client-certificate-data: czNjcjN0, client-key-data: czNjcjN0}")}, nil, `context "dev" of the kubeconfig cannot be used: the client-certificate-data of its user is not a certificate in PEM`, "base64 -w0"},
 		{"a plugin that is not here", Options{Kubeconfig: with("{token: s3cr3t-token}", "{exec: {apiVersion: client.authentication.k8s.io/v1, command: aws-none, interactiveMode: Never}}")}, nil,
 			`its credentials come from the program "aws-none", which is not here`, "kubectl create token"},
+		{"a kubeconfig of the machine, on GitHub", Options{}, map[string]string{"GITHUB_ACTIONS": "true", "INPUT_KUBECONFIG": "", "HOME": home}, home + "/.kube/config is not used on GitHub without being asked for", "Secrets are empty in pull requests from forks"},
+		{"$KUBECONFIG with white space alone", Options{}, map[string]string{"KUBECONFIG": " \n", "HOME": home}, "$KUBECONFIG is set, but is empty", "no secret of the repository, its organization or the job's environment has this name"},
+		{"the service account, where there is none", Options{Kubeconfig: "in-cluster"}, map[string]string{"HOME": home}, "the service account of the pod that this runs in cannot be used", "automountServiceAccountToken"},
+		{"a plugin of a version that is gone", user("exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: sh}"), nil, `the apiVersion of its user's exec is "client.authentication.k8s.io/v1alpha1"`, "client.authentication.k8s.io/v1beta1"},
+		{"a plugin without interactiveMode", user("exec: {apiVersion: client.authentication.k8s.io/v1, command: sh}"), nil, "the exec of its user has no interactiveMode", "Set it to Never"},
+		{"insecure, with an authority", cluster("insecure-skip-tls-verify: true, certificate-authority-data: " + encoded(cert)), nil, "its cluster has both insecure-skip-tls-verify and certificate-authority-data, which exclude each other", ""},
+		{"insecure, with an authority's file", cluster("insecure-skip-tls-verify: true, certificate-authority: " + file("authority.crt", cert, 0o600)), nil, "both insecure-skip-tls-verify and certificate-authority,", ""},
+		{"a key for an authority", cluster("certificate-authority-data: " + encoded(key)), nil, "the certificate-authority-data of its cluster is not a certificate in PEM, but a private key", "base64 -w0"},
+		{"an authority that is encoded twice", cluster("certificate-authority-data: " + encoded(encoded(cert))), nil, "but base64 of it: it was encoded twice", "base64 -w0"},
+		{"a certificate for a key", user("client-certificate-data: " + encoded(cert) + ", client-key-data: " + encoded(cert)), nil, "the client-key-data of its user is not a key in PEM, but a certificate", "base64 -w0"},
+		{"a key for a certificate", user("client-certificate-data: " + encoded(key) + ", client-key-data: " + encoded(key)), nil, "the client-certificate-data of its user is not a certificate in PEM, but a private key", "base64 -w0"},
+		{"a key of another certificate", user("client-certificate-data: " + encoded(string(other)) + ", client-key-data: " + encoded(key)), nil, "the client-certificate-data and the client-key-data of its user cannot be used together: tls: private key does not match public key", ""},
+		{"a token with a line break", user(`token: "s3cr3t\ntoken"`), nil, "the token of its user holds a line break", "on one line"},
+		{"a token with a carriage return", user(`token: "s3cr3t\rtoken"`), nil, "the token of its user holds a line break", "on one line"},
+		{"a token with a control character", user(`token: "s3cr3t\u0007token"`), nil, "the token of its user holds a control character", ""},
+		{"an impersonation with a line break", user(`as: "x\ny"`), nil, "the as of its user holds a line break", "on one line"},
+		{"an impersonated group with a line break", user(`as: x, as-groups: ["x\ny"]`), nil, "the as-groups of its user holds a line break", "on one line"},
+		{"a server with a port that is none", Options{Kubeconfig: with("https://dev.example:6443", "https://127.0.0.1:99999")}, nil, "its server is not an address", "https://host:6443"},
+		{"a proxy with a port that is none", cluster(`proxy-url: "http://127.0.0.1:99999"`), nil, "its proxy-url is not the address of a proxy", ""},
 		{"an auth provider", Options{Kubeconfig: with("{token: s3cr3t-token}", "{auth-provider: {name: gcp}}")}, nil, `needs the auth provider "gcp"`, "get-gke-credentials"},
 	}
 	for _, test := range tests {
@@ -217,6 +264,9 @@ func TestConnectErrors(t *testing.T) {
 			if cause.Reason != event.InvalidInput || !strings.Contains(cause.Message, test.message) || !strings.Contains(cause.Hint, test.hint) {
 				t.Errorf("got %s: %s\nhint: %s\nwant %q, hint %q", cause.Reason, cause.Message, cause.Hint, test.message, test.hint)
 			}
+			if strings.Contains(cause.Hint, "Paths inside a kubeconfig") && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the hint is about paths: %v", err)
+			}
 			if strings.Contains(err.Error(), "s3cr3t") || strings.Contains(err.Error(), "czNjcjN0") {
 				t.Errorf("a credential is shown: %v", err)
 			}
@@ -229,9 +279,35 @@ func TestInPod(t *testing.T) {
 	_, missing := os.Stat("/var/run/secrets/kubernetes.io/serviceaccount/token")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
 	t.Setenv("KUBERNETES_SERVICE_PORT", "443")
-	_, _, err := Connect(Options{LookupEnv: func(string) (string, bool) { return "", false }})
-	if (err == nil) != (missing == nil) || err != nil && !strings.Contains(err.Error(), "the pod's service account cannot be used") {
-		t.Errorf("got %v", err)
+	for name, test := range map[string]struct {
+		o    Options
+		ci   string
+		want string // "": the service account, which only a test in a pod can use
+	}{
+		"outside of CI":     {Options{}, "", ""},
+		"in CI":             {Options{}, "true", "is used in CI only when it is asked for"},
+		"in CI, asked for":  {Options{Kubeconfig: "in-cluster"}, "true", ""},
+		"with a kubeconfig": {Options{Kubeconfig: "nowhere.yaml"}, "", "there is no file"},
+	} {
+		test.o.LookupEnv = func(name string) (string, bool) { return map[string]string{"CI": test.ci}[name], name == "CI" }
+		_, _, err := Connect(test.o)
+		switch {
+		case test.want == "" && missing == nil && err == nil:
+		case test.want == "" && missing != nil && err != nil && strings.Contains(err.Error(), "the service account of the pod that this runs in cannot be used"):
+		case test.want != "" && err != nil && strings.Contains(err.Error(), test.want):
+		default:
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestTokenOfThePod(t *testing.T) {
+	var told []event.Secret
+	if _, _, err := ofPod(Options{AddSecrets: func(s ...event.Secret) { told = append(told, s...) }}, &rest.Config{BearerToken: "pod-token"}); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 1 || told[0].Value != "pod-token" || !told[0].Credential {
+		t.Errorf("told %v", told)
 	}
 }
 
@@ -247,7 +323,11 @@ func TestQuiet(t *testing.T) {
 	os.Stderr = file
 	klog.ErrorS(errors.New("odd"), "an error")
 	klog.Background().WithName("client").Error(errors.New("odd"), "an error")
+	utilruntime.HandleError(errors.New("odd"))
 	klog.Flush()
+	if log.Writer() != io.Discard { // net/http: "Unsolicited response received on idle HTTP channel starting with …"
+		t.Error("what net/http logs is shown")
+	}
 	os.Stderr = terminal
 	if text, err := os.ReadFile(file.Name()); err != nil || len(text) > 0 {
 		t.Errorf("%q is shown (%v)", text, err)

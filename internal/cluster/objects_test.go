@@ -387,13 +387,16 @@ func TestRolesOfNames(t *testing.T) {
 	get, both := []string{"get"}, []string{"get", "patch"}
 	var rules []rbacv1.PolicyRule
 	for _, a := range []Access{{Resource: "configmaps", Verbs: both, Name: "a"}, {Resource: "configmaps", Verbs: both, Name: "b"}, {Resource: "configmaps", Verbs: get, Name: "c"},
-		{Resource: "jobs", Verbs: []string{"create"}}, {Resource: "jobs", Verbs: []string{"get", "create"}, Name: "j-77", OneTime: true}} {
+		{Resource: "jobs", Verbs: []string{"create"}}, {Resource: "jobs", Verbs: []string{"get", "create"}, Name: "j-77", OneTime: true},
+		{Resource: "leases", Verbs: []string{"create"}}, {Resource: "leases", Verbs: both, Name: "deploy"}} {
 		rules = grant(rules, a)
 	}
 	if diff := cmp.Diff([]rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"a", "b"}, Verbs: both},
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, ResourceNames: []string{"c"}, Verbs: get},
 		{APIGroups: []string{""}, Resources: []string{"jobs"}, Verbs: []string{"create", "get"}},
+		{APIGroups: []string{""}, Resources: []string{"leases"}, Verbs: []string{"create"}},
+		{APIGroups: []string{""}, Resources: []string{"leases"}, ResourceNames: []string{"deploy"}, Verbs: both},
 	}, rules); diff != "" {
 		t.Error("(-want +got)\n" + diff)
 	}

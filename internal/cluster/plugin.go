@@ -4,13 +4,19 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 const (
@@ -24,7 +30,9 @@ const (
 // masks and whatever keeps a log from being taken for commands. A line may hold the token that the plugin is about to give, so it is told
 // when the request is sent, for which the token is told first, or has failed without; or after pluginWait.
 type plugin struct {
+	client  *Client
 	program string
+	profile string // the variable with the name of a profile that the kubeconfig gives it, such as AWS_PROFILE; "" without one
 	read    *os.File
 	write   *os.File // the end that the plugin gets
 	next    http.RoundTripper
@@ -38,12 +46,17 @@ type plugin struct {
 	marks   map[string]chan struct{}   // lines of our own, and who waits for them to be read
 }
 
-func newPlugin(command string) (*plugin, error) {
+func newPlugin(c *Client, exec *clientcmdapi.ExecConfig) (*plugin, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	p := &plugin{program: filepath.Base(command), read: read, write: write, marks: map[string]chan struct{}{}}
+	p := &plugin{client: c, program: filepath.Base(exec.Command), read: read, write: write, marks: map[string]chan struct{}{}}
+	for _, v := range exec.Env {
+		if strings.HasSuffix(v.Name, "_PROFILE") {
+			p.profile = v.Name
+		}
+	}
 	return p, nil
 }
 
@@ -71,26 +84,89 @@ func (p *plugin) httpClient(config *rest.Config) (*http.Client, error) {
 // WrappedRoundTripper is for those of client-go that look for the transport.
 func (p *plugin) WrappedRoundTripper() http.RoundTripper { return p.next }
 
-// sentKey is for the context of a request: its *bool tells whether the plugin has let it go.
+// pluginError is the error of a request for which the plugin gave no credentials.
+type pluginError struct {
+	error
+	hint string
+}
+
+func (e *pluginError) Unwrap() error { return e.error }
+
+// sentKey is for what a request's context holds: a function that is called when the request has its credentials, and they are told.
 type sentKey struct{}
 
 // RoundTrip sends a request. When it fails for want of credentials, what the plugin wrote is told before the error is. The failure of
 // another one says nothing: the plugin may be at work for the next.
+// client-go runs the plugin without the request's context, so one that hangs is left alone here: after APITimeout, or with the
+// request. It is killed then, unless the request was merely cancelled: others may wait for the same answer.
 func (p *plugin) RoundTrip(r *http.Request) (*http.Response, error) {
 	p.begin.Do(func() { go p.hear() })
-	sent := false
-	answer, err := p.next.RoundTrip(r.WithContext(context.WithValue(r.Context(), sentKey{}, &sent)))
-	if err != nil && !sent {
+	sent := make(chan struct{})
+	answer, err := p.send(r, sent)
+	select {
+	case <-sent:
+	default:
 		p.heard()
+	}
+	if err != nil && p.profile != "" && strings.HasPrefix(err.Error(), "getting credentials: exec: executable ") {
+		err = &pluginError{err, "What it printed stands above. The kubeconfig sets " + p.profile + " for it, which this machine must have too, and which comes before keys in variables: take it out of the kubeconfig's env, or make the profile in a step before."}
 	}
 	return answer, err
 }
 
-// sends is called for a request whose token has been told.
-func (p *plugin) sends(r *http.Request) {
-	if sent, ok := r.Context().Value(sentKey{}).(*bool); ok {
-		*sent = true
+func (p *plugin) send(r *http.Request, sent chan struct{}) (*http.Response, error) {
+	type result struct {
+		answer *http.Response
+		err    error
+	}
+	done, begin := make(chan result, 1), time.Now()
+	own := r.Clone(context.WithValue(r.Context(), sentKey{}, sync.OnceFunc(func() {
 		p.heard()
+		close(sent)
+	})))
+	go func() {
+		answer, err := p.next.RoundTrip(own)
+		done <- result{answer, err}
+	}()
+	slow := time.NewTimer(p.client.APITimeout)
+	defer slow.Stop()
+	select {
+	case <-sent:
+		select {
+		case got := <-done:
+			return got.answer, got.err
+		case <-r.Context().Done():
+			if len(holders(p.write)) == 0 { // it ends with its context; the plugin, which a 401 starts again, would not
+				got := <-done
+				return got.answer, got.err
+			}
+		}
+	case got := <-done:
+		return got.answer, got.err
+	case <-slow.C:
+	case <-r.Context().Done():
+	}
+	go func() {
+		if got := <-done; got.err == nil {
+			_ = got.answer.Body.Close()
+		}
+	}()
+	if errors.Is(r.Context().Err(), context.Canceled) {
+		return nil, r.Context().Err()
+	}
+	p.kill()
+	return nil, &pluginError{fmt.Errorf("getting credentials: the program %s did not end within %s", p.program, event.Seconds(time.Since(begin))),
+		"It may wait for an answer that nobody gives, or for a network that it does not reach: run it by hand on this machine. api-timeout is how long it is waited for."}
+}
+
+// kill ends the plugin and all that it has started. client-go keeps the process to itself; but all of it has our pipe.
+func (p *plugin) kill() {
+	for range 3 { // one that is being started is not seen at first
+		for _, pid := range holders(p.write) {
+			if process, err := os.FindProcess(pid); err == nil {
+				_ = process.Kill()
+			}
+		}
 	}
 }
 
@@ -106,6 +182,9 @@ func (p *plugin) hear() {
 		}
 		first := !rest
 		rest = more
+		if more { // the mask knows a secret that is cut there
+			piece = append(piece[:len(piece):len(piece)], event.Ellipsis...)
+		}
 		if !first || len(piece) == 0 || p.mark(string(piece)) {
 			continue
 		}
@@ -174,6 +253,7 @@ func (p *plugin) mark(line string) bool {
 }
 
 func (p *plugin) close() {
+	p.kill()
 	p.write.Close()
 	p.begin.Do(func() { p.read.Close() })
 }

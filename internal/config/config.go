@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -56,6 +58,7 @@ type option struct {
 	Help      string // one or two sentences of Markdown
 	FlagOnly  bool   // of the command line alone: neither an input nor an environment variable
 	Common    bool   // an input of the GitLab component too
+	AnyText   bool   // an element that is empty means something
 	value     pflag.Value
 }
 
@@ -70,28 +73,28 @@ func declare(o *Options) []option {
 			Help: "The manifest: a file, a folder, a glob, or `-` for standard input; one per line. It holds a KubernetesJob, a `batch/v1` Job or a `batch/v1` CronJob, and may hold other objects that the Job needs."},
 		{Name: "manifest-content", Group: workload, value: (*text)(&o.Source.Content),
 			Help: "The manifest itself, instead of a path."},
-		{Name: "from-cronjob", Group: workload, Common: true, value: (*text)(&o.FromCronJob),
+		{Name: "from-cronjob", Group: workload, Common: true, value: (*name)(&o.FromCronJob),
 			Help: "The name of a CronJob in the cluster to run now, instead of a manifest."},
 		{Name: "references", Group: workload, value: (*lines)(&o.Source.References),
 			Help: "Files (paths or globs, one per line) with the resource manifests that `valueFrom` refers to, with their `status.outputs` filled in."},
 		{Name: "substitute", Group: workload, Common: true, value: (*lines)(&o.Source.Substitute),
-			Help: "Names of environment variables, one per line, whose `${NAME}` is replaced in the manifest. Every other `$` stays as it is."},
-		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*text)(&o.Render.Namespace),
+			Help: "Names of environment variables, one per line, whose `${NAME}` and `$NAME` are replaced in the manifest. Every other `$` stays as it is."},
+		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
-		{Name: "name", Group: workload, Common: true, value: (*text)(&o.Render.Name),
+		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
 			Help: "The Job's name, instead of the manifest's."},
-		{Name: "name-suffix", Group: workload, Common: true, value: (*text)(&o.Render.NameSuffix),
+		{Name: "name-suffix", Group: workload, Common: true, value: (*name)(&o.Render.NameSuffix),
 			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
 			Help: "The image to run instead of the manifest's: one reference for the only container, or one `container=reference` per line."},
-		{Name: "container-command", Group: workload, value: (*lines)(&o.Render.ContainerCommand),
+		{Name: "container-command", Group: workload, AnyText: true, value: (*lines)(&o.Render.ContainerCommand),
 			Help: "The container's command (its ENTRYPOINT), one element per line."},
-		{Name: "container-args", Group: workload, value: (*lines)(&o.Render.ContainerArgs),
+		{Name: "container-args", Group: workload, AnyText: true, value: (*lines)(&o.Render.ContainerArgs),
 			Help: "The container's arguments, one per line."},
-		{Name: "env", Group: workload, value: (*lines)(&o.Render.Env),
-			Help: "Environment variables for every container, one `NAME=VALUE` per line."},
-		{Name: "secret-env", Group: workload, value: (*lines)(&o.Render.SecretEnv),
-			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line."},
+		{Name: "env", Group: workload, value: (*pairs)(&o.Render.Env),
+			Help: "Environment variables for every container, one `NAME=VALUE` per line. A value of several lines stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
+		{Name: "secret-env", Group: workload, value: (*pairs)(&o.Render.SecretEnv),
+			Help: "Environment variables for every container, kept in a Secret that is deleted with the Job, and masked in all output; one `NAME=VALUE` per line. A value of several lines, such as a key, stands between `NAME<<EOF` and `EOF`, as in `$GITHUB_OUTPUT`."},
 		{Name: "labels", Group: workload, value: (*lines)(&o.Render.Labels),
 			Help: "Labels for the Job and its pods, one `KEY=VALUE` per line."},
 		{Name: "annotations", Group: workload, value: (*lines)(&o.Render.Annotations),
@@ -101,9 +104,9 @@ func declare(o *Options) []option {
 		{Name: "registry-credentials", Group: workload, value: (*text)(&o.Render.RegistryCredentials),
 			Help: "Credentials for the image's registry, kept in a pull secret that is deleted with the Job: a Docker `config.json`, or one `server=… username=… password=…` per line."},
 
-		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Kubeconfig),
-			Help: "The kubeconfig: YAML, base64 or a path. Without it, `$KUBECONFIG` is used, then the service account of the pod that this runs in, then `~/.kube/config`."},
-		{Name: "context", Group: clusterGroup, Common: true, value: (*text)(&o.Cluster.Context),
+		{Name: "kubeconfig", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Kubeconfig),
+			Help: "The kubeconfig: YAML, base64 or a path, or `in-cluster` for the service account of the pod that this runs in. Without it, `$KUBECONFIG` is used, then `~/.kube/config` (not on GitHub), then, outside of CI, that service account."},
+		{Name: "context", Group: clusterGroup, Common: true, value: (*name)(&o.Cluster.Context),
 			Help: "The kubeconfig context. Without it, the manifest's `targetCluster` decides, then the kubeconfig's current context."},
 		{Name: "preflight", Group: clusterGroup, Default: "true", value: (*truth)(&o.Run.Preflight),
 			Help: "Check first whether the cluster allows everything that the run needs, and list all missing permissions at once."},
@@ -118,7 +121,7 @@ func declare(o *Options) []option {
 			Help: "How long it may take until a first main container runs, without the time in which the Job is suspended or init containers run. Also how long a Job that is replaced may take to go away. `0` means no limit."},
 		{Name: "queue-timeout", Group: follow, Default: "0", value: (*duration)(&o.Run.Verdict.QueueTimeout),
 			Help: "How long the Job may be suspended at a stretch, mostly because it waits in a queue. `0` means no limit of its own; `timeout` counts all the same."},
-		{Name: "main-container", Group: follow, value: (*text)(&o.Run.Verdict.MainContainer),
+		{Name: "main-container", Group: follow, value: (*name)(&o.Run.Verdict.MainContainer),
 			Help: "The container whose end decides, for pods whose other containers do not end by themselves, such as a proxy: its exit code is the outcome, and the Job is deleted then."},
 		{Name: "fail-fast", Group: follow, Default: "true", value: (*truth)(&o.Run.Verdict.FailFast),
 			Help: "End the run as soon as the Job can no longer succeed: an image or a Secret does not exist, pods are refused, the work has failed and only a sidecar keeps its pod alive."},
@@ -131,8 +134,14 @@ func declare(o *Options) []option {
 
 		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
 			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
+		{Name: "lock", Group: ownership, Common: true, value: (*objectName)(&o.Run.Lock.Name),
+			Help: "A name under which one run at a time works, across repositories and CI systems: a Lease of that name in the Job's namespace. Runs that find it held wait for it, in no promised order."},
+		{Name: "lock-timeout", Group: ownership, Default: "1h", value: (*duration)(&o.Run.Lock.Timeout),
+			Help: "How long to wait for `lock`; that time is no part of `timeout`. `0` means no limit."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
+		{Name: "others", Group: ownership, Default: "skip", Common: true, value: oneOf(&o.Render.Others, render.OthersSkip, render.OthersFail, render.OthersAfterSuccess),
+			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of Helm hooks of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
 			Help: "What happens to the Job when the run is cancelled."},
 		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),
@@ -140,7 +149,7 @@ func declare(o *Options) []option {
 		{Name: "dry-run", Group: ownership, Default: "none", value: oneOf(&o.DryRun, DryRunNone, DryRunClient, DryRunServer),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
-		{Name: "dotenv-file", Group: results, value: (*text)(&o.Report.DotenvFile),
+		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
@@ -155,14 +164,24 @@ func declare(o *Options) []option {
 }
 
 // Parse reads the options from the arguments and the environment: a flag wins over INPUT_MY-OPTION (how the GitHub runner
-// hands inputs to a container, hyphens kept), INPUT_MY_OPTION and PLUGIN_MY_OPTION, in this order. An environment variable
-// that is empty counts as not given, because the GitHub runner sets one for every declared input.
+// hands inputs to a container, hyphens kept), INPUT_MY_OPTION and PLUGIN_MY_OPTION, in this order, and what loses is not looked at.
+// An environment variable that is empty counts as not given, because the GitHub runner sets one for every declared input.
+// Whatever else holds nothing is an error: it was meant to hold something. White space around the value of a variable, as a YAML
+// block ends with, belongs to it only when the option is a text.
 // All problems are returned at once, each with the option's name as its path.
 func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []event.Finding) {
 	var o Options
 	var findings []event.Finding
 	refuse := func(name, format string, a ...any) {
 		findings = append(findings, event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, a...)})
+	}
+
+	wrong := func(option string, err error) {
+		f := event.Finding{Level: event.Error, Path: option, Message: err.Error()}
+		if errors.Is(err, errEmpty) {
+			f.Suggestion = "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
+		}
+		findings = append(findings, f)
 	}
 
 	flags := pflag.NewFlagSet("kubernetes-job-action", pflag.ContinueOnError)
@@ -181,26 +200,15 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		}
 	}
 	for _, d := range declared {
-		if d.FlagOnly {
-			continue
-		}
-		for _, name := range variables(d.Name) {
-			if v, ok := lookupEnv(name); ok && strings.TrimSpace(v) != "" {
-				if err := d.value.Set(v); err != nil {
-					refuse(d.Name, "%v", err)
-				}
-				break
-			}
-		}
-	}
-	// The environment was read first, so the first use of a list flag replaces its list.
-	for _, d := range declared {
 		f := flags.Lookup(d.Name)
-		if l, ok := d.value.(*lines); ok {
-			f.Value = &listFlag{lines: l}
+		switch l := d.value.(type) {
+		case *lines:
+			f.Value = listFlag{lines: l}
+		case *pairs:
+			f.Value = listFlag{lines: (*lines)(l), split: heredocs}
 		}
 		// pflag stops at the first error, but users want all of them.
-		f.Value = lenient{f.Value, func(err error) { refuse(d.Name, "%v", err) }}
+		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d.Name, err) }}
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
@@ -225,9 +233,25 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		}
 	}
 	for _, d := range declared {
-		if v, all := d.value.String(), d.words(); all != nil && !slices.Contains(all, v) {
-			refuse(d.Name, "%q is not one of %s", v, strings.Join(all, ", "))
+		if d.FlagOnly || flags.Changed(d.Name) {
+			continue
 		}
+		for _, variable := range variables(d.Name) {
+			v, _ := lookupEnv(variable)
+			if v == "" {
+				continue
+			}
+			if _, verbatim := d.value.(*text); !verbatim {
+				v = strings.TrimSpace(v)
+			}
+			if err := given(d.value, v); err != nil {
+				wrong(d.Name, err)
+			}
+			break
+		}
+	}
+	if o.Render.Others == render.OthersAfterSuccess && !o.Run.Wait {
+		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
 	}
 	if o.Cluster.APITimeout == 0 {
 		refuse("api-timeout", "must be greater than 0")
@@ -398,7 +422,14 @@ func (t *text) Set(s string) error { *t = text(s); return nil }
 func (t *text) String() string     { return string(*t) }
 func (t *text) Type() string       { return "string" }
 
-// word is a value of an enumeration. Parse checks it against all when every source was read: a flag may replace a wrong variable.
+// name is a name or a path.
+type name string
+
+func (n *name) Set(s string) error { *n = name(s); return nil }
+func (n *name) String() string     { return string(*n) }
+func (n *name) Type() string       { return "string" }
+
+// word is a value of an enumeration.
 type word[T ~string] struct {
 	at  *T
 	all []T
@@ -406,9 +437,15 @@ type word[T ~string] struct {
 
 func oneOf[T ~string](at *T, all ...T) word[T] { return word[T]{at, all} }
 
-func (w word[T]) Set(s string) error { *w.at = T(s); return nil }
-func (w word[T]) String() string     { return string(*w.at) }
-func (w word[T]) Type() string       { return "string" }
+func (w word[T]) Set(s string) error {
+	if !slices.Contains(w.all, T(s)) {
+		return fmt.Errorf("%q is not one of %s", s, strings.Join(w.words(), ", "))
+	}
+	*w.at = T(s)
+	return nil
+}
+func (w word[T]) String() string { return string(*w.at) }
+func (w word[T]) Type() string   { return "string" }
 
 func (w word[T]) words() []string {
 	var words []string
@@ -417,6 +454,19 @@ func (w word[T]) words() []string {
 	}
 	return words
 }
+
+// objectName is the name of an object of the cluster.
+type objectName string
+
+func (n *objectName) Set(s string) error {
+	if wrong := validation.IsDNS1123Subdomain(s); wrong != nil {
+		return fmt.Errorf("%q is no name that Kubernetes takes: %s", s, wrong[0])
+	}
+	*n = objectName(s)
+	return nil
+}
+func (n *objectName) String() string { return string(*n) }
+func (n *objectName) Type() string   { return "string" }
 
 // lines is a list, one element per line. Space around an element and empty lines are ignored, as in the inputs of the actions
 // that GitHub publishes.
@@ -434,28 +484,94 @@ func (l *lines) Set(s string) error {
 func (l *lines) String() string { return strings.Join(*l, "\n") }
 func (l *lines) Type() string   { return "lines" }
 
+// pairs are lines of NAME=VALUE. A value of several lines is written as in the runner's command files: NAME<<DELIMITER, the lines as they
+// are, and a line that is the delimiter (actions/runner, src/Runner.Worker/FileCommandManager.cs).
+type pairs []string
+
+func (p *pairs) Set(s string) error {
+	all, err := heredocs(s)
+	*p = nil
+	for _, one := range all {
+		if !strings.Contains(one, "\n") {
+			one = strings.TrimSpace(one)
+		}
+		if one != "" {
+			*p = append(*p, one)
+		}
+	}
+	return err
+}
+func (p *pairs) String() string { return (*lines)(p).String() }
+func (p *pairs) Type() string   { return "lines" }
+
+// opening is the first line of a value of several lines.
+var opening = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)<<(\S+)\s*$`)
+
+// heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
+func heredocs(s string) ([]string, error) {
+	var all []string
+	given := slices.Collect(strings.Lines(s))
+	for i := 0; i < len(given); i++ {
+		line := strings.TrimRight(given[i], "\r\n")
+		m := opening.FindStringSubmatch(line)
+		if m == nil {
+			all = append(all, line)
+			continue
+		}
+		var value []string
+		for i++; i < len(given) && strings.TrimSpace(given[i]) != m[2]; i++ {
+			value = append(value, strings.TrimRight(given[i], "\r\n"))
+		}
+		all = append(all, m[1]+"="+strings.Join(value, "\n"))
+		if i == len(given) {
+			return all, fmt.Errorf("%s: the value has no end; the word behind << must stand on a line of its own behind it", m[1])
+		}
+	}
+	return all, nil
+}
+
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.
 type listFlag struct {
 	*lines
-	begun bool
+	split func(string) ([]string, error) // what an element that begins as a heredoc stands for; nil without them
 }
 
-func (l *listFlag) Set(s string) error {
-	if !l.begun {
-		l.begun, *l.lines = true, nil
+func (l listFlag) Set(s string) error {
+	first, _, more := strings.Cut(s, "\n")
+	if l.split != nil && more && opening.MatchString(strings.TrimRight(first, "\r")) {
+		all, err := l.split(s)
+		*l.lines = append(*l.lines, all...)
+		return err
 	}
 	*l.lines = append(*l.lines, s)
 	return nil
 }
 
+// errEmpty is what is wrong with an option that holds nothing. To go on without it would go on with something else: another
+// cluster, another namespace.
+var errEmpty = errors.New("it was given, but is empty")
+
+// given sets a value that must hold something.
+func given(value pflag.Value, s string) error {
+	if strings.TrimSpace(s) == "" {
+		return errEmpty
+	}
+	return value.Set(s)
+}
+
 // lenient reports a wrong value and goes on, so that the other flags are read too.
 type lenient struct {
 	pflag.Value
-	refuse func(error)
+	anyText bool
+	refuse  func(error)
 }
 
 func (l lenient) Set(s string) error {
-	if err := l.Value.Set(s); err != nil {
+	set := given
+	if l.anyText {
+		set = pflag.Value.Set
+	}
+	if err := set(l.Value, s); err != nil {
 		l.refuse(err)
 	}
 	return nil

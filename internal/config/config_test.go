@@ -41,6 +41,19 @@ func TestParseSources(t *testing.T) {
 		{"bare boolean flag", []string{"--timestamps"}, nil, func(o Options) any { return o.Report.Timestamps }, true},
 		{"boolean input", nil, []string{"INPUT_WAIT", "False"}, func(o Options) any { return o.Run.Wait }, false},
 		{"text is kept byte for byte", nil, []string{"INPUT_MANIFEST-CONTENT", "a: |\n  b\n"}, func(o Options) any { return o.Source.Content }, "a: |\n  b\n"},
+		{"a lock", []string{"--lock=deploy.shop"}, nil, func(o Options) any { return o.Run.Lock }, run.Lock{Name: "deploy.shop", Timeout: time.Hour}},
+		{"a patch is kept byte for byte", nil, []string{"INPUT_PATCH", " {}\n"}, func(o Options) any { return o.Render.Patch }, " {}\n"},
+		{"registry credentials are kept byte for byte", nil, []string{"INPUT_REGISTRY-CREDENTIALS", "{}\n"}, func(o Options) any { return o.Render.RegistryCredentials }, "{}\n"},
+		{"word with a newline", nil, []string{"INPUT_LOGS", "none\n"}, func(o Options) any { return o.Run.Logs }, run.LogsNone},
+		{"boolean with a newline", nil, []string{"INPUT_WAIT", " false\r\n"}, func(o Options) any { return o.Run.Wait }, false},
+		{"namespace with a newline", nil, []string{"INPUT_NAMESPACE", "shop\n"}, func(o Options) any { return o.Render.Namespace }, "shop"},
+		{"name with white space", nil, []string{"INPUT_NAME", "\tmigrate "}, func(o Options) any { return o.Render.Name }, "migrate"},
+		{"context with a newline", nil, []string{"INPUT_CONTEXT", "prod\n"}, func(o Options) any { return o.Cluster.Context }, "prod"},
+		{"path with a newline", nil, []string{"INPUT_DOTENV-FILE", "job.env\n"}, func(o Options) any { return o.Report.DotenvFile }, "job.env"},
+		{"a wrong variable that a flag replaces", []string{"--timeout", "5m"}, []string{"INPUT_TIMEOUT", "bogus"}, func(o Options) any { return o.Run.Verdict.Timeout }, 5 * time.Minute},
+		{"a wrong word that a flag replaces", []string{"--logs=none"}, []string{"INPUT_LOGS", "bogus"}, func(o Options) any { return o.Run.Logs }, run.LogsNone},
+		{"a blank variable that a flag replaces", []string{"--namespace=shop"}, []string{"INPUT_NAMESPACE", "\n"}, func(o Options) any { return o.Render.Namespace }, "shop"},
+		{"an argument that is empty", []string{"--container-args", "x", "--container-args", ""}, nil, func(o Options) any { return o.Render.ContainerArgs }, []string{"x", ""}},
 		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Run.Verdict.Timeout }, time.Duration(0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -67,11 +80,42 @@ func TestParseRefuses(t *testing.T) {
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
 		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
+		{[]string{"--lock="}, nil, "lock: it was given, but is empty (leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot)"},
+		{nil, []string{"INPUT_LOCK", "Deploy_Shop"}, `lock: "Deploy_Shop" is no name that Kubernetes takes: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
 	} {
 		_, findings := Parse(c.args, env(c.env...))
 		if len(findings) != 1 || findings[0].String() != c.want || findings[0].Level != event.Error {
 			t.Errorf("Parse(%v, %v): %v, want %q", c.args, c.env, findings, c.want)
+		}
+	}
+}
+
+// TestGivenAndEmpty: an option that was given and holds nothing is an error and no fallback, as a flag and, when it holds white space
+// alone, as a variable. A variable that is empty is not given.
+func TestGivenAndEmpty(t *testing.T) {
+	var o Options
+	for _, d := range declare(&o) {
+		if d.FlagOnly {
+			continue
+		}
+		refused := func(how string, args []string, env func(string) (string, bool)) {
+			_, findings := Parse(args, env)
+			if len(findings) != 1 || findings[0].Path != d.Name || findings[0].Message != "it was given, but is empty" ||
+				!strings.Contains(findings[0].Suggestion, "when its name is wrong, and in runs of forks and of Dependabot") {
+				t.Errorf("%s %s: %v", d.Name, how, findings)
+			}
+		}
+		if !d.AnyText {
+			refused("as a flag", []string{"--" + d.Name + "="}, env())
+			refused("as a blank flag", []string{"--" + d.Name + "= "}, env())
+		}
+		for _, variable := range variables(d.Name) {
+			refused("as one newline in "+variable, nil, env(variable, "\n"))
+			refused("as blanks in "+variable, nil, env(variable, " \t\r\n"))
+			if _, findings := Parse(nil, env(variable, "")); len(findings) != 0 {
+				t.Errorf("%s: an empty %s is a finding: %v", d.Name, variable, findings)
+			}
 		}
 	}
 }

@@ -34,6 +34,8 @@ const (
 	StartTimeout             Reason = "StartTimeout"
 	QueueTimeout             Reason = "QueueTimeout"
 	Timeout                  Reason = "Timeout"
+	LockTimeout              Reason = "LockTimeout"
+	LockLost                 Reason = "LockLost"
 	OOMKilled                Reason = "OOMKilled"
 	ContainerExit            Reason = "ContainerExit"
 	Evicted                  Reason = "Evicted"
@@ -46,6 +48,7 @@ const (
 	APIUnreachable           Reason = "ApiUnreachable"
 	InvalidManifest          Reason = "InvalidManifest"
 	InvalidInput             Reason = "InvalidInput"
+	OthersNotApplied         Reason = "OthersNotApplied"
 	ReasonCancelled          Reason = "Cancelled"
 )
 
@@ -75,7 +78,7 @@ var Classes = []ClassMeaning{
 	{JobFailed, "the Job failed"},
 	{InputWrong, "an option or the manifest is invalid; no Job is left"},
 	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
-	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `queue-timeout`)"},
+	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `queue-timeout`, `lock-timeout`)"},
 	{JobGone, "the Job was deleted or replaced by someone else"},
 	{Interrupted, "cancelled"},
 }
@@ -110,9 +113,12 @@ var Reasons = []ReasonMeaning{
 	{Forbidden, ClusterSays, "The cluster does not allow what the run needs: permissions, quota or admission."},
 	{Unauthorized, ClusterSays, "The cluster rejects the credentials."},
 	{APIUnreachable, ClusterSays, "The API server cannot be reached, or did not answer within api-timeout."},
+	{LockLost, ClusterSays, "The lock was lost to another run, or deleted, while this run held it."},
+	{OthersNotApplied, ClusterSays, "The Job succeeded, but what `others: after-success` applies then could not be applied."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
 	{QueueTimeout, OurTimeout, "The Job was suspended, mostly by a queue, for longer than queue-timeout."},
 	{Timeout, OurTimeout, "The Job did not end within timeout."},
+	{LockTimeout, OurTimeout, "The lock was not free within lock-timeout; nothing was created."},
 	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
 	{JobReplaced, JobGone, "The Job was deleted, and another one has taken its name."},
 	{ReasonCancelled, Interrupted, "The run was cancelled."},

@@ -122,6 +122,7 @@ type Drained struct{}
 // Started opens a run: the Job exists, nothing was followed yet.
 type Started struct {
 	Job        Ref
+	Alone      bool // the run ends here, and the Job goes on
 	UID        string
 	Cluster    string // the API server's address, credentials never included
 	Context    string // the kubeconfig context, "" without one

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -108,6 +109,18 @@ func FuzzSubstitute(f *testing.F) {
 	})
 }
 
+// ofA is what may stand for the variable A: one dollar, with or without braces.
+var ofA = regexp.MustCompile(`\$+A\b|\$\{A\}`)
+
+func substituted(text, variable string) string {
+	return ofA.ReplaceAllStringFunc(text, func(match string) string {
+		if match == "$A" || match == "${A}" {
+			return variable
+		}
+		return match
+	})
+}
+
 // same compares two values by their shape, and texts by what substitution must have made of them.
 func same(t *testing.T, before, after any, variable string) {
 	t.Helper()
@@ -118,7 +131,7 @@ func same(t *testing.T, before, after any, variable string) {
 			t.Fatalf("%v became %v", before, after)
 		}
 		for k, v := range b {
-			same(t, v, a[strings.ReplaceAll(k, "${A}", variable)], variable)
+			same(t, v, a[substituted(k, variable)], variable)
 		}
 	case []any:
 		a, ok := after.([]any)
@@ -129,7 +142,7 @@ func same(t *testing.T, before, after any, variable string) {
 			same(t, v, a[i], variable)
 		}
 	case string:
-		if a, ok := after.(string); ok && a != strings.ReplaceAll(b, "${A}", variable) {
+		if a, ok := after.(string); ok && a != substituted(b, variable) {
 			t.Errorf("%q became %q", b, a)
 		}
 		switch after.(type) {

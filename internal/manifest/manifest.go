@@ -57,7 +57,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		}
 		v := &value{}
 		v.value, v.set = s.LookupEnv(name)
-		v.credential = credential(v.value)
+		v.credential = event.LooksSecret(v.value)
 		r.variables[name] = v
 	}
 	set := &Set{}
@@ -97,8 +97,22 @@ func KubernetesJobVersions() []string {
 
 const allowedWorkloads = "what runs is a KubernetesJob, a batch/v1 Job or a batch/v1 CronJob"
 
-// isWorkload tells whether the document becomes the Job.
-func (d *Document) isWorkload() bool {
+// Hooks are the words of the annotation helm.sh/hook, which say when Helm applies the document; nil without it.
+func (d *Document) Hooks() []string {
+	n, found := d.find(`metadata.annotations["helm.sh/hook"]`)
+	if !found || n.Tag != strTag {
+		return nil
+	}
+	return strings.FieldsFunc(n.Value, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// Early tells whether Helm has the document, a hook, there before what serves is installed or upgraded.
+func (d *Document) Early() bool {
+	return slices.ContainsFunc(d.Hooks(), func(hook string) bool { return hook == "pre-install" || hook == "pre-upgrade" })
+}
+
+// IsWorkload tells whether the document can become the Job.
+func (d *Document) IsWorkload() bool {
 	switch d.Kind {
 	case "Job", "CronJob":
 		return d.APIVersion == batchV1
@@ -141,17 +155,27 @@ func (d *Document) meant() (event.Finding, bool) {
 	return d.Finding(event.Error, "kind", fmt.Sprintf("%q is no kind of %s", d.Kind, d.APIVersion), didYouMean(kind)), true
 }
 
-// Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob.
-// Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is said about a
-// workload that is not there.
+// Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob. Of several,
+// it is the one that Helm would run before an installation or an upgrade, else the only one that is no hook of another time, else the
+// only one without a schedule. Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is
+// said about a workload that is not there.
 func (s *Set) Workload() (*Document, []event.Finding) {
 	var workloads []*Document
 	var findings []event.Finding
 	for _, d := range s.Documents {
-		if d.isWorkload() {
+		if d.IsWorkload() {
 			workloads = append(workloads, d)
 		} else if f, ok := d.meant(); ok {
 			findings = append(findings, f)
+		}
+	}
+	for _, less := range []func(*Document) bool{
+		func(d *Document) bool { return d.Hooks() != nil && !d.Early() },
+		func(d *Document) bool { return !d.Early() },
+		func(d *Document) bool { return d.Kind == "CronJob" },
+	} {
+		if rest := slices.DeleteFunc(slices.Clone(workloads), less); len(rest) > 0 {
+			workloads = rest
 		}
 	}
 	switch {
@@ -185,15 +209,4 @@ func list(documents []*Document) string {
 		words = append(words, fmt.Sprintf("%s (%s:%d)", strings.TrimSpace(d.Kind+" "+d.Original("metadata.name", d.Name)), p.File, p.Line))
 	}
 	return strings.Join(words, ", ")
-}
-
-// Helpers are the documents beside the workload, in order.
-func (s *Set) Helpers() []*Document {
-	var helpers []*Document
-	for _, d := range s.Documents {
-		if !d.isWorkload() {
-			helpers = append(helpers, d)
-		}
-	}
-	return helpers
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -301,7 +302,7 @@ spec:
 	if findings := set.Documents[0].Decode(&got); len(findings) > 0 {
 		t.Fatal(findings)
 	}
-	if diff := cmp.Diff(map[string]string{"plain": "3", "flag": "yes", "evil": env["EVIL"], "empty": "a", "stays": "$TAG $v2 ${OTHER} $(TAG) ${TAG ${ TAG} $", "block": "echo v2 ${HOME}\n"}, got.Annotations); diff != "" {
+	if diff := cmp.Diff(map[string]string{"plain": "3", "flag": "yes", "evil": env["EVIL"], "empty": "a", "stays": "v2 $v2 ${OTHER} $(TAG) ${TAG ${ TAG} $", "block": "echo v2 ${HOME}\n"}, got.Annotations); diff != "" {
 		t.Error(diff)
 	}
 	if got.Name != "job-v2" || got.Labels["v2"] != "v2v2" || *got.Spec.BackoffLimit != 3 || *got.Spec.Parallelism != 3 || !*got.Spec.Suspend {
@@ -419,6 +420,9 @@ func TestWorkload(t *testing.T) {
 		planton  = "apiVersion: kubernetes.planton.dev/v1\nkind: KubernetesJob\nmetadata: {name: k}\n"
 		volcano  = "apiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: v}\n"
 	)
+	hook := func(when, name string) string {
+		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, annotations: {helm.sh/hook: %q}}\n---\n", name, when)
+	}
 	for name, test := range map[string]struct {
 		text    string
 		want    string
@@ -430,6 +434,11 @@ func TestWorkload(t *testing.T) {
 		"another group's Job":  {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
 		"only another group's": {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
 		"a list":               {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
+		"a hook, and more":     {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
+		"hooks of other times": {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
+		"one hook":             {hook("post-upgrade", "a"), "a", nil, ""},
+		"two hooks":            {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
+		"a Job and a CronJob":  {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
 		"nothing":              {"", "", nil, "there is no manifest"},
 		"after an error":       {"a: [\n", "", nil, ""},
 	} {
@@ -443,8 +452,10 @@ func TestWorkload(t *testing.T) {
 				t.Errorf("workload %+v, want %q", d, test.want)
 			}
 			var helpers []string
-			for _, h := range set.Helpers() {
-				helpers = append(helpers, h.Name)
+			for _, h := range set.Documents {
+				if !h.IsWorkload() {
+					helpers = append(helpers, h.Name)
+				}
 			}
 			if !slices.Equal(helpers, test.helpers) {
 				t.Errorf("helpers %v, want %v", helpers, test.helpers)

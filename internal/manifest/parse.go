@@ -7,6 +7,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -50,6 +51,9 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		r.add(event.Finding{Level: event.Error, File: f.name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
 		return nil
 	}
+	if r.unbuilt(f.name) || r.template(f.name, text) {
+		return nil
+	}
 	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
 		text = joinSurrogates(text)
 	}
@@ -74,6 +78,60 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: "a manifest begins with apiVersion and kind"})
 	}
 	return documents
+}
+
+// unbuilt is the finding about a file that says how manifests are made, and is none.
+func (r *reader) unbuilt(name string) bool {
+	message, command := "", ""
+	switch filepath.Base(name) {
+	case "kustomization.yaml", "kustomization.yml":
+		message, command = "this is a kustomization, which holds no manifest itself", "kubectl kustomize"
+	case "Chart.yaml":
+		message, command = "this is the description of a Helm chart, which holds no manifest itself", "helm template NAME"
+	default:
+		return false
+	}
+	r.add(event.Finding{Level: event.Error, File: name, Line: 1, Column: 1, Message: message,
+		Suggestion: fmt.Sprintf("render it: %s FOLDER | kubernetes-job-action --manifest -", command)})
+	return true
+}
+
+var (
+	// unrendered is what a template engine would have replaced, where YAML makes no sense of it: at the start of a line, or as a value.
+	unrendered = regexp.MustCompile(`(?m)^[ \t]*(?:\{\{|\{%)|^[^#'"\n|>]*[:=-][ \t]+[^#'"\n]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})`)
+	braces     = regexp.MustCompile(`\{\{|\{%`)
+)
+
+// template is the finding about a template that nobody has rendered, instead of all that YAML would make of it. Text in quotes and comments
+// may hold such braces, and so may the lines of a script, so that they alone make none.
+func (r *reader) template(name string, text []byte) bool {
+	m := unrendered.FindIndex(text)
+	if m == nil {
+		return false
+	}
+	for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var root yaml.Node
+		err := decoder.Decode(&root)
+		if errors.Is(err, io.EOF) {
+			return false
+		}
+		if err != nil || placeholder(&root) {
+			break
+		}
+	}
+	r.at(name, text, m[0]+braces.FindIndex(text[m[0]:m[1]])[0], "this is a template that nobody has rendered",
+		"render it first: helm template … | kubernetes-job-action --manifest -; or write ${NAME} and list the names in substitute")
+	return true
+}
+
+// placeholder tells whether a mapping is the name of a field, which is how YAML reads {{ NAME }}.
+func placeholder(n *yaml.Node) bool {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.MappingNode || placeholder(child) {
+			return true
+		}
+	}
+	return false
 }
 
 // at is a finding about the byte at offset.
@@ -393,24 +451,43 @@ func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// variable is what substitution looks for.
+// variable is a reference whose name can be replaced.
 var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
 
-// references goes through the ${NAME} of a text: where each begins, and its NAME. It is what variable matches, many times faster.
-func references(text string) iter.Seq2[int, string] {
-	return func(yield func(int, string) bool) {
-		for at := 0; ; at += 2 {
-			i := strings.Index(text[at:], "${")
+// reference is a $NAME or ${NAME} in a text: where it begins and ends, and its NAME.
+type reference struct {
+	from, to int
+	name     string
+}
+
+// references goes through those of a text, as a shell would, but for $$NAME: there the first $ is an escape, of the shell's and of Kubernetes'.
+func references(text string) iter.Seq[reference] {
+	return func(yield func(reference) bool) {
+		for at := 0; ; {
+			i := strings.IndexByte(text[at:], '$')
 			if i < 0 {
 				return
 			}
-			at += i
-			rest := text[at+2:]
-			end := 0
-			for end < len(rest) && (rest[end] == '_' || 'A' <= rest[end] && rest[end] <= 'Z' || 'a' <= rest[end] && rest[end] <= 'z' || end > 0 && '0' <= rest[end] && rest[end] <= '9') {
+			from := at + i
+			at = from + 1
+			begin := at
+			inBraces := strings.HasPrefix(text[at:], "{")
+			if inBraces {
+				begin++
+			}
+			end := begin
+			for end < len(text) && (text[end] == '_' || 'A' <= text[end] && text[end] <= 'Z' || 'a' <= text[end] && text[end] <= 'z' || end > begin && '0' <= text[end] && text[end] <= '9') {
 				end++
 			}
-			if end > 0 && end < len(rest) && rest[end] == '}' && !yield(at, rest[:end]) {
+			to := end
+			if inBraces {
+				to++
+			}
+			switch {
+			case end == begin, inBraces && !strings.HasPrefix(text[end:], "}"), !inBraces && from > 0 && text[from-1] == '$':
+				continue
+			}
+			if at = to; !yield(reference{from, to, text[begin:end]}) {
 				return
 			}
 		}
@@ -420,7 +497,7 @@ func references(text string) iter.Seq2[int, string] {
 // scalar replaces variables and gives the node the tag that kubectl would find. Variables are replaced in the scalar's value,
 // after parsing: no value of a variable can add a field.
 func (c *cleaner) scalar(n *yaml.Node) {
-	if c.substitute && strings.Contains(n.Value, "${") {
+	if c.substitute && strings.Contains(n.Value, "$") {
 		c.replace(n)
 	}
 	switch {
@@ -444,17 +521,17 @@ func (c *cleaner) scalar(n *yaml.Node) {
 // replace puts the values of variables into a scalar, unless the text would become larger than the budget.
 func (c *cleaner) replace(n *yaml.Node) {
 	was, added := n.Value, 0
-	for _, name := range references(was) {
-		v := c.variables[name]
+	for ref := range references(was) {
+		v := c.variables[ref.name]
 		if v == nil {
 			continue
 		}
 		v.used = true
 		if !v.set {
-			c.problem(n, fmt.Sprintf("the environment variable %s of ${%s} is not set", name, name), "set it, or take it out of substitute")
+			c.problem(n, fmt.Sprintf("the environment variable %s of %s is not set", ref.name, was[ref.from:ref.to]), "set it, or take it out of substitute")
 			c.unset = true
 		}
-		added += len(v.value) - len("${}") - len(name)
+		added += len(v.value) - (ref.to - ref.from)
 	}
 	if !c.hold(added) {
 		c.stop(n, "with its variables replaced, "+tooLarge, "")
@@ -463,11 +540,11 @@ func (c *cleaner) replace(n *yaml.Node) {
 	var b strings.Builder
 	b.Grow(len(was) + added)
 	done := 0
-	for at, name := range references(was) {
-		if v := c.variables[name]; v != nil {
-			b.WriteString(was[done:at])
+	for ref := range references(was) {
+		if v := c.variables[ref.name]; v != nil {
+			b.WriteString(was[done:ref.from])
 			b.WriteString(v.value)
-			done = at + len("${}") + len(name)
+			done = ref.to
 		}
 	}
 	b.WriteString(was[done:])

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"iter"
 	"maps"
-	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -91,7 +89,7 @@ func (c *collector) values(n *yaml.Node, at origin) {
 			default:
 				below.key = key.Value
 			}
-			if value.Kind == yaml.ScalarNode && value.Value == "" && credential(key.Value) { // {password}
+			if value.Kind == yaml.ScalarNode && value.Value == "" && event.LooksSecret(key.Value) { // {password}
 				c.scalar(key, below)
 			}
 			c.values(value, below)
@@ -104,10 +102,10 @@ func (c *collector) scalar(n *yaml.Node, at origin) {
 	if decoded, err := base64.StdEncoding.DecodeString(n.Value); err == nil && at.encoded {
 		c.add(at.name(), string(decoded), at.declared)
 	}
-	for _, name := range references(c.document.substituted[n]) {
-		if v := c.variables[name]; v != nil && !v.secret {
+	for ref := range references(c.document.substituted[n]) {
+		if v := c.variables[ref.name]; v != nil && !v.secret {
 			v.secret = true
-			c.add("variable "+name, v.value, at.declared)
+			c.add("variable "+ref.name, v.value, at.declared)
 		}
 	}
 }
@@ -123,7 +121,7 @@ func (c *collector) add(name, value string, declared bool) {
 	if strings.HasPrefix(trimmed, "{") && json.Unmarshal([]byte(trimmed), &document) == nil {
 		several = true
 	}
-	c.secrets = append(c.secrets, event.Secret{Name: name, Value: value, Credential: declared || !several && credential(trimmed)})
+	c.secrets = append(c.secrets, event.Secret{Name: name, Value: value, Credential: declared || !several && event.LooksSecret(trimmed)})
 	switch {
 	case declared || !several:
 	case document != nil:
@@ -131,10 +129,10 @@ func (c *collector) add(name, value string, declared bool) {
 	default:
 		for word := range strings.FieldsSeq(trimmed) {
 			word = strings.Trim(word, `"',;`)
-			if _, assigned, _ := strings.Cut(word, "="); credential(assigned) {
+			if _, assigned, _ := strings.Cut(word, "="); event.LooksSecret(assigned) {
 				word = assigned
 			}
-			if credential(word) {
+			if event.LooksSecret(word) {
 				c.secrets = append(c.secrets, event.Secret{Name: name, Value: word, Credential: true})
 			}
 		}
@@ -145,7 +143,7 @@ func (c *collector) add(name, value string, declared bool) {
 func (c *collector) leaves(name string, of any) {
 	switch v := of.(type) {
 	case string:
-		if credential(v) {
+		if event.LooksSecret(v) {
 			c.secrets = append(c.secrets, event.Secret{Name: name, Value: v, Credential: true})
 		}
 	case []any:
@@ -157,40 +155,6 @@ func (c *collector) leaves(name string, of any) {
 			c.leaves(name, v[key])
 		}
 	}
-}
-
-var (
-	separators = regexp.MustCompile(`[\s\-_./:,;@=&?'"()\[\]{}<>|]+`)
-	// ordinary is a word, several in camel case, a number, or a word with a number behind it (postgres15) or before it (512Mi).
-	ordinary = regexp.MustCompile(`^(?:[0-9]+[A-Za-z]{0,2}|(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20})*[0-9]*)$`)
-	// signs stand in passwords, and hardly in names, addresses, dates and sentences.
-	signs = regexp.MustCompile(`[A-Za-z0-9][!#$%^*+~][A-Za-z0-9]|[A-Za-z0-9]{4}[!#$%^*+~]`)
-)
-
-// credential tells whether a value looks like one: long enough, and in its greater part no words, numbers or names of hosts. A CI
-// system hides what it is told in the whole job, so an ordinary word would damage the logs and outputs of other steps.
-func credential(value string) bool {
-	const least = 8 // characters
-	if len(value) < least {
-		return false
-	}
-	if u, err := url.Parse(value); err == nil && u.User != nil {
-		if password, _ := u.User.Password(); password != "" {
-			return true
-		}
-	}
-	odd := 0
-	for word := range strings.FieldsSeq(value) {
-		if len(word) >= least && signs.MatchString(word) {
-			return true
-		}
-		for _, piece := range separators.Split(word, -1) {
-			if !ordinary.MatchString(piece) {
-				odd += len(piece)
-			}
-		}
-	}
-	return odd >= least
 }
 
 // pairs goes through the keys and values of a mapping; of anything else, there are none.

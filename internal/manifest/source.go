@@ -157,11 +157,33 @@ type place struct {
 func (r *reader) locate(path string) (place, bool) {
 	full := r.absolute(path)
 	for i, f := range r.source.Confine {
-		if rel, err := filepath.Rel(f.Path, full); err == nil && filepath.IsLocal(rel) && r.roots[i] != nil {
+		base, err := filepath.Abs(f.Path)
+		if err != nil || r.roots[i] == nil {
+			continue
+		}
+		// Either may be named by a link, and a link inside may be absolute, which a root never follows.
+		if target, ok := below(resolved(base), resolved(full)); ok {
+			return place{r.roots[i], target}, true
+		}
+		if rel, ok := below(base, full); ok {
 			return place{r.roots[i], rel}, true
 		}
 	}
 	return place{nil, full}, len(r.source.Confine) == 0
+}
+
+// below is a path as it is seen from a folder that it is in.
+func below(folder, path string) (string, bool) {
+	rel, err := filepath.Rel(folder, path)
+	return rel, err == nil && filepath.IsLocal(rel)
+}
+
+// resolved is a path without links, or the path itself when nothing is there.
+func resolved(path string) string {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
+	}
+	return path
 }
 
 func (p place) stat() (fs.FileInfo, error) {

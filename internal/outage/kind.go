@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -31,6 +32,7 @@ const (
 	CertificateRefused             // it does not accept ours
 	NoTLS                          // it does not speak TLS at all
 	NoCredentials                  // the credential plugin gave none, so that nothing was sent
+	Unsendable                     // it cannot be written down: a header or an address is wrong
 	Other                          // no request was made, or its answer cannot be read
 )
 
@@ -56,6 +58,8 @@ func KindOf(err error) Kind {
 		return NoTLS
 	case untrusted(err):
 		return Untrusted
+	case unsendable(err):
+		return Unsendable
 	case broken(err) && unconnected(err):
 		return Unconnected
 	case broken(err):
@@ -82,6 +86,15 @@ func broken(err error) bool {
 	var request *url.Error
 	return errors.As(err, &request) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || utilnet.IsProbableEOF(err) ||
 		utilnet.IsTimeout(err) || utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// unsendable tells whether the request failed in this process, before anything was sent: time does not heal that. net/http has texts
+// alone for most of it (Transport.roundTrip).
+func unsendable(err error) bool {
+	var address *net.AddrError
+	return errors.As(err, &address) || slices.ContainsFunc([]string{"net/http: invalid ", "unsupported protocol scheme", "http: no Host in request URL"}, func(text string) bool {
+		return strings.Contains(err.Error(), text)
+	})
 }
 
 func unconnected(err error) bool {

@@ -22,6 +22,12 @@ func (c *checker) advise(w *workload) {
 			c.add(event.Warning, at.Child("containers").Index(i).Child("resources"), "container %q has no limits: it may take a whole node", k.Name).suggestion = "set resources.limits for cpu and memory"
 		}
 	}
+	for i := range pod.Containers {
+		c.oneWord(&pod.Containers[i], at.Child("containers").Index(i))
+	}
+	for i := range pod.InitContainers {
+		c.oneWord(&pod.InitContainers[i], at.Child("initContainers").Index(i))
+	}
 	if indexed(spec) {
 		return
 	}
@@ -36,6 +42,37 @@ func (c *checker) advise(w *workload) {
 			if strings.Contains(text, completionIndex) {
 				c.noIndex(field.NewPath("spec", "configMaps", m.Name))
 			}
+		}
+	}
+}
+
+var (
+	shell  = regexp.MustCompile(`^(?:/(?:usr/)?bin/)?(?:ba|a|da|z|k)?sh$`)
+	glued  = regexp.MustCompile(`^(-[a-z]*c)\s`)
+	blank  = regexp.MustCompile(`\s`)
+	folder = regexp.MustCompile(`^/\S*\s[^-/\s][^\n]*/`) // a path with a blank in the name of a folder
+)
+
+// oneWord warns of a command line that stands in one element: no shell takes it apart.
+func (c *checker) oneWord(k *corev1.Container, at *field.Path) {
+	const way = `write one element for each word, or ["sh", "-c", "…"]`
+	line := func(word string) bool { return blank.MatchString(word) && !folder.MatchString(word) }
+	switch {
+	case len(k.Command) > 0:
+		if line(k.Command[0]) {
+			c.add(event.Warning, at.Child("command").Index(0), "is one word with blanks in it, so the whole of it is looked for as a program").suggestion = way
+		}
+	case len(k.Args) == 1 && line(k.Args[0]) && !strings.HasPrefix(k.Args[0], "-"):
+		c.add(event.Warning, at.Child("args").Index(0), "is one word with blanks in it, which is one argument of the image's program, or is itself looked for as one").suggestion = way
+	}
+	words := append(k.Command[:len(k.Command):len(k.Command)], k.Args...)
+	for i := 1; i < len(words) && shell.MatchString(words[i-1]); i++ {
+		if m := glued.FindStringSubmatch(words[i]); m != nil {
+			place := at.Child("command").Index(i)
+			if i >= len(k.Command) {
+				place = at.Child("args").Index(i - len(k.Command))
+			}
+			c.add(event.Warning, place, "the shell takes what follows %q here for more options", m[1]).suggestion = fmt.Sprintf("write %q and the script as two elements", m[1])
 		}
 	}
 }

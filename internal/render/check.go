@@ -18,6 +18,7 @@ type problem struct {
 	level               event.Level
 	path                string // in the Job
 	message, suggestion string
+	derived             bool // suggestion is made from the value
 	missing             bool // something is not there; no news when the file has an unknown field that may have been it
 }
 
@@ -138,7 +139,10 @@ func key(at *field.Path, name string) *field.Path {
 func (c *checker) metadata(at *field.Path, labels, annotations map[string]string) {
 	for k, v := range sorted(labels) {
 		c.says(key(at.Child("labels"), k), k, validation.IsQualifiedName(k))
-		c.says(key(at.Child("labels"), k), v, validation.IsValidLabelValue(v))
+		for _, m := range validation.IsValidLabelValue(v) {
+			p := c.invalid(key(at.Child("labels"), k), "%q is invalid: %s", v, manifest.Plain(m))
+			p.suggestion, p.derived = use(labelLike(v)), true
+		}
 	}
 	for k := range sorted(annotations) { // which may have capital letters (apimachinery, ValidateAnnotations)
 		c.says(key(at.Child("annotations"), k), k, validation.IsQualifiedName(strings.ToLower(k)))

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	// The digests of image references are checked only for the algorithms that are linked in (go-digest, Algorithm.Available).
@@ -60,10 +61,17 @@ func (c *checker) image(image string, at *field.Path) {
 	}
 }
 
+// wholeVariable is a variable of envsubst or a shell, neither of which reads the value of a variable.
+var wholeVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
+
 func (c *checker) env(e corev1.EnvVar, at *field.Path) {
 	c.name(at.Child("name"), e.Name, validation.IsRelaxedEnvVarName)
 	if why := credential(e); why != "" {
 		c.add(event.Warning, at.Child("value"), "%s looks like a credential in plain text, by %s", e.Name, why).suggestion = "keep it in a Secret, or give it as secret-env"
+	}
+	if m := wholeVariable.FindStringSubmatch(e.Value); m != nil {
+		c.add(event.Warning, at.Child("value"), "%s gets these characters as they are: nothing replaces %s", e.Name, e.Value).suggestion =
+			fmt.Sprintf("substitute: %s; or write $(%s) for another variable of the container", m[1], m[1])
 	}
 	from := e.ValueFrom
 	if from == nil {

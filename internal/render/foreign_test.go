@@ -84,6 +84,64 @@ func TestLeftOutOfCronJob(t *testing.T) {
 	}
 }
 
+// TestExportRunsAgain: what kubectl get -o yaml prints of a Job, and of what stands beside it, holds the server's own fields, and none of
+// them reaches the cluster. A selector that the user has chosen is no such field.
+func TestExportRunsAgain(t *testing.T) {
+	const uid = "6a1c7c3e-0000-4000-8000-000000000002"
+	export := strings.NewReplacer("labels: {team: a}", "labels: {team: a, controller-uid: "+uid+", job-name: old}",
+		"  activeDeadlineSeconds: 60\n", "  activeDeadlineSeconds: 60\n  manualSelector: false\n  selector: {matchLabels: {batch.kubernetes.io/controller-uid: "+uid+"}}\n",
+		"labels: {team: b}", "labels: {team: b, batch.kubernetes.io/controller-uid: "+uid+", batch.kubernetes.io/job-name: old, controller-uid: "+uid+", job-name: old}").Replace(exported) + `
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  uid: u
+  resourceVersion: "8"
+  creationTimestamp: "2026-01-01T00:00:00Z"
+  managedFields: [{manager: kubectl}]
+  ownerReferences: [{apiVersion: v1, kind: ConfigMap, name: gone, uid: g}]
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, finalizers: [kubernetes.io/pvc-protection], creationTimestamp: null}
+status: {phase: Bound}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: plain, creationTimestamp: null}
+`
+	p, findings := Render(loadText(t, export), Options{})
+	if p == nil {
+		t.Fatal(text(findings))
+	}
+	want := []string{
+		"manifest-content:11:3: metadata.finalizers: left out, as the Job of a run has none of these: metadata.finalizers, metadata.ownerReferences, metadata.uid, " +
+			"metadata.resourceVersion, metadata.generation, metadata.creationTimestamp, spec.template.metadata.finalizers, status, spec.selector, " +
+			"metadata.labels[controller-uid], metadata.labels[job-name], spec.template.metadata.labels[batch.kubernetes.io/controller-uid], " +
+			"spec.template.metadata.labels[batch.kubernetes.io/job-name], spec.template.metadata.labels[controller-uid], spec.template.metadata.labels[job-name]",
+		"manifest-content:28:1: metadata: left out, as a server or another owner wrote it: metadata.managedFields, metadata.resourceVersion, metadata.uid, " +
+			"metadata.creationTimestamp, metadata.ownerReferences of ConfigMap settings; metadata.finalizers, status of PersistentVolumeClaim data",
+	}
+	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	out, err := p.YAML(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, objects, _ := strings.Cut(string(out), "---\n")
+	for _, field := range []string{"uid", "resourceVersion", "ownerReferences", "finalizers", "selector", "job-name", "status", "managedFields"} {
+		if strings.Contains(objects, field) {
+			t.Errorf("%s is still there:\n%s", field, objects)
+		}
+	}
+	chosen := strings.Replace(plainJob, "spec:\n", "spec:\n  selector: {matchLabels: {app: x}}\n", 1)
+	if p, findings := Render(loadText(t, chosen), Options{}); p != nil {
+		t.Errorf("a selector of the user's: %s", text(findings))
+	}
+}
+
 // TestManualSelector warns of a Job that adopts the pods of others.
 func TestManualSelector(t *testing.T) {
 	manual := strings.Replace(plainJob, "spec:\n", "spec:\n  manualSelector: true\n  selector: {matchLabels: {app: x}}\n", 1)

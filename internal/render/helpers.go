@@ -1,9 +1,11 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -35,8 +37,23 @@ var applyOrder = []string{
 	"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "PersistentVolumeClaim", "ConfigMap", "Secret",
 }
 
-// serverFields are what a server writes into metadata. In a manifest they come from an export, and an apply with them is refused.
-var serverFields = []string{"managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"}
+// exportedFields are what a server, or another owner, writes into an object. In a manifest they come from an export. An apply with most of
+// them is refused; with an owner that is not there, the garbage collector takes the object away; a finalizer waits for its controller.
+var exportedFields = []string{"metadata.managedFields", "metadata.resourceVersion", "metadata.uid", "metadata.generation", "metadata.creationTimestamp", "metadata.selfLink",
+	"metadata.deletionTimestamp", "metadata.deletionGracePeriodSeconds", "metadata.ownerReferences", "metadata.finalizers", "status"}
+
+// leaveExported removes them, and answers with those that were there and not empty.
+func leaveExported(o *unstructured.Unstructured) (fields []string) {
+	for _, path := range exportedFields {
+		steps := strings.Split(path, ".")
+		value, _, _ := unstructured.NestedFieldNoCopy(o.Object, steps...)
+		if m, ok := value.(map[string]any); value != nil && (!ok || len(m) > 0) {
+			fields = append(fields, path)
+		}
+		unstructured.RemoveNestedField(o.Object, steps...)
+	}
+	return fields
+}
 
 // clusterScoped tells whether a kind of Kubernetes' own has no namespace. The cluster is asked about all other kinds, by
 // whoever applies them.
@@ -54,18 +71,24 @@ func clusterScoped(kind string) bool {
 // They are deployed by the platform; to a cluster their kinds are unknown.
 var platform = regexp.MustCompile(`^[a-z0-9-]+\.(project-planton\.org|openmcf\.org|planton\.dev)/`)
 
-// helpers are the file's other documents in the order in which they are applied. They go into the namespace that they name,
-// else into the Job's; when an option moves the Job to another namespace, those that stood in the Job's old one move with it.
-func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstructured, map[*unstructured.Unstructured]*manifest.Document) {
-	var all []*unstructured.Unstructured
-	documents := map[*unstructured.Unstructured]*manifest.Document{}
+// helpers are the file's other documents in the order in which they are applied, before the Job and, as Options.Others says, after it
+// has succeeded. They go into the namespace that they name, else into the Job's; when an option moves the Job to another namespace, those
+// that stood in the Job's old one move with it.
+func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstructured.Unstructured, documents map[*unstructured.Unstructured]*manifest.Document) {
+	documents = map[*unstructured.Unstructured]*manifest.Document{}
 	own := map[string]bool{} // kind and name of what the run creates itself
 	if w != nil {
 		for _, o := range w.owned() {
 			own[o.GetObjectKind().GroupVersionKind().Kind+" "+o.(metav1.Object).GetName()] = true
 		}
 	}
-	for _, doc := range s.Helpers() {
+	var others []*manifest.Document
+	var exported *manifest.Document // the first one with fields that are left out
+	var leftOut []string
+	for _, doc := range s.Documents {
+		if w == nil && doc.IsWorkload() || w != nil && doc == w.doc {
+			continue
+		}
 		if platform.MatchString(doc.APIVersion) {
 			if w != nil {
 				r.add(doc.Finding(event.Info, "kind", fmt.Sprintf("%s %s is read for references and not applied: no cluster has this kind", doc.Kind, doc.Name), ""))
@@ -74,6 +97,13 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstru
 		}
 		if r.full(event.Error) { // there will be no plan
 			break
+		}
+		turn := turnOf(doc, w)
+		if turn != early {
+			others = append(others, doc)
+			if turn == never || r.options.Others != OthersAfterSuccess {
+				continue
+			}
 		}
 		object := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(doc.Map())}
 		r.checkHelper(doc)
@@ -84,14 +114,31 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) ([]*unstructured.Unstru
 				r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", doc.Kind, doc.Name), "use another name"))
 			}
 		}
-		delete(object.Object, "status")
-		for _, field := range serverFields {
-			unstructured.RemoveNestedField(object.Object, "metadata", field)
+		if fields := leaveExported(object); fields != nil {
+			if leftOut == nil {
+				exported = doc
+			}
+			leftOut = append(leftOut, fmt.Sprintf("%s of %s %s", strings.Join(fields, ", "), doc.Kind, doc.Original("metadata.name", doc.Name)))
 		}
-		all, documents[object] = append(all, object), doc
+		documents[object] = doc
+		if turn == early {
+			before = append(before, object)
+		} else {
+			after = append(after, object)
+		}
 	}
-	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
-	return all, documents
+	if w != nil {
+		r.others(others, w)
+	}
+	if leftOut != nil {
+		r.add(exported.Finding(event.Info, "metadata", "left out, as a server or another owner wrote it: "+strings.Join(leftOut, "; "), ""))
+	}
+	byRank := func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) }
+	slices.SortStableFunc(before, byRank)
+	slices.SortStableFunc(after, func(a, b *unstructured.Unstructured) int { // Helm runs its hooks when the rest is there
+		return cmp.Or(min(1, len(documents[a].Hooks()))-min(1, len(documents[b].Hooks())), byRank(a, b))
+	})
+	return before, after, documents
 }
 
 func rank(o *unstructured.Unstructured) int {

@@ -24,7 +24,7 @@ var templateMetadata = strings.NewReplacer("spec.template.labels", "spec.templat
 // is as a metav1.StatusCause has it, "" when it names none; message is the server's.
 func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
 	w, message := p.workload, manifest.Plain(message)
-	for _, o := range p.Apply {
+	for _, o := range slices.Concat(p.Apply, p.After) {
 		if o.GetKind() == of.Kind && o.GetNamespace() == of.Namespace && o.GetName() == of.Name {
 			return p.documents[o].Finding(event.Error, field, message, "")
 		}
@@ -50,6 +50,9 @@ func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
 	return f
 }
 
+// placeholder is what nobody has filled in: ${NAME}, $NAME, or the braces of a template.
+var placeholder = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)|\{\{|\{%`)
+
 // finding says where a problem of the Job comes from.
 func (w *workload) finding(p problem) event.Finding {
 	option, path := w.origin(p.path)
@@ -59,7 +62,18 @@ func (w *workload) finding(p problem) event.Finding {
 	case option != "":
 		return event.Finding{Level: p.level, Path: option, Message: p.message, Suggestion: p.suggestion}
 	}
-	return w.doc.Finding(p.level, w.documentPath(path), p.message, p.suggestion)
+	path = w.documentPath(path)
+	if w.doc.Original(path, p.message) != p.message { // a suggestion would show what the value of a variable looks like
+		if p.derived {
+			p.suggestion = ""
+		}
+	} else if m := placeholder.FindStringSubmatch(p.message); p.level == event.Error && m != nil {
+		p.suggestion = "is it a variable? substitute: " + m[1]
+		if m[1] == "" {
+			p.suggestion = "render the template first: helm template … | kubernetes-job-action --manifest -"
+		}
+	}
+	return w.doc.Finding(p.level, path, p.message, p.suggestion)
 }
 
 // steps are the parts of a path: fields, and in brackets the numbers of items and keys with dots.

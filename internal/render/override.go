@@ -213,33 +213,60 @@ func (r *renderer) commands(pod *corev1.PodSpec) {
 // pair is one NAME=VALUE line.
 type pair struct{ name, value string }
 
-// cut parts a line of an option into name and value. The name of a variable that becomes the key of a Secret must be one: a secret of
-// several lines that was split by mistake may hold an equals sign too.
-func cut(option, line string) (pair, bool) {
+var (
+	base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]{16,}={0,2}$`)
+	base64End  = regexp.MustCompile(`^[A-Za-z0-9+/]+={1,2}$`)
+	mixed      = regexp.MustCompile(`[a-z].*[A-Z]|[A-Z].*[a-z]`)
+)
+
+// cut parts a line of an option into name and value. A line is none when it may be a part of a value of several lines: the name of a
+// variable must be one, and a line of base64 that ends with padding is no name. before is what stands before it: the value of the last line.
+func cut(option, line, before string) (pair, bool) {
 	name, value, ok := strings.Cut(line, "=")
 	name = strings.TrimSpace(name)
-	return pair{name, value}, ok && name != "" && (option != "secret-env" || len(validation.IsEnvVarName(name)) == 0)
+	variable := option == "env" || option == "secret-env"
+	text := strings.TrimSpace(line)
+	padded := base64End.MatchString(text) && len(text)%4 == 0 && (strings.HasSuffix(text, "==") || mixed.MatchString(text) || base64Text.MatchString(before) && mixed.MatchString(before))
+	return pair{name, value}, ok && name != "" && !padded && (!variable || len(validation.IsEnvVarName(name)) == 0)
 }
 
-// pairs splits the lines of an option. No finding quotes a line: it may be a part of a secret.
+// pairs splits the lines of an option. No finding quotes a line: it may be a part of a secret. A value that goes on is told once, and is none.
 func (r *renderer) pairs(option string, lines []string) []pair {
 	var all []pair
+	before, unfinished := "", map[string]bool{}
 	for i, line := range lines {
 		if strings.TrimSpace(line) == "" {
 			continue
 		}
-		p, ok := cut(option, line)
+		p, ok := cut(option, line, before)
+		before = line
 		if !ok {
-			r.option(option, "line %d is not NAME=VALUE", i+1).Suggestion = "each value must be on one line; a longer one can be kept in a Secret or ConfigMap"
+			at, way := "", "each value must be on one line; a longer one can be kept in a Secret or ConfigMap"
+			if len(all) > 0 {
+				name := all[len(all)-1].name
+				at = name + ": the value goes on over several lines: "
+				if option == "env" || option == "secret-env" {
+					way = fmt.Sprintf("write %s<<EOF, the lines of the value, and EOF on a line of its own; or keep it in a Secret", name)
+				}
+				if unfinished[name] {
+					continue
+				}
+				unfinished[name] = true
+			}
+			r.option(option, "%sline %d is not NAME=VALUE", at, i+1).Suggestion = way
+			if at == "" { // whatever this is the value of, its other lines say no more
+				return nil
+			}
 			continue
 		}
+		before = p.value
 		if slices.ContainsFunc(all, func(q pair) bool { return q.name == p.name }) {
 			r.option(option, "%s is given twice", p.name)
 			continue
 		}
 		all = append(all, p)
 	}
-	return all
+	return slices.DeleteFunc(all, func(p pair) bool { return unfinished[p.name] })
 }
 
 // setEnv sets a variable in every container of the pod, as kubectl set env does. Of several entries of one name the last
@@ -403,7 +430,11 @@ func registryLines(text string) (map[string]registryAuth, *event.Finding) {
 		case key == "password" && current != nil:
 			current.Password = value
 		default:
-			return nil, &event.Finding{Message: fmt.Sprintf("word %d is not understood", i+1), Suggestion: form}
+			wrong := &event.Finding{Message: fmt.Sprintf("word %d is not understood", i+1), Suggestion: form}
+			if current != nil && current.Password != "" {
+				wrong.Suggestion = "a password with blanks, such as a JSON key, needs the form of a dockerconfigjson document"
+			}
+			return nil, wrong
 		}
 	}
 	return auths, finish()

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -60,6 +61,7 @@ type Options struct {
 	Stamp       map[string]string // annotations of the Job, keys complete
 	Timeout     time.Duration     // becomes activeDeadlineSeconds, a minute later, when the manifest has none; 0: it does not
 	Cleanup     Cleanup           // "" is CleanupAuto
+	Others      Others            // "" is OthersSkip
 }
 
 // Cleanup says when a finished Job is deleted; see finish.
@@ -80,6 +82,7 @@ type Plan struct {
 	Cluster         string // targetCluster.clusterName, "" without one
 
 	Apply   []*unstructured.Unstructured // the file's other documents in order of application; the user's, so they stay
+	After   []*unstructured.Unstructured // those that are applied once the Job has succeeded
 	Job     *batchv1.Job
 	OneTime bool             // the Job's name has a suffix or a generated end, so that another run will hardly have it again
 	Owned   []runtime.Object // *corev1.Secret and *corev1.ConfigMap, created after the Job and owned by it
@@ -88,7 +91,7 @@ type Plan struct {
 
 	notes     []string // the readings that were chosen, for YAML
 	workload  *workload
-	documents map[*unstructured.Unstructured]*manifest.Document // of Apply
+	documents map[*unstructured.Unstructured]*manifest.Document // of Apply and After
 }
 
 // InNamespace puts the Job, what it owns, and each other document that names no namespace into ns. It answers with a warning for each
@@ -99,7 +102,7 @@ func (p *Plan) InNamespace(ns string) (findings []event.Finding) {
 	for _, o := range p.Owned {
 		o.(metav1.Object).SetNamespace(ns)
 	}
-	for _, o := range p.Apply {
+	for _, o := range slices.Concat(p.Apply, p.After) {
 		switch {
 		case clusterScoped(o.GetKind()):
 		case o.GetNamespace() == "":
@@ -124,14 +127,14 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	if w != nil {
 		r.transform(w)
 	}
-	apply, documents := r.helpers(set, w)
+	apply, after, documents := r.helpers(set, w)
 	event.SortFindings(r.findings)
 	if event.HasErrors(r.findings) || w == nil {
 		return nil, r.findings
 	}
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
-		Apply: apply, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
+		Apply: apply, After: after, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	for _, f := range r.findings {
 		if f.Level == event.Info {

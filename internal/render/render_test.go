@@ -351,6 +351,7 @@ func TestOptionErrors(t *testing.T) {
 		"name":                     {plainJob, Options{Name: "Not_DNS"}, `name: "Not_DNS" is invalid: a lowercase RFC 1123 subdomain`},
 		"dots for a KubernetesJob": {kubernetesJob, Options{Name: "a.b"}, `name: "a.b" is invalid: must not contain dots`},
 		"suffix too long":          {plainJob, Options{Name: long, NameSuffix: "20261231-235959"}, `name-suffix: the name "` + long + `" (50 characters), a hyphen and the suffix "20261231-235959" (15) make 66 characters; 63 are the most`},
+		"suffix without letters":   {plainJob, Options{NameSuffix: "/"}, `name-suffix: with the suffix, the name "migrate-/" is invalid: `},
 		"suffix not DNS":           {plainJob, Options{NameSuffix: "Feature/X"}, `name-suffix: with the suffix, the name "migrate-Feature/X" is invalid: `},
 		"name too long":            {plainJob, Options{Name: long + long}, `name: "` + long + long + `" has 100 characters; 63 are the most`},
 		"image for several":        {severalContainers, Options{Image: []string{"x:1"}}, `image: the pod has 2 containers; write container=x:1 with one of work, help, prepare`},
@@ -360,7 +361,7 @@ func TestOptionErrors(t *testing.T) {
 		"image invalid":            {plainJob, Options{Image: []string{"ghcr.io/Acme/app:1"}}, `image: "ghcr.io/Acme/app:1" is no image reference: repository name (Acme/app) must be lowercase (did you mean "ghcr.io/acme/app:1"?)`},
 		"command for several":      {severalContainers, Options{ContainerCommand: []string{"sh"}}, `container-command: the pod has 2 containers; it works for one (use patch, which names the container)`},
 		"args for several":         {severalContainers, Options{ContainerArgs: []string{}}, `container-args: the pod has 2 containers; it works for one (use patch, which names the container)`},
-		"env without =":            {plainJob, Options{Env: []string{"A=1", "B"}}, `env: line 2 is not NAME=VALUE (each value must be on one line; `},
+		"env without =":            {plainJob, Options{Env: []string{"A=1", "B"}}, `env: A: the value goes on over several lines: line 2 is not NAME=VALUE (write A<<EOF, the lines of the value, and EOF on a line of its own; or keep it in a Secret)`},
 		"env twice":                {plainJob, Options{Env: []string{"A=1", "A=2"}}, `env: A is given twice`},
 		"env and secret-env":       {plainJob, Options{Env: []string{"A=1"}, SecretEnv: []string{"A=2"}}, `env: A is given by secret-env too`},
 		"label key":                {plainJob, Options{Labels: []string{"-a=1"}}, `labels: "-a" is invalid: name part must consist of`},
@@ -402,11 +403,37 @@ func TestOptionErrors(t *testing.T) {
 	}
 }
 
+// TestBranchNames: what a branch's name cannot be comes with what it can be.
+func TestBranchNames(t *testing.T) {
+	long := strings.Repeat("n", 50)
+	for name, test := range map[string]struct {
+		options Options
+		want    string
+	}{
+		"suffix of a branch":      {Options{NameSuffix: "Feature/SHOP-1_new/"}, `use feature-shop-1-new`},
+		"suffix of a long branch": {Options{Name: long, NameSuffix: "feature/a-long-name"}, `use feature-a-lo`},
+		"label of a branch":       {Options{Labels: []string{"branch=feature/SHOP 1_new-"}}, `use feature-SHOP-1_new`},
+		"long label":              {Options{Labels: []string{"branch=" + strings.Repeat("x", 62) + "/y"}}, `use ` + strings.Repeat("x", 62) + ``},
+		"a variable":              {Options{}, ""},
+	} {
+		content := plainJob
+		if name == "a variable" {
+			content = strings.Replace(plainJob, "namespace: shop", "labels: {a: '${B}'}", 1)
+		}
+		set, _ := manifest.Load(manifest.Source{Content: content, Substitute: strings.Fields(map[bool]string{true: "B"}[name == "a variable"]),
+			LookupEnv: func(string) (string, bool) { return "feature/a secret", true }})
+		_, findings := Render(set, test.options)
+		if i := slices.IndexFunc(findings, func(f event.Finding) bool { return f.Level == event.Error }); i < 0 || findings[i].Suggestion != test.want {
+			t.Errorf("%s: want %q:\n%s", name, test.want, text(findings))
+		}
+	}
+}
+
 // TestSecretsAreNotQuoted gives a key of several lines, split into lines as secret-env is, and expects none of it in the findings.
 func TestSecretsAreNotQuoted(t *testing.T) {
 	lines := []string{"KEY=-----BEGIN KEY-----", "MIIEvQIBADANBgkqhkiG9w0BAQ==", "c2VjcmV0c2VjcmV0", "-----END KEY-----"}
 	p, findings := Render(loadText(t, plainJob), Options{SecretEnv: lines, RegistryCredentials: strings.Join(lines[1:], " ")})
-	if p != nil || len(findings) != 3 {
+	if p != nil || len(findings) != 2 {
 		t.Fatalf("plan: %v, findings:\n%s", p != nil, text(findings))
 	}
 	for _, line := range lines[1:] {
@@ -563,7 +590,7 @@ func TestHelperFields(t *testing.T) {
 		"{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: x}, spec: {podSelektor: {}}}": "spec.podSelektor",
 		"{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: x}, rules: [{verb: [get]}]}":   "rules[0].verb",
 		"{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: x}, valeu: 1}":                "valeu",
-		"{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replika: 1}}":                      "",
+		"{apiVersion: example.com/v1, kind: Deploy, metadata: {name: x}, spec: {replika: 1}}":                   "",
 	} {
 		_, findings := Render(loadText(t, plainJob+"\n---\n"+object), Options{})
 		got := text(findings)
@@ -638,7 +665,7 @@ func TestSecrets(t *testing.T) {
 	}{
 		"secret-env":     {Options{SecretEnv: []string{"A=s3cret", "B=1", "C="}}, []event.Secret{credential("secret-env A", "s3cret"), credential("secret-env B", "1")}},
 		"no name":        {Options{SecretEnv: []string{"A=x", "s3cret"}}, []event.Secret{credential("secret-env A", "x"), credential("line 2 of secret-env", "s3cret")}},
-		"base64":         {Options{SecretEnv: []string{"s3cret=="}}, []event.Secret{credential("secret-env s3cret", "="), credential("line 1 of secret-env", "s3cret==")}},
+		"base64":         {Options{SecretEnv: []string{"s3cret=="}}, []event.Secret{credential("line 1 of secret-env", "s3cret==")}},
 		"lines":          {Options{RegistryCredentials: "server=ghcr.io username=bot password=hunter2"}, []event.Secret{credential("registry-credentials password of ghcr.io", "hunter2"), credential("registry-credentials auth of ghcr.io", "Ym90Omh1bnRlcjI="), credential("registry-credentials password of ghcr.io", "hunter2")}},
 		"an address":     {Options{RegistryCredentials: "server=https://u:pw@a.io username=bot password=x"}, []event.Secret{credential("registry-credentials password in the address of registry 1", "pw"), credential("registry-credentials password of registry 1", "x"), credential("registry-credentials auth of registry 1", "Ym90Ong="), credential("registry-credentials password of registry 1", "x")}},
 		"JSON":           {Options{RegistryCredentials: `{"auths": {"ghcr.io": {"auth": "Ym90Omh1bnRlcjI="}, "x": {"identitytoken": "idtoken"}}}`}, []event.Secret{credential("registry-credentials auth of ghcr.io", "Ym90Omh1bnRlcjI="), credential("registry-credentials password of ghcr.io", "hunter2"), credential("registry-credentials identity token of registry 2", "idtoken")}},

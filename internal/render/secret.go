@@ -18,9 +18,12 @@ func (o Options) Secrets() []event.Secret {
 			all = append(all, event.Secret{Name: name, Value: value, Credential: credential})
 		}
 	}
+	before := ""
 	for i, line := range o.SecretEnv {
-		p, ok := cut("secret-env", line)
+		p, ok := cut("secret-env", line, before)
+		before = line
 		if ok {
+			before = p.value
 			add("secret-env "+p.name, p.value, true)
 		}
 		if !ok || p.value != "" && strings.Trim(p.value, "=") == "" { // a line of base64 ends with equals signs

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func (w *workload) owned() []runtime.Object {
 // load reads the workload; nil when there is none that can be worked on.
 func (r *renderer) load(s *manifest.Set) *workload {
 	if cron := r.options.FromCronJob; cron != nil {
-		if len(s.Helpers()) < len(s.Documents) {
+		if slices.ContainsFunc(s.Documents, (*manifest.Document).IsWorkload) {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
 			return nil
 		}
@@ -132,7 +133,7 @@ func leavesOut(fields []string) string {
 
 // leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,
 // with which the garbage collector takes it away under the run, and finalizers, with which it or its pods stay when they are deleted.
-// It answers with the paths of what was there; the name and the namespace, which are decided elsewhere, go without a word.
+// The selector of a Job and the labels for it go too, unless they are the user's own. It answers with the paths of what was there; the name and the namespace, which are decided elsewhere, go without a word.
 func leftOut(job *batchv1.Job) (fields []string) {
 	m, template := &job.ObjectMeta, &job.Spec.Template.ObjectMeta
 	for _, f := range []struct {
@@ -150,9 +151,38 @@ func leftOut(job *batchv1.Job) (fields []string) {
 			fields = append(fields, f.path)
 		}
 	}
+	if manual := job.Spec.ManualSelector; manual == nil || !*manual {
+		fields = append(fields, leaveGenerated(job)...)
+	}
 	job.TypeMeta, job.ObjectMeta = metav1.TypeMeta{}, metav1.ObjectMeta{Labels: m.Labels, Annotations: m.Annotations}
 	job.Status = batchv1.JobStatus{}
 	template.Finalizers, template.OwnerReferences = nil, nil
+	return fields
+}
+
+// generated are the labels that the API server puts on a Job's pods, old names and new (pkg/registry/batch/job/strategy.go, generateSelector).
+var generated = []string{batchv1.ControllerUidLabel, batchv1.JobNameLabel, "controller-uid", "job-name"}
+
+// leaveGenerated removes the selector that the API server has generated, and the labels for it. It answers with the paths of what was there.
+func leaveGenerated(job *batchv1.Job) (fields []string) {
+	theirs := func(k string) bool { return slices.Contains(generated, k) }
+	if s := job.Spec.Selector; s != nil && len(s.MatchExpressions) == 0 && !slices.ContainsFunc(slices.Collect(maps.Keys(s.MatchLabels)), func(k string) bool { return !theirs(k) }) {
+		job.Spec.Selector = nil
+		fields = append(fields, "spec.selector")
+	}
+	for _, of := range []struct {
+		path   string
+		labels *map[string]string
+	}{{"metadata.labels", &job.Labels}, {"spec.template.metadata.labels", &job.Spec.Template.Labels}} {
+		rest := maps.Clone(*of.labels) // parts of a manifest may share one
+		for _, k := range generated {
+			if _, ok := rest[k]; ok {
+				delete(rest, k)
+				fields = append(fields, of.path+"["+k+"]")
+			}
+		}
+		*of.labels = rest
+	}
 	return fields
 }
 
@@ -278,14 +308,39 @@ func (r *renderer) name(w *workload, name, generate string) {
 		problemAt(at, "%q has %d characters; %d are the most", w.job.Name, n, most)
 	case n > most:
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
-			shown, len(base), suffix, len(suffix), n, most)
+			shown, len(base), suffix, len(suffix), n, most).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case base != "" && len(check(base)) > 0:
 		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
-		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
+		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; "))).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case len(check(w.job.Name)) > 0:
 		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}
+}
+
+var (
+	notOfNames  = regexp.MustCompile(`[^a-z0-9]+`)
+	notOfLabels = regexp.MustCompile(`[^A-Za-z0-9_.]+`)
+)
+
+// nameLike is what a text, such as a branch's name, becomes as a part of a name of at most that many characters; "" when nothing is left.
+func nameLike(text string, most int) string {
+	like := notOfNames.ReplaceAllString(strings.ToLower(text), "-")
+	return strings.Trim(like[:min(len(like), max(most, 0))], "-")
+}
+
+// labelLike is what it becomes as the value of a label.
+func labelLike(text string) string {
+	like := notOfLabels.ReplaceAllString(text, "-")
+	return strings.Trim(like[:min(len(like), validation.LabelValueMaxLength)], "-_.")
+}
+
+// use proposes a value that can be pasted.
+func use(value string) string {
+	if value == "" {
+		return ""
+	}
+	return "use " + value
 }
 
 // tail is the generated end of a name: different for every run, because the stamp holds a nonce, and the same for the same input.

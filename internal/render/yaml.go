@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 // hidden stands for a value of a Secret. It is no base64, so that what was printed without values cannot be applied by mistake.
@@ -46,6 +48,11 @@ func (p *Plan) YAML(mask func(string) string) ([]byte, error) {
 	}
 	for _, o := range p.Owned {
 		if err := write(&out, o, "created, owned by the Job; deleted with it", mask); err != nil {
+			return nil, err
+		}
+	}
+	for _, o := range p.After {
+		if err := write(&out, o, "applied once the Job has succeeded; stays", mask); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +93,10 @@ func write(out *bytes.Buffer, o runtime.Object, about string, mask func(string) 
 			u = hide(u)
 			about += "; its values are hidden"
 		}
+		kind, version := u.GetKind(), u.GetAPIVersion()
 		u.Object = masked("", u.Object, mask).(map[string]any)
+		u.SetKind(kind)
+		u.SetAPIVersion(version)
 	}
 	document, err := json.MarshalIndent(u.Object, "", "  ")
 	if err != nil {
@@ -125,12 +135,11 @@ func escaped(document []byte) []byte {
 	return b
 }
 
-// masked is a copy of v with every text masked, but for names: they name the objects that are shown.
+// masked is a copy of v with every text masked, but for what can be the name of an object.
 func masked(key string, v any, mask func(string) string) any {
 	switch v := v.(type) {
 	case string:
-		switch key {
-		case "apiVersion", "kind", "name", "namespace":
+		if (key == "name" || key == "namespace") && event.IsName(v) {
 			return v
 		}
 		return mask(v)
@@ -143,7 +152,11 @@ func masked(key string, v any, mask func(string) string) any {
 	case map[string]any:
 		c := make(map[string]any, len(v))
 		for k := range v {
-			c[k] = masked(k, v[k], mask)
+			name := k
+			if key == "data" || key == "stringData" { // these keys are the user's
+				name = mask(k)
+			}
+			c[name] = masked(k, v[k], mask)
 		}
 		return c
 	}

@@ -100,6 +100,27 @@ func TestYAMLIsMasked(t *testing.T) {
 	}
 }
 
+// A field that is called name may hold anything in an object of others, and so may a key of a Secret.
+func TestNamesThatAreNone(t *testing.T) {
+	hide := func(s string) string { return strings.ReplaceAll(s, "Tr0ub4dor", "***") }
+	p := plan(t, loadText(t, plainJob+`
+---
+apiVersion: example.com/v1
+kind: Backup
+metadata: {name: b}
+spec: {conn: {name: Tr0ub4dor, kind: Tr0ub4dor, namespace: shop}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData: {Tr0ub4dor: x}
+`), Options{})
+	out, err := p.YAML(hide)
+	if err != nil || strings.Contains(string(out), "Tr0ub4dor") || !strings.Contains(string(out), "namespace: shop") || !strings.Contains(string(out), "kind: Secret") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
+
 func FuzzYAML(f *testing.F) {
 	for _, s := range []string{"::error::x", "a\n\u00a0::stop-commands::x\n", "x ##[error]y", ":\u200b:error::x", "'\"\n\t::add-mask::x", "- ::error::x: ::error::y"} {
 		f.Add(s)

@@ -25,12 +25,10 @@ func (b *border) text(s string) string { return b.mask.hide(Plain(s)) }
 // name names an object, in one line. It stays as it is when Kubernetes could have given the name, because scripts need it.
 func (b *border) name(s string) string {
 	s = strings.ReplaceAll(Plain(s), "\n", " ")
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return !(r < 0x80 && alphanumeric(byte(r))) && !strings.ContainsRune("-._:/@", r)
-	}) {
-		return b.mask.hide(s)
+	if event.IsName(s) {
+		return s
 	}
-	return s
+	return b.mask.hide(s)
 }
 
 // word is a text in one line.

@@ -272,7 +272,7 @@ func TestMaskIsLinear(t *testing.T) {
 	f.AddSecrets(many...)
 	for _, text := range []string{strings.Repeat("-", size), strings.Repeat("aaaa00", size/6), strings.Repeat("aaa…", size/6),
 		strings.Repeat("%2", size/2), strings.Repeat("%25", size/3), strings.Repeat(`\`, size), strings.Repeat("&#", size/2), strings.Repeat("a", size),
-		strings.Repeat("\x1b[", size/2), strings.Repeat("\x1b[31m", size/5)} {
+		strings.Repeat("\x1b[", size/2), strings.Repeat("\x1b[31m", size/5), strings.Repeat("\x1b]", size/2), strings.Repeat("\x1bP\x1b_", size/4)} {
 		through(t, f, log, event.Line{Text: text})
 	}
 	if d := time.Since(start); d > 30*time.Second {
@@ -340,6 +340,20 @@ func TestWordsOfOutputsAreNotTheRunnersToMask(t *testing.T) {
 }
 
 // Names are shown as they are if Kubernetes could have given them. What else stands there is cleaned and masked as any text is.
+// What no object can be called is no name, wherever it stands.
+func TestTokensAreNoNames(t *testing.T) {
+	const token = "eyJhbGciOi.J9eyJpc3Mi.SflKxw_RJSMeKK"
+	f, log := masking(token)
+	for _, e := range []event.Event{event.Attempt{Pod: token}, event.Finished{Pods: []event.PodResult{{Name: "p", Node: token}}}} {
+		if err := f.Event(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if shown := fmt.Sprint(log.events); strings.Contains(shown, token) || !strings.Contains(shown, "***") {
+		t.Errorf("shown: %s", shown)
+	}
+}
+
 func TestNames(t *testing.T) {
 	f, log := masking("shop", "p@ss")
 	stream := &event.Stream{Namespace: "shop", Pod: "shop-x\x1b[2J\r\n::error::y p@ss", Container: "c\x00", Index: -1}

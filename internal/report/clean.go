@@ -116,7 +116,7 @@ func escape(s string) (length int, sgr bool) {
 				return i + 1, false
 			case s[i] == 0x1b && i+1 < len(s) && s[i+1] == '\\':
 				return i + 2, false
-			case s[i] == '\n' || s[i] == '\r':
+			case s[i] == '\n' || s[i] == '\r' || s[i] == 0x1b: // cut, and what follows is the next one's
 				return 1, false
 			}
 		}

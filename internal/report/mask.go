@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
 const (
@@ -36,14 +38,17 @@ func trivial(line string) bool {
 	return len(line) < gram || line == "true" || line == "false" || line == "null"
 }
 
-// add adds a value in all its forms. It returns the lines for a reader that masks by itself, and whether all of the value is masked:
+// add adds a value in all its forms. It returns the lines for a reader that masks by itself, ordinary words inside the value left out, and whether all of the value is masked:
 // a line that is trivial is not, which matters if there is a letter or a digit in it.
 func (m *mask) add(value string) (lines []string, whole bool) {
 	whole = true
 	for i, part := range parts(strings.TrimSpace(value)) {
+		told := i == 0 || event.LooksSecret(part)
 		for line := range strings.FieldsFuncSeq(part, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			if line = strings.TrimSpace(line); !trivial(line) {
-				lines = append(lines, line)
+				if told {
+					lines = append(lines, line)
+				}
 			} else if i == 0 && strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 				whole = false
 			}
@@ -52,7 +57,9 @@ func (m *mask) add(value string) (lines []string, whole bool) {
 			continue
 		}
 		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
-			lines = append(lines, encoding.EncodeToString([]byte(part)))
+			if told {
+				lines = append(lines, encoding.EncodeToString([]byte(part)))
+			}
 		}
 		if m.values[part] {
 			continue

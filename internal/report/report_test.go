@@ -452,4 +452,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("%T: said %t", e, said)
 		}
 	}
+	if m, said := Say(event.Started{Alone: true}); said {
+		t.Errorf("a run that does not wait says %q", m.Text)
+	}
 }

@@ -20,11 +20,11 @@ type Message struct {
 	Hint  string // what to do; may be empty
 }
 
-// Say puts an event into words; false for Lines and Finished, which every reporter writes in its own way.
+// Say puts an event into words; false for Lines and Finished, which every reporter writes in its own way, and for what is no news.
 func Say(e event.Event) (Message, bool) {
 	switch e := e.(type) {
 	case event.Started:
-		return Message{Level: event.Info, Text: started(e)}, true
+		return Message{Level: event.Info, Text: started(e)}, !e.Alone
 	case event.Object:
 		text := e.Object.String() + " " + e.Action
 		if e.Detail != "" {

@@ -39,7 +39,7 @@ func (r *runner) check(ctx context.Context) error {
 	if err != nil && !apierrors.IsForbidden(err) { // who may not look at namespaces may still work in one
 		return err
 	}
-	open, err := r.rehearse(ctx, objects.Apply)
+	open, err := r.rehearse(ctx, objects.Apply, objects.After)
 	refused := []error{err}
 	for _, q := range open {
 		if forbids(q.err) && !r.unsettled(q.err) { // a run tries it, but nothing in the file promises another answer
@@ -68,9 +68,9 @@ type question struct {
 	err error
 }
 
-// rehearse has the API server check, admission included, what is yet to be applied, the helpers and the Job. All that is refused is
-// told at once, in one error. What may be answered otherwise when its time has come is left open.
-func (r *runner) rehearse(ctx context.Context, apply []*unstructured.Unstructured) (open []question, err error) {
+// rehearse has the API server check, admission included, what is yet to be applied, before the Job and after it, the helpers and the Job.
+// All that is refused is told at once, in one error. What may be answered otherwise when its time has come is left open.
+func (r *runner) rehearse(ctx context.Context, apply, after []*unstructured.Unstructured) (open []question, err error) {
 	var refused []error
 	// try is false when the API server cannot be asked any more.
 	try := func(of event.Ref, heals func(error) bool, err error) bool {
@@ -85,7 +85,7 @@ func (r *runner) rehearse(ctx context.Context, apply []*unstructured.Unstructure
 		}
 		return true
 	}
-	for _, o := range apply {
+	for _, o := range slices.Concat(apply, after) {
 		if !try(applied(o), func(err error) bool { return defines(apply, o) || r.mayHeal(err, apply, true) }, r.apply(ctx, o, true)) {
 			return nil, joined(refused)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,8 +57,10 @@ func (r *runner) confirm(ctx context.Context, questions []verdict.Question) map[
 func (r *runner) tryPod(ctx context.Context) verdict.Answer {
 	// The API server has added the controller's labels to the template (pkg/registry/batch/job/strategy.go, generateSelector).
 	template := r.created.Spec.Template
+	controller := true // a policy may forbid pods without one
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: r.created.Name + "-", Namespace: r.created.Namespace,
-		Labels: template.Labels, Annotations: template.Annotations, Finalizers: template.Finalizers}, Spec: *template.Spec.DeepCopy()}
+		Labels: template.Labels, Annotations: template.Annotations, Finalizers: template.Finalizers, OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job", Name: r.created.Name, UID: r.created.UID, Controller: &controller}}}, Spec: *template.Spec.DeepCopy()}
 	err := r.client.Do(ctx, "try a pod of "+r.ref().String(), func(ctx context.Context) error {
 		_, err := r.client.Pods(pod.Namespace).Create(ctx, pod, dryRun)
 		return err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -24,7 +25,11 @@ type runner struct {
 	objects Objects
 	options Options
 	*inbox
+	lock    *lock        // nil without one
+	lose    func(error)  // called when the lock is lost
+	lost    chan error   // why, for the loop
 	created *batchv1.Job // the Job as its creation answered; nil before
+	held    *batchv1.Job // the Job as its deletion left it, when finalizers hold it
 	unknown bool         // whether the Job was created
 	leaves  bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
 	stop    func() bool  // keeps a signal from deleting the Job, see disarm
@@ -33,7 +38,7 @@ type runner struct {
 
 // newRunner makes a runner, whose client leaves in the inbox what it meets.
 func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
-	r := &runner{client: client, objects: objects, options: o, inbox: newInbox(), deleted: make(chan error, 1)}
+	r := &runner{client: client, objects: objects, options: o, inbox: newInbox(), lost: make(chan error, 1), deleted: make(chan error, 1)}
 	client.Health.Tell = func(c event.Connection) { r.post(c) }
 	client.OnWarning = func(text string) {
 		r.post(event.Notice{Level: event.Warning, Key: text, Message: "the API server warns: " + text})
@@ -47,10 +52,16 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 
 // create makes everything. When it fails with created set, the Job has to go again.
 func (r *runner) create(ctx context.Context) error {
-	if err := r.prepare(ctx, r.objects.Job.Namespace); err != nil {
+	making, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	r.lose = func(err error) {
+		end(err)
+		r.lost <- err
+	}
+	if err := r.prepare(making, r.objects.Job.Namespace); err != nil {
 		return err
 	}
-	err := untilSettled(ctx, r.unsettled, func() error { return r.createJob(ctx) })
+	err := untilSettled(making, r.unsettled, func() error { return r.createJob(making) })
 	if r.created == nil {
 		return err
 	}
@@ -61,7 +72,7 @@ func (r *runner) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.createOwned(ctx); err != nil {
+	if err := r.createOwned(making); err != nil {
 		return err
 	}
 	// Without its helpers the Job could only wait for them, so that nothing is left alone before they are there.
@@ -99,22 +110,23 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 			return err
 		}
 	}
+	if r.options.Lock.Name != "" {
+		if err := r.takeLock(ctx); err != nil {
+			return err
+		}
+	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
-	if len(r.objects.Apply) > 0 {
+	if len(r.objects.Apply) > 0 || len(r.objects.After) > 0 {
 		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
-		if _, err := r.rehearse(ctx, r.objects.Apply); err != nil {
+		if _, err := r.rehearse(ctx, r.objects.Apply, r.objects.After); err != nil {
 			return err
 		}
 	}
 	if r.objects.CreateNamespace {
-		created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
-		if err != nil {
+		if err := r.ensureNamespace(ctx); err != nil {
 			return err
-		}
-		if created {
-			r.post(event.Object{Object: event.Ref{Kind: "Namespace", Name: namespace}, Action: "created", Detail: "it stays"})
 		}
 	}
 	for _, obj := range r.objects.Apply {
@@ -129,6 +141,14 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	return nil
 }
 
+func (r *runner) ensureNamespace(ctx context.Context) error {
+	created, err := r.client.EnsureNamespace(ctx, r.objects.Job)
+	if created {
+		r.post(event.Object{Object: event.Ref{Kind: "Namespace", Name: r.objects.Job.Namespace}, Action: "created", Detail: "it stays"})
+	}
+	return err
+}
+
 // needs are the permissions of the whole run. The error is that of a cluster which does not tell what it takes.
 func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	job := r.objects.Job.Name
@@ -138,6 +158,9 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 	}
 	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"create"}},
 		{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs, Name: job, OneTime: r.objects.OneTime}}
+	if !r.options.Wait { // those of an earlier Job of the name
+		needs = append(needs, cluster.Access{Resource: "pods", Verbs: []string{"list"}})
+	}
 	if !r.options.Wait && r.options.IfExists != IfExistsFail {
 		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Name: job, OneTime: r.objects.OneTime, Optional: true})
 	}
@@ -148,6 +171,12 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		if r.options.Logs != LogsNone {
 			needs = append(needs, cluster.Access{Resource: "pods/log", Verbs: []string{"get"}})
 		}
+	}
+	if lock := r.options.Lock.Name; lock != "" {
+		needs = append(needs,
+			cluster.Access{Group: coordinationv1.GroupName, Resource: "leases", Verbs: []string{"create"}},
+			cluster.Access{Group: coordinationv1.GroupName, Resource: "leases", Verbs: []string{"get", "update"}, Name: lock},
+			cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"get"}}) // the run before may have had another name
 	}
 	created := map[string]bool{}
 	for _, o := range r.objects.Owned {
@@ -165,7 +194,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: o.(metav1.Object).GetName()})
 		}
 	}
-	for _, obj := range r.objects.Apply {
+	for _, obj := range slices.Concat(r.objects.Apply, r.objects.After) {
 		access, err := r.client.AccessToApply(ctx, obj)
 		if err != nil {
 			return nil, err
@@ -191,11 +220,19 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 
 // createJob makes the Job, after it made room for it as IfExists says.
 func (r *runner) createJob(ctx context.Context) error {
-	for {
-		if len(r.objects.Owned) > 0 {
-			if err := r.makeRoom(ctx, false); err != nil {
+	for held := false; ; {
+		if held || len(r.objects.Owned) > 0 {
+			if err := r.makeRoom(ctx, false, held); err != nil {
 				return err
 			}
+		}
+		// A name is free when no Job has it, which only the create itself can say, and nothing works any more of those that had it.
+		pods, err := working(ctx, r.client, r.ref())
+		if err != nil {
+			return err
+		}
+		if held = len(pods) > 0; held {
+			continue
 		}
 		job, err := r.client.CreateJob(ctx, r.objects.Job)
 		if err == nil {
@@ -210,7 +247,7 @@ func (r *runner) createJob(ctx context.Context) error {
 			return r.placed(r.ref(), err)
 		}
 		// The API server says that last, when it would take the Job otherwise.
-		if err := r.makeRoom(ctx, true); err != nil {
+		if err := r.makeRoom(ctx, true, false); err != nil {
 			return err
 		}
 	}
@@ -261,29 +298,28 @@ func (r *runner) survey(ctx context.Context) (old *batchv1.Job, stale bool, err 
 	return old, stale, err
 }
 
-// makeRoom removes the Job that has the name, and gives the helpers that earlier Jobs have left behind our content, when it may.
-// Before it changes anything, it has the API server check whether it would take the new ones, unless that is accepted.
-func (r *runner) makeRoom(ctx context.Context, accepted bool) error {
+// makeRoom removes the Job that has the name, waits for the pods of earlier ones when the name is held by some, and gives the helpers
+// that these have left behind our content, when it may. Before it changes anything, it has the API server check whether it would take
+// the new ones, unless that is accepted.
+func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 	old, stale, err := r.survey(ctx)
-	if err != nil || old == nil && !stale {
+	if err != nil || old == nil && !stale && !held {
 		return err
 	}
 	if !accepted {
-		if _, err := r.rehearse(ctx, nil); err != nil {
+		if _, err := r.rehearse(ctx, nil, nil); err != nil {
 			return err
 		}
 	}
-	if old != nil {
-		if err := r.replace(ctx, old); err != nil {
-			return err
-		}
+	if err := r.replace(ctx, old); err != nil {
+		return err
 	}
 	return r.renewOwned(ctx)
 }
 
-// replace waits until the Job and its pods are gone: two migrations must never run at the same time. It deletes the Job, unless that is
-// being deleted already; one whose outcome is decided may end first, unless it may be replaced at any time. Another run may have taken
-// the name by then.
+// replace waits until the old Job, nil for none, and the pods of all Jobs that had the name are gone: two migrations must never run at
+// the same time. It deletes the Job, unless that is being deleted already; one whose outcome is decided may end first, unless it may be
+// replaced at any time. Another run may have taken the name by then.
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
 	waiting := ctx
@@ -297,9 +333,10 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	say := func(message string) {
 		r.post(event.Notice{Level: event.Info, Key: "replace/" + message, Message: ref.String() + message})
 	}
-	held := time.After(heldAfter)
-	removed, wasHeld := false, false
-	for begin, uid := time.Now(), old.UID; ; {
+	begin, next := time.Now(), heldAfter
+	removed := false
+	for old != nil {
+		uid := old.UID
 		switch {
 		case removed:
 		case old.DeletionTimestamp != nil:
@@ -307,9 +344,11 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		case ending(old) && !finished(old) && r.options.IfExists != IfExistsReplace:
 			say(" is ending; waiting for its last pods")
 		default:
-			err := remove(ctx, r.client, ref, uid, metav1.DeletePropagationForeground)
+			_, err := remove(ctx, r.client, ref, uid, metav1.DeletePropagationForeground)
 			switch {
-			case apierrors.IsNotFound(err), apierrors.IsConflict(err): // it is gone already, or its name is another Job's
+			case apierrors.IsNotFound(err): // its pods may be there
+				return r.awaitPods(ctx, waiting, begin)
+			case apierrors.IsConflict(err): // its name is another Job's
 				return nil
 			case err != nil:
 				return err
@@ -317,16 +356,60 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 			removed = true
 			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
 		}
-		err := r.awaitEnd(waiting, old, held)
+		err := r.awaitEnd(waiting, old, time.After(next-time.Since(begin)))
 		if err != nil {
 			return err
 		}
-		if old, err = r.look(waiting); err != nil || old == nil || old.UID != uid {
+		if old, err = r.look(waiting); err != nil || old != nil && old.UID != uid {
 			return err
 		}
-		if !wasHeld && time.Since(begin) >= heldAfter {
-			wasHeld = true
-			r.post(r.holder(waiting, old))
+		if waited := time.Since(begin); old != nil && waited >= next {
+			if next == heldAfter {
+				r.post(r.holder(waiting, old))
+			} else {
+				r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s is still there after %s", ref, event.Seconds(waited))})
+			}
+			next = waited + heartbeat
+		}
+	}
+	return r.awaitPods(ctx, waiting, begin)
+}
+
+// awaitPods waits until nothing works any more of the Jobs that had the name: the Job's object goes at once when it is not deleted in the
+// foreground, and its pods have their grace. It is over too when another run has taken the name. begin is when the wait began, which ends
+// with waiting.
+func (r *runner) awaitPods(ctx, waiting context.Context, begin time.Time) error {
+	ref := r.ref()
+	var said time.Time
+	var names string
+	for {
+		pods, err := working(waiting, r.client, ref)
+		var job *batchv1.Job
+		if err == nil && len(pods) > 0 {
+			names = podNames(pods)
+			job, err = r.look(waiting)
+		}
+		switch {
+		case err == nil && (len(pods) == 0 || job != nil):
+			return nil
+		case err == nil && said.IsZero():
+			said = time.Now()
+			r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("an earlier %s is gone, and its pods have not ended; waiting for %s", ref, names)})
+		case err == nil && time.Since(said) >= heartbeat:
+			said = time.Now()
+			r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("still waiting, for %s now, for the pods of an earlier %s to end: %s", event.Seconds(time.Since(begin)), ref, names)})
+		}
+		if err == nil {
+			err = pause(waiting, lookAgain)
+		}
+		switch {
+		case err == nil:
+		case names != "" && waiting.Err() != nil && ctx.Err() == nil:
+			return &event.Cause{Reason: event.StartTimeout, Object: ref, Err: err,
+				Message: fmt.Sprintf("the pods of an earlier %s have not ended after %s (%s)", ref, event.Seconds(time.Since(begin)), names),
+				Hint:    event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone; pods that nobody deletes work on", showPods(ref))}
+		default:
+			return err
 		}
 	}
 }
@@ -422,6 +505,7 @@ func (r *runner) started() event.Started {
 	containers := len(spec.Template.Spec.Containers) + len(spec.Template.Spec.InitContainers)
 	return event.Started{
 		Job:        r.ref(),
+		Alone:      !r.options.Wait,
 		UID:        string(r.created.UID),
 		Cluster:    r.client.Server,
 		Context:    r.client.Context,

@@ -117,6 +117,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 			func(o *Objects) {
 				o.Apply = []*unstructured.Unstructured{definition, thing("b.example/v1", "Widget", "ns", "w")}
 			}, "cannot apply Widget ns/w: the cluster does not know this kind", nil},
+		{"what follows the Job is invalid", []exchange{none, kinds, {accountURL + tries, 422, invalidAccount}, takes},
+			func(o *Objects) { o.Apply, o.After = nil, o.Apply }, "the API server finds one problem in ServiceAccount ns/a", []string{"c: Required value of ServiceAccount ns/a"}},
 		{"a kind that the file defines", []exchange{none, definitions, {definitionURL + tries, 200, definition}, noWidgets, takes, end(definitionURL)},
 			func(o *Objects) { o.Apply = []*unstructured.Unstructured{definition, widget} }, applying, nil},
 	} {
@@ -173,8 +175,8 @@ func TestWhatIsAppliedTakesTime(t *testing.T) {
 		{"a kind is known", slices.Concat(begun, []exchange{noWidgets, noWidgets, widgets, served}, made), []*unstructured.Unstructured{definition, widget}, nil, 2 * lookAgain, ""},
 		{"a kind is known, and not served everywhere", slices.Concat(begun, []exchange{widgets, unserved, served}, made), []*unstructured.Unstructured{definition, widget}, nil, lookAgain, ""},
 		{"a kind is never known", slices.Concat(begun, []exchange{{noWidgets.Want + " +", 404, noWidgets.Body}}), []*unstructured.Unstructured{definition, widget}, nil, settled, "the cluster does not know this kind"},
-		{"a quota is raised", quota(exchange{createURL, 403, over(jobsResource)}, exchange{createURL, 403, unknown}, made[0]), []*unstructured.Unstructured{limited}, nil, 2 * lookAgain, ""},
-		{"a quota is not raised", quota(exchange{createURL + " +", 403, over(jobsResource)}), []*unstructured.Unstructured{limited}, nil, settled, `ResourceQuota "q" allows`},
+		{"a quota is raised", quota(exchange{createURL, 403, over(jobsResource)}, free, exchange{createURL, 403, unknown}, free, made[0]), []*unstructured.Unstructured{limited}, nil, 2 * lookAgain, ""},
+		{"a quota is not raised", quota(slices.Repeat([]exchange{free, {createURL, 403, over(jobsResource)}}, int(settled/lookAgain)+1)...), []*unstructured.Unstructured{limited}, nil, settled, `ResourceQuota "q" allows`},
 		{"a quota is raised for a helper", []exchange{none, kinds, {quotaURL + tries, 200, limited}, {"POST /api/v1/namespaces/ns/configmaps?dryRun=All", 201, note("1", "hello")}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, {quotaURL + applies, 200, limited},
 			none, {getNote, 404, noteMissing}, made[0], {createNote, 403, over(notes)}, {createNote, 201, note("1", "hello")}}, []*unstructured.Unstructured{limited},
 			func(l *loop) { l.objects.Owned = []runtime.Object{note("", "hello")} }, lookAgain, ""},
@@ -222,7 +224,7 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 	const pods = "GET /api/v1/namespaces/ns/pods?labelSelector=job%3Dj"
 	begin := []exchange{{createURL, 409, apierrors.NewAlreadyExists(jobsResource, "j").Status()}}
 	deleted := exchange{watch, 200, map[string]any{"type": "DELETED", "object": there("old")}}
-	end := []exchange{{get, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, {createURL, 201, there("ours")}}
+	end := []exchange{{get, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, free, free, {createURL, 201, there("ours")}}
 	still := exchange{watch, 0, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
@@ -256,6 +258,8 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`}},
 		{"its pods hold it", IfExistsReplaceFinished, []exchange{{get, 200, old(batchv1.JobFailed)}, {remove, 200, old()}, still, {get, 200, goes(old())}, {pods, 200, list}, deleted}, heldAfter, "",
 			[]string{"Job ns/j replaced", "warning: Job ns/j is still there after 10 s: its pods have not ended (j-abc): kubectl -n ns get pods -l job-name=j"}},
+		{"a finalizer holds it for long", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old(), "example.com/hold")}, still, {get, 200, goes(old(), "example.com/hold")}, deleted}, heldAfter + heartbeat, "",
+			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`, "info: Job ns/j is still there after 40 s"}},
 		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s",
 			[]string{goesAway, "warning: Job ns/j is still there after 10 s: its pods have not ended: kubectl -n ns get pods -l job-name=j"}},
 	} {
@@ -266,7 +270,10 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 					exchanges = append(exchanges, end...)
 				}
 				r, _ := play(t, exchanges...)
-				r.options.IfExists, r.options.Verdict.StartTimeout = test.ifExists, 20*time.Second
+				r.options.IfExists = test.ifExists
+				if test.took <= 20*time.Second {
+					r.options.Verdict.StartTimeout = 20 * time.Second
+				}
 				begin := time.Now()
 				err := r.createJob(t.Context())
 				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
@@ -299,6 +306,78 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 	}
 }
 
+// TestRunsNeverOverlap: the pods that an earlier Job of the name has left are waited for, however the Job went.
+func TestRunsNeverOverlap(t *testing.T) {
+	const get, remove, list = "GET " + jobURL, "DELETE " + jobURL, podsURL + "j"
+	const watch = "GET " + jobsURL + "?fieldSelector=metadata.name%3Dj&resourceVersion=7&watch=true"
+	exists := apierrors.NewAlreadyExists(jobsResource, "j").Status()
+	missing := exchange{get, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	rehearsed := func(code int, body any) exchange { return exchange{"POST " + jobsURL + "?dryRun=All", code, body} }
+	pod := func(name string, owner *batchv1.Job) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns"}}
+		if owner != nil {
+			p.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, batchv1.SchemeGroupVersion.WithKind("Job"))}
+		}
+		return p
+	}
+	copied := pod("web-1", nil)
+	copied.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: new(true)}}
+	left := exchange{list, 200, podList(pod("j-abc", there("old")), pod("j-orphan", nil), copied)}
+	waits := []exchange{left, missing, rehearsed(201, there("x"))}
+	still := []exchange{left, missing}
+	deleted := exchange{watch, 200, map[string]any{"type": "DELETED", "object": there("old")}}
+	made := exchange{createURL, 201, there("ours")}
+	const waiting = "info: an earlier Job ns/j is gone, and its pods have not ended; waiting for j-abc, j-orphan"
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		change    func(*loop)
+		took      time.Duration
+		want      string // of the error; "" for none
+		said      []string
+	}{
+		{"pods of a Job that is gone", slices.Concat(waits, still, still, []exchange{free, free, made}), nil, 2 * lookAgain, "", []string{waiting}},
+		{"none may be replaced", slices.Concat(waits, still, []exchange{free, free, made}), func(l *loop) { l.options.IfExists = IfExistsFail }, lookAgain, "", []string{waiting}},
+		{"its pods outlive a Job that is replaced", slices.Concat([]exchange{free, {createURL, 409, exists}, {get, 200, there("old", batchv1.JobFailed)}, {remove, 200, there("old")}, deleted, missing}, still,
+			[]exchange{free, free, made}), nil, lookAgain, "", []string{"Job ns/j replaced", waiting}},
+		{"its pods outlive a Job that others delete", slices.Concat([]exchange{free, {createURL, 409, exists}, {get, 200, goes(there("old"))}, deleted, missing}, still, []exchange{free, free, made}), nil, lookAgain, "",
+			[]string{"info: Job ns/j is being deleted; waiting until it is gone", waiting}},
+		{"it goes before it is replaced", slices.Concat([]exchange{free, {createURL, 409, exists}, {get, 200, there("old", batchv1.JobFailed)}, {remove, 404, missing.Body}}, still, []exchange{free, free, made}), nil, lookAgain, "", []string{waiting}},
+		{"they are those of a Job that is at work", []exchange{left, {get, 200, there("old")}}, nil, 0, "Job ns/j exists already and is still running", nil},
+		{"they are those of a Job that may be replaced", []exchange{left, {get, 200, there("old")}, rehearsed(409, exists), {remove, 200, there("old")}, deleted, missing, free, free, made},
+			func(l *loop) { l.options.IfExists = IfExistsReplace }, 0, "", []string{"Job ns/j replaced"}},
+		{"another run takes the name", slices.Concat(waits, still, []exchange{left, {get, 200, there("rival")}, left, {get, 200, there("rival")}}), nil, lookAgain, "Job ns/j exists already and is still running", []string{waiting}},
+		{"the Job would be refused", []exchange{left, missing, rehearsed(422, apierrors.NewInvalid(schema.GroupKind{Group: "batch", Kind: "Job"}, "j", nil).Status())}, nil, 0, "invalid", nil},
+		{"a ConfigMap that they may read is changed after them", slices.Concat([]exchange{missing, {getNote, 404, noteMissing}}, []exchange{left, missing, {getNote, 404, noteMissing}, {"POST /api/v1/namespaces/ns/configmaps?dryRun=All", 201, note("1", "hello")}, rehearsed(201, there("x"))},
+			still, []exchange{free, {getNote, 404, noteMissing}, free, made}), func(l *loop) { l.objects.Owned = []runtime.Object{note("", "hello")} }, lookAgain, "", []string{waiting}},
+		{"only the pods of a Deployment have the label", []exchange{{list, 200, podList(copied)}, made}, nil, 0, "", nil},
+		{"nobody may list them", []exchange{{list, 403, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no")).Status()}}, nil, 0, "cannot list the pods of Job ns/j", nil},
+		{"they do not end", slices.Concat(waits, slices.Repeat(still, 2*80+1)), func(l *loop) { l.options.Verdict.StartTimeout = 80*time.Second + 100*time.Millisecond }, 80*time.Second + 100*time.Millisecond, "the pods of an earlier Job ns/j have not ended after 1 min 20 s (j-abc, j-orphan)",
+			[]string{waiting, "info: still waiting, for 30 s now, for the pods of an earlier Job ns/j to end: j-abc, j-orphan", "info: still waiting, for 1 min now, for the pods of an earlier Job ns/j to end: j-abc, j-orphan"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, test.exchanges...)
+				l.options.IfExists = IfExistsReplaceFinished
+				if test.change != nil {
+					test.change(l)
+				}
+				begin := time.Now()
+				err := l.createJob(t.Context())
+				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+					t.Errorf("got %v, want %q", err, test.want)
+				}
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("took %s, want %s", took, test.took)
+				}
+				if diff := cmp.Diff(test.said, said(l.all())); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 // TestMakeRoom replaces a Job that has ended.
 func TestMakeRoom(t *testing.T) {
 	const create = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
@@ -317,16 +396,16 @@ func TestMakeRoom(t *testing.T) {
 		took      time.Duration
 		want      string // of the error; "" for none
 	}{
-		{"watched", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, {create, 201, there("ours")}}, 0, ""},
+		{"watched", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, free, free, {create, 201, there("ours")}}, 0, ""},
 		{"nobody may watch", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old},
-			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 404, missing}, {create, 201, there("ours")}}, 3 * lookAgain, ""},
-		{"the watch ends", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, expired}, {get, 404, missing}, {create, 201, there("ours")}}, lookAgain, ""},
+			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 404, missing}, free, free, {create, 201, there("ours")}}, 3 * lookAgain, ""},
+		{"the watch ends", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, expired}, {get, 404, missing}, free, free, {create, 201, there("ours")}}, lookAgain, ""},
 		{"a rival takes the name", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 200, rival},
 			{create, 409, exists}, {get, 200, rival}}, 0, "Job ns/j exists already and is still running"},
 		{"a rival was faster", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 409, conflict},
 			{create, 409, exists}, {get, 200, rival}}, 0, "Job ns/j exists already and is still running"},
 		{"a rival took the name, and has ended", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 200, gone}, {get, 200, there("rival", batchv1.JobFailed)},
-			{create, 409, exists}, {get, 200, there("rival", batchv1.JobFailed)}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, {create, 201, there("ours")}}, 0, ""},
+			{create, 409, exists}, {get, 200, there("rival", batchv1.JobFailed)}, {remove, 200, old}, {watch, 200, gone}, {get, 404, missing}, free, free, {create, 201, there("ours")}}, 0, ""},
 		{"it does not end", []exchange{{create, 409, exists}, {get, 200, old}, {remove, 200, old}, {watch, 403, denied}, {get, 200, old},
 			{watch, 403, denied}, {get, 200, old}, {watch, 403, denied}, {get, 200, old}, {watch, 403, denied}}, 1700 * time.Millisecond, "has to go first, but is still there after 1.7 s"},
 	} {

@@ -35,6 +35,7 @@ func (l *loop) cancelled() event.Finished {
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
 	case l.leaves:
+		l.left = true
 		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
 	case l.options.OnCancel == UnfinishedLeave:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled before the Job was complete")
@@ -57,6 +58,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		if l.options.OnTimeout == UnfinishedDelete {
 			l.cleanUp(deletion, "this run ended before it did")
 		} else {
+			l.left = true
 			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
 		}
 		return
@@ -75,8 +77,30 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
+// applyAfter applies what waited for the Job's success. The first failure ends it, and the run: what serves may need what comes before it.
+func (l *loop) applyAfter(ctx context.Context, f *event.Finished) {
+	for _, o := range l.objects.After {
+		var err error
+		l.beside(func() { err = l.apply(ctx, o, false) })
+		if err == nil {
+			l.emit(event.Object{Object: applied(o), Action: "applied", Detail: "it stays"})
+			continue
+		}
+		f.Outcome, f.Cause = event.Failed, cluster.Cause(err, "apply "+applied(o).String())
+		f.Cause.Reason, f.Cause.Object = event.OthersNotApplied, applied(o)
+		if ctx.Err() != nil {
+			f.Outcome = event.Cancelled
+			f.Cause = &event.Cause{Reason: event.ReasonCancelled, Object: applied(o), Message: fmt.Sprintf("the run was cancelled before %s was applied", applied(o))}
+		}
+		f.Cause.Message = fmt.Sprintf("%s succeeded, but what was to follow is not complete: %s", l.ref(), f.Cause.Message)
+		return
+	}
+}
+
 // deleteOnCancel does with the Job what is to be done when the run is told to stop.
 func (r *runner) deleteOnCancel(ctx context.Context) error {
+	// The next holder of the lock waits for the pods, so nothing here has to.
+	r.unlock(ctx, r.leaves)
 	if r.leaves {
 		return nil
 	}
@@ -93,11 +117,12 @@ func (r *runner) delete(ctx context.Context) error {
 			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
 		})
 	})()
-	err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
+	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
 	// Another UID under the name is somebody else's Job: ours is gone.
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
+	r.held = held
 	return err
 }
 
@@ -105,8 +130,19 @@ func (r *runner) delete(ctx context.Context) error {
 func (l *loop) cleanUp(deletion func() error, why string) {
 	var err error
 	l.beside(func() { err = deletion() })
-	if err == nil {
-		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: why})
+	switch {
+	case err == nil && l.held != nil:
+		n := event.Notice{Level: event.Info, Message: l.ref().String() + " is being deleted, and still there"}
+		if by, hint := holders(l.held); by != "" {
+			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
+		}
+		l.emit(n)
+		return
+	case err == nil && why != "": // it was at work
+		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: grace(why, l.created)})
+		return
+	case err == nil:
+		l.emit(event.Object{Object: l.ref(), Action: "deleted"})
 		return
 	}
 	l.undeleted = why != ""

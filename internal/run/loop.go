@@ -45,6 +45,7 @@ type loop struct {
 	away      time.Time // since when the API server has not answered; zero when it does
 	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
+	left      bool      // the Job goes on without this run
 
 	job       *batchv1.Job
 	gone      bool
@@ -83,6 +84,7 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 
 // run creates the Job, follows it to its end, and cleans up.
 func (l *loop) run(ctx context.Context) event.Finished {
+	defer func() { l.beside(func() { <-l.unlock(ctx, l.left) }) }()
 	var err error
 	l.beside(func() { err = l.create(ctx) })
 	switch {
@@ -102,11 +104,15 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
+		l.left = true
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
 	}
 	state, decision := l.follow(ctx)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
+	if result.Outcome == event.Succeeded {
+		l.applyAfter(ctx, &result)
+	}
 	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
@@ -256,6 +262,8 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 				}
 				f := l.failed(err)
 				return verdict.Verdict{Decided: true, Outcome: f.Outcome, Cause: f.Cause, DeleteJob: true}
+			case err := <-l.lost:
+				return verdict.Verdict{Decided: true, Outcome: event.Failed, Cause: l.failed(err).Cause, DeleteJob: true}
 			case <-timer.C:
 			case <-ctx.Done():
 				return verdict.Verdict{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -218,6 +220,9 @@ func (s *transcript) Event(e event.Event) error {
 	switch e := e.(type) {
 	case event.Started:
 		text = fmt.Sprintf("started %s: %d pods of %d containers", e.Job, e.Pods, e.Containers)
+		if e.Alone {
+			text += ", alone"
+		}
 	case event.Object:
 		text = strings.TrimSuffix(fmt.Sprintf("%s %s (%s)", e.Object, e.Action, e.Detail), " ()")
 	case event.Attempt:
@@ -458,6 +463,8 @@ func TestLoop(t *testing.T) {
 	failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
 	other := there("other")
 	listed := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{*a("p", "Failed", ours), *a("other", "Failed")}}
+	rehearsed := []exchange{{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
+	follows := func(l *loop) { l.objects.After = []*unstructured.Unstructured{account()} }
 	for _, test := range []struct {
 		name      string
 		exchanges []exchange
@@ -489,8 +496,17 @@ func TestLoop(t *testing.T) {
 			[]beat{{s, lines("uid-p", "main", "first")}, {s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {s, lines("uid-p", "main", "last")}, {2 * s, pod("Failed")}, {2 * s, failed}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3",
 				"2s | first", "2s event.Gap", "2s | last", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["first" "last"]`}},
+		{"what serves follows its success", slices.Concat(rehearsed, []exchange{{accountURL + applies, 200, account()}, removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s ServiceAccount ns/a applied (it stays)", "1s Job ns/j deleted", "1s finished succeeded"}},
+		{"what serves is refused after its success", slices.Concat(rehearsed, []exchange{{accountURL + applies, 403, forbidden.Status()}, removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted", "1s finished failed: OthersNotApplied"}},
+		{"what serves does not follow its failure", rehearsed, follows, []beat{{s, pod("Failed")}, {s, failed}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 3", "1s Job ns/j kept (it stays)", "1s finished failed: ContainerExit"}},
+		{"a signal before what serves is applied", slices.Concat(rehearsed, []exchange{removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
+				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished cancelled: Cancelled"}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "finished created"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
 		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
 			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
 			ttl := int32(60)

@@ -12,6 +12,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
@@ -174,6 +175,24 @@ func TestNeedsOfOneTimeNames(t *testing.T) {
 	}
 }
 
+// TestNeedsOfLock: a lock takes one Lease, and the look at the Job of the run before, whose name may be another.
+func TestNeedsOfLock(t *testing.T) {
+	r, _ := play(t)
+	r.options.IfExists, r.options.Lock.Name = IfExistsFail, "deploy"
+	got, err := r.needs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = "coordination.k8s.io"
+	if diff := cmp.Diff([]cluster.Access{{Group: "batch", Resource: "jobs", Verbs: []string{"create"}},
+		{Group: "batch", Resource: "jobs", Verbs: []string{"get", "delete"}, Name: "j"},
+		{Resource: "pods", Verbs: []string{"list"}},
+		{Group: group, Resource: "leases", Verbs: []string{"create"}}, {Group: group, Resource: "leases", Verbs: []string{"get", "update"}, Name: "deploy"},
+		{Group: "batch", Resource: "jobs", Verbs: []string{"get"}}}, got); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+}
+
 // TestNeedsOfNamespace: only a namespace that is missing takes the right to create namespaces.
 func TestNeedsOfNamespace(t *testing.T) {
 	const get = "GET /api/v1/namespaces/ns"
@@ -194,5 +213,19 @@ func TestNeedsOfNamespace(t *testing.T) {
 		if err != nil || asked != test.asked {
 			t.Errorf("%s: %v, %v", test.name, needs, err)
 		}
+	}
+}
+
+// TestNeedsOfWhatFollows: what is applied after the Job's success is asked for before the Job is made.
+func TestNeedsOfWhatFollows(t *testing.T) {
+	r, _ := play(t, kinds)
+	r.objects.After = []*unstructured.Unstructured{account()}
+	needs, err := r.needs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := cluster.Access{Resource: "serviceaccounts", Verbs: []string{"create", "patch"}, Name: "a", Namespace: "ns", Manifest: true}
+	if diff := cmp.Diff(want, needs[len(needs)-1]); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }

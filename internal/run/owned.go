@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -317,7 +318,7 @@ func raced(err error) error {
 func taken(ref event.Ref, there metav1.Object) *event.Cause {
 	return &event.Cause{Reason: event.InvalidInput, Object: ref,
 		Message: fmt.Sprintf("%s exists already, with another content, and does not belong to a Job of this program that has ended%s", ref, whose(there)),
-		Hint:    "Give it another name in the manifest, or delete it if nobody needs it."}
+		Hint:    event.See("Give the Job, or what the manifest names, another name, or delete it if nobody needs it", event.Kubectl(ref.Namespace, "delete "+strings.ToLower(ref.Kind)+" %s", ref.Name))}
 }
 
 // needed is the error of one with another content that another run needs: that of the running Job, or that of none, when the run has

@@ -284,7 +284,7 @@ func TestRefusedRunChangesNothing(t *testing.T) {
 		{"the ConfigMap is another's, over an old Job", []exchange{{getJob, 200, ended}, {getNote, 200, changed(note("1", "theirs"), func(m *corev1.ConfigMap) { m.Labels = nil })}}, "does not belong to a Job of this program"},
 		{"accepted: the old Job's own ConfigMap", []exchange{{getJob, 200, ended}, {getNote, 200, changed(note("1", "old", "old"), func(m *corev1.ConfigMap) { m.OwnerReferences[0].Name = "j" })}, {getJob, 200, ended}, {tryPatch, 200, left},
 			tried, {tryJob, 409, exists}, {"DELETE " + jobURL, 403, refuse(jobsResource, "the end")}}, "the end"},
-		{"accepted, as far as a webhook lets it be asked", slices.Concat([]exchange{none, stale[0], stale[1], {tryPatch, 400, dry}}, []exchange{tried, {tryJob, 400, dry}},
+		{"accepted, as far as a webhook lets it be asked", slices.Concat([]exchange{none, stale[0], stale[1], {tryPatch, 400, dry}}, []exchange{tried, {tryJob, 400, dry}, free},
 			[]exchange{stale[0], stale[1], {patchNote, 403, refuse(notes, "the end")}}), "the end"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,10 +2,12 @@ package run
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -18,10 +20,18 @@ import (
 // exchange is an apitest.Exchange whose fields need no names.
 type exchange apitest.Exchange
 
+// free is the answer to whether pods work that earlier Jobs of the name have left.
+var free = exchange{podsURL + "j", 200, podList()}
+
+// script has that question before each create, unless it stands there or the create is a repetition.
 func script(exchanges []exchange) []apitest.Exchange {
-	out := make([]apitest.Exchange, len(exchanges))
+	var out []apitest.Exchange
+	create := func(e exchange) bool { return strings.TrimSuffix(e.Want, " +") == createURL }
 	for i, e := range exchanges {
-		out[i] = apitest.Exchange(e)
+		if create(e) && (i == 0 || !create(exchanges[i-1]) && exchanges[i-1].Want != free.Want) {
+			out = append(out, apitest.Exchange(free))
+		}
+		out = append(out, apitest.Exchange(e))
 	}
 	return out
 }
@@ -29,7 +39,7 @@ func script(exchanges []exchange) []apitest.Exchange {
 // decode reads the body of a request.
 func decode(body []byte, into runtime.Object) error {
 	scheme := runtime.NewScheme()
-	sent := runtime.NewSchemeBuilder(batchv1.AddToScheme, corev1.AddToScheme)
+	sent := runtime.NewSchemeBuilder(batchv1.AddToScheme, coordinationv1.AddToScheme, corev1.AddToScheme)
 	if err := sent.AddToScheme(scheme); err != nil {
 		return err
 	}
@@ -56,13 +66,19 @@ func (s *sink) Event(e event.Event) error {
 // play makes the loop of the Job ns/j whose API server plays the exchanges. What is left at the end is an error.
 func play(t *testing.T, exchanges ...exchange) (*loop, *apitest.Server) {
 	t.Helper()
+	p := apitest.New(t, script(exchanges)...)
+	return playOn(t, p), p
+}
+
+// playOn makes the loop of the Job ns/j on a played API server.
+func playOn(t *testing.T, p *apitest.Server) *loop {
+	t.Helper()
 	const kubeconfig = `{apiVersion: v1, kind: Config, current-context: c, contexts: [{name: c, context: {cluster: c, user: u}}],
 		clusters: [{name: c, cluster: {server: "https://api.example"}}], users: [{name: u, user: {token: t}}]}`
-	p := apitest.New(t, script(exchanges)...)
 	client, _, err := cluster.Connect(cluster.Options{Kubeconfig: kubeconfig, LookupEnv: func(string) (string, bool) { return "", false }, APITimeout: time.Minute,
 		Wrap: func(http.RoundTripper) http.RoundTripper { return p }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newLoop(newRunner(client, Objects{Job: job()}, Options{}), &sink{}, func() {}), p
+	return newLoop(newRunner(client, Objects{Job: job()}, Options{}), &sink{}, func() {})
 }

@@ -37,14 +37,20 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 	case ending(job):
 		return fmt.Sprintf("%s is ending, so it is left alone", ref), nil
 	}
-	err = remove(ctx, client, ref, uid, metav1.DeletePropagationBackground)
+	held, err := remove(ctx, client, ref, uid, metav1.DeletePropagationBackground)
 	switch {
 	case apierrors.IsNotFound(err), apierrors.IsConflict(err):
 		return fmt.Sprintf("%s is gone already", ref), nil
 	case err != nil:
 		return "", err
+	case held != nil:
+		told := fmt.Sprintf("%s is being deleted (%s)", ref, why)
+		if by, hint := holders(held); by != "" {
+			told += "; " + by + ". " + hint
+		}
+		return told, nil
 	}
-	return fmt.Sprintf("%s deleted (%s)", ref, why), nil
+	return fmt.Sprintf("%s deleted (%s)", ref, grace(why, job)), nil
 }
 
 // ending reports whether the outcome is decided, and only the last pods have yet to end (batch/v1, JobConditionType).
@@ -70,48 +76,96 @@ func look(ctx context.Context, client *cluster.Client, ref event.Ref) (*batchv1.
 	return job, nil
 }
 
-// remove deletes the Job with this UID, and with it all that it owns. Without one of that name or UID, the error is one that
-// apierrors.IsNotFound or IsConflict knows.
-func remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid types.UID, propagation metav1.DeletionPropagation) error {
-	return client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) error {
-		return client.Jobs(ref.Namespace).Delete(ctx, ref.Name,
+// remove deletes the Job with this UID, and with it all that it owns. Held is the Job that is there until its finalizers are taken away, nil
+// when it is gone. Without one of that name or UID, the error is one that apierrors.IsNotFound or IsConflict knows.
+func remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid types.UID, propagation metav1.DeletionPropagation) (held *batchv1.Job, err error) {
+	err = client.Do(ctx, "delete "+ref.String(), func(ctx context.Context) (err error) {
+		held, err = client.DeleteJob(ctx, ref.Namespace, ref.Name,
 			metav1.DeleteOptions{PropagationPolicy: &propagation, Preconditions: metav1.NewUIDPreconditions(string(uid))})
+		return err
 	})
+	if held != nil && held.DeletionTimestamp == nil {
+		held = nil
+	}
+	return held, err
+}
+
+// grace adds to why a Job was deleted how long its pods have to end.
+func grace(why string, job *batchv1.Job) string {
+	if s := job.Spec.Template.Spec.TerminationGracePeriodSeconds; s != nil && *s > 0 {
+		why += "; its pods may work on for up to " + event.Seconds(time.Duration(*s)*time.Second)
+	}
+	return why
+}
+
+// holders says which finalizers hold a Job that is being deleted, and how it goes by force; "" when none of others does.
+func holders(job *batchv1.Job) (message, hint string) {
+	others := slices.DeleteFunc(slices.Clone(job.Finalizers), func(f string) bool { // Kubernetes itself takes its two away
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
+	})
+	if len(others) == 0 {
+		return "", ""
+	}
+	return "its finalizers hold it (" + event.Shorten(strings.Join(others, ", "), 300) + ")", event.See("Whoever has put them there takes them away; by force",
+		event.Kubectl(job.Namespace, `patch job %s --type=merge -p '{"metadata":{"finalizers":null}}'`, job.Name))
 }
 
 // heldAfter is how long an end is waited for before it is told what it waits for.
 const heldAfter = 10 * time.Second
 
-// holder says what keeps a Job from going. Kubernetes itself takes its two finalizers away.
+// holder says what keeps a Job from going.
 func (r *runner) holder(ctx context.Context, job *batchv1.Job) event.Notice {
 	ref := r.ref()
 	n := event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: ", ref, event.Seconds(heldAfter))}
-	finalizers := slices.DeleteFunc(slices.Clone(job.Finalizers), func(f string) bool {
-		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
-	})
-	if len(finalizers) > 0 && job.DeletionTimestamp != nil {
-		n.Message += "its finalizers hold it (" + event.Shorten(strings.Join(finalizers, ", "), 300) + ")"
-		n.Hint = event.See("Whoever has put them there takes them away; by force", event.Kubectl(ref.Namespace, `patch job %s --type=merge -p '{"metadata":{"finalizers":null}}'`, ref.Name))
+	if message, hint := holders(job); hint != "" && job.DeletionTimestamp != nil {
+		n.Message, n.Hint = n.Message+message, hint
 		return n
 	}
 	n.Message += "its pods have not ended"
 	n.Hint = event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone", showPods(ref))
-	var names []string
+	var own []corev1.Pod
 	_ = r.client.Do(ctx, "list the pods of "+ref.String(), func(ctx context.Context) error { // without an answer they have no names
 		pods, err := r.client.Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(job)})
 		if err == nil {
 			for _, p := range pods.Items {
 				if metav1.IsControlledBy(&p, job) {
-					names = append(names, p.Name)
+					own = append(own, p)
 				}
 			}
 		}
 		return err
 	})
-	if names != nil {
-		n.Message += " (" + event.Shorten(strings.Join(names, ", "), 300) + ")"
+	if own != nil {
+		n.Message += " (" + podNames(own) + ")"
 	}
 	return n
+}
+
+// working lists the pods of a Job, and of those that had its name before, which have not ended.
+func working(ctx context.Context, client *cluster.Client, job event.Ref) ([]corev1.Pod, error) {
+	var pods *corev1.PodList
+	err := client.Do(ctx, "list the pods of "+job.String(), func(ctx context.Context) (err error) {
+		pods, err = client.Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: batchv1.JobNameLabel + "=" + job.Name,
+			FieldSelector: "status.phase!=Succeeded,status.phase!=Failed"})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Whoever copies a template with its labels into a Deployment has pods with that label too.
+	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool {
+		c := metav1.GetControllerOf(&p)
+		return c != nil && (c.Kind != "Job" || c.Name != job.Name)
+	}), nil
+}
+
+// podNames are the names of some pods, for a sentence.
+func podNames(pods []corev1.Pod) string {
+	var names []string
+	for _, p := range pods {
+		names = append(names, p.Name)
+	}
+	return event.Shorten(strings.Join(names, ", "), 300)
 }
 
 // showPods is the command that shows the pods of a Job.

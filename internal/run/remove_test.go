@@ -9,12 +9,48 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
+
+const byForce = `Whoever has put them there takes them away; by force: kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`
+
+// TestDeletedIsGone: a Job is called deleted when it is gone, and its pods then have their grace.
+func TestDeletedIsGone(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer any
+		code   int
+		why    string
+		want   event.Event
+	}{
+		{"it was at work", metav1.Status{Status: metav1.StatusSuccess}, 200, "why", event.Object{Action: "deleted", Detail: "why; its pods may work on for up to 25 s"}},
+		{"it had ended", metav1.Status{Status: metav1.StatusSuccess}, 200, "", event.Object{Action: "deleted"}},
+		{"it was gone", apierrors.NewNotFound(jobsResource, "j").Status(), 404, "why", event.Object{Action: "deleted", Detail: "why; its pods may work on for up to 25 s"}},
+		{"a finalizer holds it", goes(there("ours"), "example.com/hold"), 200, "why", event.Notice{Level: event.Warning, Message: "Job ns/j is being deleted, and still there: its finalizers hold it (example.com/hold)", Hint: byForce}},
+		{"somebody waits for its pods", goes(there("ours")), 200, "", event.Notice{Level: event.Info, Message: "Job ns/j is being deleted, and still there"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, exchange{removeURL, test.code, test.answer})
+				l.created = there("ours")
+				l.created.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(25))
+				l.cleanUp(func() error { return l.delete(t.Context()) }, test.why)
+				if o, ok := test.want.(event.Object); ok {
+					o.Object = l.ref()
+					test.want = o
+				}
+				if diff := cmp.Diff([]event.Event{test.want}, told(l)); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
 
 // TestRemove: only a Job that is the very one, and of which nobody has decided yet how it ends, is deleted.
 func TestRemove(t *testing.T) {
@@ -27,6 +63,8 @@ func TestRemove(t *testing.T) {
 	suspended, denial := there("ours"), there("ours", batchv1.JobComplete)
 	suspended.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobSuspended, Status: "True"}}
 	denial.Status.Conditions[0].Status = "False"
+	patient := there("ours")
+	patient.Spec.Template.Spec.TerminationGracePeriodSeconds = new(int64(25))
 	const gone, removed = "Job ns/j is gone already", "Job ns/j deleted (because)"
 	for _, test := range []struct {
 		name      string
@@ -36,6 +74,9 @@ func TestRemove(t *testing.T) {
 		took      time.Duration
 	}{
 		{"it runs", []exchange{{get, 200, there("ours")}, {remove, 200, there("ours")}}, removed, "", 0},
+		{"its pods have some time", []exchange{{get, 200, patient}, {remove, 200, metav1.Status{Status: metav1.StatusSuccess}}}, "Job ns/j deleted (because; its pods may work on for up to 25 s)", "", 0},
+		{"a finalizer holds it", []exchange{{get, 200, there("ours")}, {remove, 200, goes(there("ours"), "example.com/hold")}}, "Job ns/j is being deleted (because); its finalizers hold it (example.com/hold). " + byForce, "", 0},
+		{"somebody waits for its pods", []exchange{{get, 200, there("ours")}, {remove, 200, goes(there("ours"))}}, "Job ns/j is being deleted (because)", "", 0},
 		{"it is suspended", []exchange{{get, 200, suspended}, {remove, 200, suspended}}, removed, "", 0},
 		{"a condition is not true", []exchange{{get, 200, denial}, {remove, 200, denial}}, removed, "", 0},
 		{"it is gone", []exchange{{get, 404, missing}}, gone, "", 0},

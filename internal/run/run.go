@@ -28,6 +28,7 @@ type Sink interface {
 type Objects struct {
 	CreateNamespace bool                         // create the Job's namespace when it is missing
 	Apply           []*unstructured.Unstructured // the user's own objects: applied, and never deleted
+	After           []*unstructured.Unstructured // those that are applied only when the Job has succeeded
 	Job             *batchv1.Job
 	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
@@ -40,6 +41,7 @@ type Objects struct {
 // Options are the decisions of the user about a run.
 type Options struct {
 	Preflight     bool            // ask first whether everything that the run needs is allowed
+	Lock          Lock            // taken before anything is created
 	Wait          bool            // follow the Job to its end
 	IfExists      IfExists        // what to do when the name is taken
 	OnCancel      Unfinished      // when the run is cancelled
@@ -103,6 +105,7 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 	l := newLoop(newRunner(client, objects, o), sink, cancel)
 	finished := l.run(ctx)
 	finished.Undeleted = l.undeleted
+	l.hear() // a secret that the end may quote
 	l.emit(finished)
 	return finished, l.broken
 }

@@ -507,9 +507,14 @@ func outOfMemory(who string, c container, code int32) (message, hint string) {
 		"Raise resources.limits.memory of the container, or find out what needs that much."
 }
 
+// oneWord is a program's name with a blank in it, as runc quotes it.
+var oneWord = regexp.MustCompile(`exec: "[^"]*\s[^"]*"|stat /[^:]*\s[^:]*: no such file`)
+
 // startHint reads what runc says when a process cannot be started.
 func startHint(said string) string {
 	switch {
+	case oneWord.MatchString(said) && (strings.Contains(said, "executable file not found") || strings.Contains(said, "no such file or directory")):
+		return `The command is one word with blanks in it: write one element for each word, or ["sh", "-c", "…"]; with container-command, one line for each.`
 	case strings.Contains(said, "executable file not found"), strings.Contains(said, "no such file or directory"):
 		return "The image has no such command: check command and args of the container, and that the first line of a script names an interpreter that the image has."
 	case strings.Contains(said, "permission denied"):

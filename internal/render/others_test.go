@@ -1,0 +1,139 @@
+package render
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
+)
+
+// chart is what helm template prints of a chart with a migration: what it needs, what serves, its tests.
+const chart = `
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: shop-migrate, annotations: {helm.sh/hook: "pre-install,pre-upgrade"}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop-migrate}
+spec: {clusterIP: None, selector: {job-name: shop-migrate}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: database}
+spec: {type: ExternalName, externalName: db.example.com}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec: {replicas: 1}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: shop}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: shop-test, annotations: {helm.sh/hook: test}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: shop-test, annotations: {helm.sh/hook: test-success}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: shop-done, annotations: {helm.sh/hook: "post-install, post-upgrade"}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: nightly}
+---
+apiVersion: batch.volcano.sh/v1alpha1
+kind: Job
+metadata: {name: train}
+---
+apiVersion: external-secrets.io/v1
+kind: ExternalSecret
+metadata: {name: shop}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: shop-migrate, annotations: {helm.sh/hook: "pre-install,pre-upgrade"}}
+spec:
+  activeDeadlineSeconds: 60
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: migrate, image: "busybox:1.36", resources: {limits: {cpu: 1}}}]
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: shop-index, annotations: {helm.sh/hook: post-upgrade}}
+`
+
+func names(objects []*unstructured.Unstructured) string {
+	var all []string
+	for _, o := range objects {
+		all = append(all, o.GetKind()+" "+o.GetName())
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestOthersAreLeftOut: nothing that serves or runs is applied before the Job has succeeded, and no hook of another time.
+func TestOthersAreLeftOut(t *testing.T) {
+	p, findings := Render(loadText(t, chart), Options{Namespace: "ns"})
+	if p == nil {
+		t.Fatal(text(findings))
+	}
+	if diff := cmp.Diff("ServiceAccount shop-migrate, Service shop-migrate, Service database, ExternalSecret shop", names(p.Apply)); diff != "" {
+		t.Errorf("applied (-want +got):\n%s", diff)
+	}
+	want := []string{"manifest-content:7:7: kind: left out, since it serves or runs beside the Job, or is a Helm hook of another time: Service shop, Deployment shop, " +
+		"HorizontalPodAutoscaler shop, Pod shop-test, ConfigMap shop-test, ConfigMap shop-done, CronJob nightly, Job train, Job shop-index " +
+		"(others: after-success applies it once the Job has succeeded, except for hooks of tests, deletions and rollbacks; others: fail refuses such a file)"}
+	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestOthers: the option decides what becomes of them.
+func TestOthers(t *testing.T) {
+	p, findings := Render(loadText(t, chart), Options{Namespace: "ns", Others: OthersAfterSuccess})
+	if p == nil {
+		t.Fatal(text(findings))
+	}
+	if diff := cmp.Diff("Service shop, Deployment shop, HorizontalPodAutoscaler shop, CronJob nightly, Job train, ConfigMap shop-done, Job shop-index", names(p.After)); diff != "" {
+		t.Errorf("after success (-want +got):\n%s", diff)
+	}
+	for _, o := range p.After {
+		if o.GetNamespace() != "ns" {
+			t.Errorf("%s %s goes into %q", o.GetKind(), o.GetName(), o.GetNamespace())
+		}
+	}
+	want := []string{
+		"manifest-content:7:7: kind: applied once the Job has succeeded: Service shop, Deployment shop, HorizontalPodAutoscaler shop, ConfigMap shop-done, CronJob nightly, Job train, Job shop-index",
+		"manifest-content:7:7: kind: left out, as a Helm hook of another time: Pod shop-test, ConfigMap shop-test",
+	}
+	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+	if f := p.Finding(event.Ref{Kind: "Deployment", Namespace: "ns", Name: "shop"}, "spec.replicas", "no"); f.Line != 24 {
+		t.Errorf("the API server's answer about one of them: %s", f)
+	}
+	out, err := p.YAML(nil)
+	if err != nil || !strings.Contains(string(out), "# applied once the Job has succeeded; stays\napiVersion: apps/v1\nkind: Deployment\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+
+	if p, findings := Render(loadText(t, chart), Options{Others: OthersFail}); p != nil || !strings.Contains(text(findings), "error: manifest-content:7:7: kind: the file holds what serves or runs beside the Job") {
+		t.Errorf("fail: %s", text(findings))
+	}
+}
