@@ -12,11 +12,12 @@ import (
 
 // credentials are the secrets of a kubeconfig: those of all its users, as an error may be about any of them.
 func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
-	add := func(what, value string) {
+	tell := func(what, value string, credential bool) {
 		if value != "" {
-			found = append(found, event.Secret{Name: what + " of the kubeconfig", Value: value, Credential: true})
+			found = append(found, event.Secret{Name: what + " of the kubeconfig", Value: value, Credential: credential})
 		}
 	}
+	add := func(what, value string) { tell(what, value, true) }
 	for _, c := range kubeconfig.Clusters {
 		for what, address := range map[string]string{"server": c.Server, "proxy-url": c.ProxyURL} {
 			for _, part := range userInfo(address) {
@@ -46,20 +47,17 @@ func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
 		}
 		if e := u.Exec; e != nil {
 			for _, v := range e.Env {
-				if v.Value != "" && !slices.Contains(plainVariables, v.Name) {
-					add("variable "+v.Name+" of the credential plugin", v.Value)
-					found[len(found)-1].Credential = secretive(v.Name) || event.LooksSecret(v.Value)
+				if !slices.Contains(plainVariables, v.Name) {
+					tell("variable "+v.Name+" of the credential plugin", v.Value, secretive(v.Name) || event.LooksSecret(v.Value))
 				}
 			}
 			for i, arg := range e.Args {
 				switch name, value, is := strings.Cut(arg, "="); {
 				case !strings.HasPrefix(arg, "-") || !secretive(name):
-				case is && value != "":
-					add("argument of the credential plugin", value)
-					found[len(found)-1].Credential = event.LooksSecret(value)
-				case !is && i+1 < len(e.Args) && e.Args[i+1] != "" && !strings.HasPrefix(e.Args[i+1], "-"):
-					add("argument of the credential plugin", e.Args[i+1])
-					found[len(found)-1].Credential = event.LooksSecret(e.Args[i+1])
+				case is:
+					tell("argument of the credential plugin", value, event.LooksSecret(value))
+				case i+1 < len(e.Args) && !strings.HasPrefix(e.Args[i+1], "-"):
+					tell("argument of the credential plugin", e.Args[i+1], event.LooksSecret(e.Args[i+1]))
 				}
 			}
 		}

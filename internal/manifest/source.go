@@ -153,23 +153,27 @@ type place struct {
 	name string // below root, or absolute
 }
 
-// locate gives the place of a path. It is an error when no folder of Source.Confine holds it, by its name alone.
+// locate gives the place of a path. It is an error when no folder of Source.Confine holds it, by its name or as links lead.
 func (r *reader) locate(path string) (place, bool) {
 	full := r.absolute(path)
+	if len(r.source.Confine) == 0 {
+		return place{nil, full}, true
+	}
+	target := resolved(full)
 	for i, f := range r.source.Confine {
 		base, err := filepath.Abs(f.Path)
 		if err != nil || r.roots[i] == nil {
 			continue
 		}
 		// Either may be named by a link, and a link inside may be absolute, which a root never follows.
-		if target, ok := below(resolved(base), resolved(full)); ok {
-			return place{r.roots[i], target}, true
+		if rel, ok := below(resolved(base), target); ok {
+			return place{r.roots[i], rel}, true
 		}
 		if rel, ok := below(base, full); ok {
 			return place{r.roots[i], rel}, true
 		}
 	}
-	return place{nil, full}, len(r.source.Confine) == 0
+	return place{nil, full}, false
 }
 
 // below is a path as it is seen from a folder that it is in.

@@ -362,13 +362,7 @@ func (k *lock) look(ctx context.Context) (*coordinationv1.Lease, error) {
 		lease, err = k.client.Leases(k.ref.Namespace).Get(ctx, k.ref.Name, metav1.GetOptions{})
 		return err
 	})
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return lease, nil
+	return orNil(lease, err)
 }
 
 // write creates the Lease when it has no resource version, and updates it otherwise. It is false when somebody else was faster, or a

@@ -418,23 +418,24 @@ func (l *loop) take(f event.Fact) {
 		l.sink.AddSecrets(f)
 	case event.Lines:
 		l.tails.add(f)
-		if l.spool == nil {
-			l.emit(f)
-		} else if err := l.spool.add(f); err != nil {
-			l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
-			l.emit(f)
-		}
+		l.output(f)
 	case event.Gap:
-		if l.spool == nil {
-			l.emit(f)
-		} else if err := l.spool.add(f); err != nil {
-			l.emit(f)
-		}
+		l.output(f)
 	case event.Drained: // for drain alone
 	case event.Event: // notices, what was done to an object: news as they are
 		l.emit(f)
 	default:
 		panic(fmt.Sprintf("nothing takes a %T", f))
+	}
+}
+
+// output shows what comes from a container, or keeps it until it is known whether it is wanted.
+func (l *loop) output(e event.Event) {
+	if l.spool == nil {
+		l.emit(e)
+	} else if err := l.spool.add(e); err != nil {
+		l.emit(event.Notice{Level: event.Warning, Key: "spool", Message: fmt.Sprintf("output cannot be kept for a failure, so it is shown now: %v", err)})
+		l.emit(e)
 	}
 }
 

@@ -67,13 +67,18 @@ func look(ctx context.Context, client *cluster.Client, ref event.Ref) (*batchv1.
 		job, err = client.Jobs(ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
 		return err
 	})
+	return orNil(job, err)
+}
+
+// orNil is the answer to a look at an object: nil, without an error, when there is none.
+func orNil[T any](found *T, err error) (*T, error) {
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, nil
 	case err != nil:
 		return nil, err
 	}
-	return job, nil
+	return found, nil
 }
 
 // remove deletes the Job with this UID, and with it all that it owns. Held is the Job that is there until its finalizers are taken away, nil

@@ -22,6 +22,14 @@ type failure struct {
 	attempts int // failed runs: 1, or more for a container that was restarted in place
 }
 
+// failedRuns is how many runs failed in all.
+func failedRuns(all []*failure) (n int) {
+	for _, f := range all {
+		n += f.attempts
+	}
+	return n
+}
+
 // jobFailure says why the Job failed, from the condition that says that it did.
 func (w *view) jobFailure(c *batchv1.JobCondition) *event.Cause {
 	switch c.Reason {
@@ -66,14 +74,11 @@ func (w *view) backoffLimit() int32 {
 func (w *view) backoffFailure() *event.Cause {
 	limit := w.backoffLimit()
 	_, failed := w.counts()
-	attempts := 0
 	all, consequences := w.failures()
 	if len(all) == 0 {
 		all = consequences
 	}
-	for _, f := range all {
-		attempts += f.attempts
-	}
+	attempts := failedRuns(all)
 	// failed goes beyond what reached the limit: the controller counts the pods that it ends then, too.
 	enough := min(failed, int(limit)+1)
 	w.incomplete = attempts < enough
@@ -287,10 +292,7 @@ func (w *view) attempts(c *event.Cause) {
 	if len(own) == 0 {
 		return
 	}
-	last, n := own[len(own)-1], 0
-	for _, f := range own {
-		n += f.attempts
-	}
+	last, n := own[len(own)-1], failedRuns(own)
 	c.Object, c.Container, c.ExitCode, c.Hint = last.Object, last.Container, last.ExitCode, last.Hint
 	if n == 1 {
 		c.Message += "; one attempt failed: " + last.Message

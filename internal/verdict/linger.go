@@ -72,10 +72,13 @@ func (l *lingering) String() string {
 
 const lingerHint = "Make what serves the work a native sidecar (an init container with restartPolicy: Always), which ends with it, or name the container that counts with main-container."
 
-// notice says after a while that the work has ended and who is still there.
-func (w *view) lingerNotice(l *lingering) event.Notice {
-	return event.Notice{Level: event.Warning, Key: "lingers/" + string(l.pod.UID), Hint: lingerHint,
-		Message: fmt.Sprintf("%s has ended with code %d, but %s", l.work, l.end.ExitCode, l)}
+// ended says that the work has ended, and who is still there.
+func (l *lingering) ended() string {
+	return fmt.Sprintf("%s has ended with code %d, but %s", l.work, l.end.ExitCode, l)
+}
+
+func (l *lingering) notice() event.Notice {
+	return event.Notice{Level: event.Warning, Key: "lingers/" + string(l.pod.UID), Message: l.ended(), Hint: lingerHint}
 }
 
 // mainEnds decides by the end of main-container, for pods that others of their containers keep from ending.
@@ -84,8 +87,7 @@ func (w *view) mainEnds(v *Verdict) bool {
 	if name == "" {
 		return false
 	}
-	done := 0
-	var last *lingering
+	done, lingers := 0, false
 	for _, p := range w.Pods {
 		if p.Status.Phase == corev1.PodSucceeded {
 			done++
@@ -101,14 +103,13 @@ func (w *view) mainEnds(v *Verdict) bool {
 			continue
 		}
 		if l.end.ExitCode != 0 {
-			v.Decided, v.Outcome, v.DeleteJob, v.Cause = true, event.Failed, true, &w.exit(p, l.work, l.end).Cause
-			w.point(v)
+			w.end(v, event.Failed, &w.exit(p, l.work, l.end).Cause)
 			return true
 		}
 		done++
-		last = l
+		lingers = true
 	}
-	if last == nil || done < int(w.wanted()) {
+	if !lingers || done < int(w.wanted()) {
 		return false
 	}
 	v.Decided, v.Outcome, v.DeleteJob, v.Next = true, event.Succeeded, true, time.Time{}

@@ -109,7 +109,7 @@ func (w *view) notices(v Verdict) []event.Notice {
 		all = append(all, w.attemptNotices()...)
 		for _, p := range w.living {
 			if l := w.lingers(p); l != nil && !w.Now.Before(w.after(l.end.FinishedAt.Time, LingerGrace)) {
-				all = append(all, w.lingerNotice(l))
+				all = append(all, l.notice())
 			}
 		}
 	}

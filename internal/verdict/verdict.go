@@ -176,8 +176,7 @@ func (w *view) impatient(v *Verdict) {
 	if o.FailFast && !w.suspended {
 		if cause, due := w.stuck(); cause != nil {
 			if !w.Now.Before(due) {
-				v.Decided, v.Outcome, v.DeleteJob, v.Cause = true, event.Failed, true, cause
-				w.point(v)
+				w.end(v, event.Failed, cause)
 				return
 			}
 			v.next(due)
@@ -189,9 +188,7 @@ func (w *view) impatient(v *Verdict) {
 		case len(ask) > 0:
 			v.Ask = ask
 		default:
-			v.Decided, v.Outcome, v.DeleteJob = true, event.Failed, true
-			v.Cause = &p.Cause
-			w.point(v)
+			w.end(v, event.Failed, &p.Cause)
 			return
 		}
 	}
@@ -212,10 +209,15 @@ func (w *view) impatient(v *Verdict) {
 			v.next(due)
 			continue
 		}
-		v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Ask = true, event.TimedOut, true, limit.cause(), nil
-		w.point(v)
+		w.end(v, event.TimedOut, limit.cause())
 		return
 	}
+}
+
+// end ends the run before the Job has ended.
+func (w *view) end(v *Verdict, outcome event.Outcome, cause *event.Cause) {
+	v.Decided, v.Outcome, v.DeleteJob, v.Cause, v.Ask = true, outcome, true, cause, nil
+	w.point(v)
 }
 
 func (v *Verdict) next(t time.Time) {
@@ -278,7 +280,7 @@ func (w *view) timeout() *event.Cause {
 	w.attempts(c)
 	for _, p := range w.living {
 		if l := w.lingers(p); l != nil {
-			c.Message += fmt.Sprintf("; %s has ended with code %d, but %s", l.work, l.end.ExitCode, l)
+			c.Message += "; " + l.ended()
 			c.Hint = lingerHint
 			break
 		}
