@@ -33,6 +33,7 @@ type workload struct {
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
 	traces                  map[string]trace
+	asked                   *batchv1.Job // as the manifest and the options ask for it, before finish adds to it
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
