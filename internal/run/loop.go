@@ -42,6 +42,7 @@ type loop struct {
 	broken    error           // the sink's first error
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
+	began     time.Time // the run
 	away      time.Time // since when the API server has not answered; zero when it does
 	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
@@ -82,11 +83,17 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 	}
 }
 
-// run creates the Job, follows it to its end, and cleans up.
+// run creates the Job, follows it to its end, and cleans up. ctx ends with a signal.
 func (l *loop) run(ctx context.Context) event.Finished {
 	defer func() { l.beside(func() { <-l.unlock(ctx, l.left) }) }()
+	if l.began = l.options.Began; l.began.IsZero() {
+		l.began = time.Now()
+	}
+	// All that takes requests ends with it. Only a signal cancels the run.
+	inTime, stop := InTime(ctx, l.began, l.options.Verdict.Timeout)
+	defer stop()
 	var err error
-	l.beside(func() { err = l.create(ctx) })
+	l.beside(func() { err = l.create(ctx, inTime) })
 	switch {
 	case l.created == nil && ctx.Err() != nil:
 		return l.cancelled()
@@ -96,7 +103,11 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
-		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
+		if inTime.Err() != nil && len(l.objects.Owned) == 0 && l.options.OnTimeout == UnfinishedLeave {
+			l.leave()
+		} else {
+			l.cleanUp(func() error { return l.delete(inTime) }, "the run could not be completed")
+		}
 		return l.failed(err)
 	}
 	l.emit(l.started())
@@ -107,11 +118,11 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		l.left = true
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
 	}
-	state, decision := l.follow(ctx)
+	state, decision := l.follow(ctx, inTime)
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
 	if result.Outcome == event.Succeeded {
-		l.applyAfter(ctx, &result)
+		l.applyAfter(ctx, inTime, &result)
 	}
 	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
@@ -122,7 +133,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
 	case cancelled: // and left alone
 	default:
-		l.finishJob(ctx, state, decision)
+		l.finishJob(inTime, state, decision)
 	}
 	return result
 }
@@ -179,7 +190,7 @@ func (l *loop) connection(c event.Connection) {
 }
 
 // follow follows the Job until it is decided, or ctx is done, and reads its logs to their end.
-func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
+func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdict) {
 	l.job, l.since, l.judge, l.judgeNow = l.created, time.Now(), true, true
 	// What follows the Job outlives the cancellation by the time that the last lines take.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -193,9 +204,10 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers, Health: l.client.Health,
-			Outage: func() bool {
+			Outage: func() (away, waited bool) {
 				since := l.client.Health.Since()
-				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil
+				away = !since.IsZero()
+				return away, away && time.Since(since) < l.client.APITimeout && !over(inTime)
 			}})
 		defer l.reader.Close()
 	}
@@ -209,16 +221,15 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	if v.Decided && !v.DeleteJob {
 		l.ended = l.disarm(ctx)
 	}
+	if v.DeleteJob && v.Outcome == event.TimedOut && !l.away.IsZero() {
+		v.Cause.Message += "; the API server has not answered for " + event.Seconds(time.Since(l.away))
+	}
 	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
-	limit := drainLimit
-	if ctx.Err() != nil {
-		limit = drainCancelLimit
-	}
 	if l.reader != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
-		l.drain(ctx, facts, limit)
+		l.drain(ctx, inTime, facts)
 	}
 	if v.Outcome == event.Vanished && l.replaced == "" {
 		l.findSuccessor(ctx)
@@ -539,7 +550,7 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // tell says what a judgement adds to what the user knows.
@@ -572,15 +583,14 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 }
 
 // drain reads the logs of every container to their end.
-func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Duration) {
-	if ctx.Err() == nil {
-		l.refreshPods(ctx)
+func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
+	limit, done := drainLimit, inTime.Done()
+	if over(inTime) {
+		limit, done = drainCancelLimit, nil // that is short already
+	} else {
+		l.refreshPods(inTime)
 	}
 	l.reader.Drain(limit)
-	done := ctx.Done()
-	if ctx.Err() != nil {
-		done = nil // the limit of a cancelled run is short already
-	}
 	var late <-chan time.Time
 	for {
 		select {
@@ -594,7 +604,11 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 		case <-done:
 			done, late = nil, time.After(drainCancelLimit)
 		case <-late:
-			l.emit(event.Notice{Level: event.Warning, Message: "the run was told to stop before the logs were read to their end: the last lines are missing"})
+			why := "timeout was over"
+			if ctx.Err() != nil {
+				why = "the run was told to stop"
+			}
+			l.emit(event.Notice{Level: event.Warning, Message: why + " before the logs were read to their end: the last lines are missing"})
 			return
 		}
 	}
