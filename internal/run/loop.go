@@ -550,7 +550,8 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict,
+		DeleteAfter: l.options.DeleteAfter, DeleteUnfinished: l.options.OnTimeout == UnfinishedDelete}
 }
 
 // tell says what a judgement adds to what the user knows.

@@ -49,7 +49,7 @@ func TestTimeoutIsAllIn(t *testing.T) {
 			p.Down(apitest.Refused)
 			l.client.Health.Answered() // its address is right
 		}, nil, nil, 10 * s, []string{"timed-out: Timeout: the run was not done within 10 s (timeout): cannot list the pods of Job ns/j: the API server https://api.example refuses the connection"}},
-		{"an earlier Job's pods are waited for", slices.Concat(waits, slices.Repeat([]exchange{left, missing}, 20)), nil, nil, nil, 10 * s,
+		{"an earlier Job's pods are waited for", slices.Concat(waits, slices.Repeat([]exchange{left, missing}, 21)), func(l *loop, _ *apitest.Server) { l.options.Verdict.Timeout += 100 * time.Millisecond }, nil, nil, 10*s + 100*time.Millisecond,
 			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): the pods of an earlier Job ns/j have not ended (j-1)"}},
 		{"the Job's creation is not answered", []exchange{silent(createURL), {"GET " + jobURL, 200, there("ours")}, removed}, nil, nil, nil, 10 * s,
 			[]string{"Job ns/j deleted (the run could not be completed)", "timed-out: Timeout: the run was not done within 10 s (timeout): cannot create Job ns/j: the API server did not answer in time"}},

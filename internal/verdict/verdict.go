@@ -42,6 +42,7 @@ package verdict
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -77,6 +78,9 @@ type State struct {
 	Began         time.Time          // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
+	// What the run does with the Job at its end, so that no hint leads to what is gone then.
+	DeleteAfter      []event.Outcome // it is deleted at once when it ends so
+	DeleteUnfinished bool            // and when the run ends first
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.
@@ -113,6 +117,9 @@ func Decide(s State) Verdict {
 		w.impatient(&v)
 	}
 	if v.Cause != nil {
+		if keep := w.keeps(v); keep != "" && leadsToPods.MatchString(v.Cause.Hint) {
+			v.Cause.Hint = "Its pods go with the Job at once; " + keep + " keeps them to look at."
+		}
 		v.Cause.Message, v.Cause.Hint = clean(v.Cause.Message, maxMessage), clean(v.Cause.Hint, maxMessage)
 	}
 	v.Warnings = w.warnings(v.Cause)
@@ -123,6 +130,24 @@ func Decide(s State) Verdict {
 		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
 	}
 	return v
+}
+
+// leadsToPods finds the commands that show a Job, its pods or their logs, as the hints have them.
+var leadsToPods = regexp.MustCompile(`kubectl (-n \S+ )?(logs|describe (pod|job)|get (pods?|job)) `)
+
+// keeps is what would have kept a Job that goes at its end; "" for one that stays.
+func (w *view) keeps(v Verdict) string {
+	switch ttl := w.job.Spec.TTLSecondsAfterFinished; {
+	case v.DeleteJob && w.DeleteUnfinished:
+		return "on-timeout: leave"
+	case v.DeleteJob:
+		return ""
+	case slices.Contains(w.DeleteAfter, v.Outcome):
+		return "cleanup: never"
+	case ttl != nil && *ttl == 0:
+		return "a longer ttlSecondsAfterFinished"
+	}
+	return ""
 }
 
 // ended decides by the Job's own conditions.
