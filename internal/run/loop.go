@@ -3,6 +3,7 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -242,6 +244,7 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 			v = again
 		}
 	}
+	l.blameNamespace(ctx, v)
 	if l.spool != nil && v.Outcome != event.Succeeded {
 		if err := l.spool.replay(l.emit); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
@@ -628,6 +631,36 @@ func (l *loop) findSuccessor(ctx context.Context) {
 	if err == nil && found.UID != l.job.UID {
 		l.replaced = found.UID
 	}
+}
+
+// blameNamespace names a namespace that is being deleted as the cause of what that does to the Job: it is deleted, or fails because its pods
+// went first. Nobody has to be allowed to look at namespaces for it: the Job could not be created any more.
+func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
+	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
+	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
+	if !vanished && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
+	defer cancel()
+	var err error
+	l.beside(func() { _, err = l.client.Jobs(l.job.Namespace).Create(ctx, l.objects.Job, dryRun) })
+	var status apierrors.APIStatus
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	case apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces":
+	default:
+		return
+	}
+	name := l.ref().Namespace
+	message := fmt.Sprintf("namespace %s is being deleted, and %s ", name, l.ref())
+	if vanished {
+		message += "with it, before it finished"
+	} else {
+		message += "has failed: " + v.Cause.Message
+	}
+	v.Cause.Object, v.Cause.Message = event.Ref{Kind: "Namespace", Name: name}, message
+	v.Cause.Hint = event.See("Look for a clean-up, another pipeline or a person that deletes it; once it is gone, it can be made again", event.Kubectl("", "create namespace %s", name))
 }
 
 // refreshPods looks at the pods once more when the Job's counts know of an end that the watch on the pods has not told yet:
