@@ -257,6 +257,7 @@ func (r *renderer) finish(w *workload) {
 		}
 	}
 	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
+	nameManually(job)
 	for k, v := range r.options.Stamp {
 		set(&job.Annotations, k, v)
 	}
@@ -300,6 +301,21 @@ func (r *renderer) hash(w *workload, applied ...[]*unstructured.Unstructured) {
 	}
 	sum := sha256.Sum256(text)
 	set(&w.job.Annotations, event.ManifestHashAnnotation, hex.EncodeToString(sum[:]))
+}
+
+// nameManually puts the labels with the Job's name on the pods of a manual selector, as the API server does for its own: a later run
+// waits for the pods that have them. One that the selector asks for is the user's.
+func nameManually(job *batchv1.Job) {
+	s := job.Spec.Selector
+	if manual := job.Spec.ManualSelector; manual == nil || !*manual || s == nil {
+		return
+	}
+	for _, label := range []string{batchv1.JobNameLabel, "job-name"} {
+		asked := slices.ContainsFunc(s.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == label })
+		if _, ok := s.MatchLabels[label]; !ok && !asked {
+			set(&job.Spec.Template.Labels, label, job.Name)
+		}
+	}
 }
 
 // set writes into a map that may not be there yet. The map is replaced, because parts of a manifest may share one.

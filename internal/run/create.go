@@ -52,9 +52,9 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 	return r
 }
 
-// create makes everything. When it fails with created set, the Job has to go again.
-func (r *runner) create(ctx context.Context) error {
-	making, end := context.WithCancelCause(ctx)
+// create makes everything. When it fails with created set, the Job has to go again. ctx ends with a signal, inTime with timeout too.
+func (r *runner) create(ctx, inTime context.Context) error {
+	making, end := context.WithCancelCause(inTime)
 	defer end(nil)
 	r.lose = func(err error) {
 		end(err)
@@ -286,6 +286,7 @@ func (r *runner) findUnanswered() {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
 	want := r.objects.Job
+	r.unknown = true // as long as nobody answers
 	for {
 		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil {
@@ -395,6 +396,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old) + whose(old)})
 		}
 		err := r.awaitEnd(waiting, old, time.After(next-time.Since(begin)))
+		if err != nil && timedOut(ctx) {
+			return late(ctx, fmt.Sprintf("an earlier %s is still there", ref), showPods(ref))
+		}
 		if err != nil {
 			return err
 		}
@@ -442,6 +446,8 @@ func (r *runner) awaitPods(ctx, waiting context.Context, begin time.Time) error 
 		}
 		switch {
 		case err == nil:
+		case names != "" && timedOut(ctx):
+			return late(ctx, fmt.Sprintf("the pods of an earlier %s have not ended (%s)", ref, names), showPods(ref))
 		case names != "" && waiting.Err() != nil && ctx.Err() == nil:
 			return &event.Cause{Reason: event.StartTimeout, Object: ref, Err: err,
 				Message: fmt.Sprintf("the pods of an earlier %s have not ended after %s (%s)", ref, event.Seconds(time.Since(begin)), names),
