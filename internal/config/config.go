@@ -144,7 +144,7 @@ func declare(o *Options) []option {
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "others", Group: ownership, Default: "skip", Common: true, value: oneOf(&o.Render.Others, render.OthersSkip, render.OthersFail, render.OthersAfterSuccess),
-			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of Helm hooks of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
+			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of hooks of Helm and Argo CD of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
 			Help: "What happens to the Job when the run is cancelled."},
 		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),

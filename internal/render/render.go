@@ -152,7 +152,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 		Apply: apply, After: after, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	for _, f := range r.findings {
-		if f.Level == event.Info {
+		if f.Level == event.Info && !strings.HasPrefix(f.Message, isLeftOut) { // that stands in none of the objects
 			// Without file and line: one job written in several dialects makes the same bytes.
 			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}

@@ -362,11 +362,11 @@ func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
 	waiting := ctx
+	over := &event.Cause{Reason: event.StartTimeout, Object: ref, Hint: event.See("Its pods do not end", showPods(ref))}
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
+		over.Message = fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit))
 		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit)),
-			Hint:    event.See("Its pods do not end", showPods(ref))})
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 	}
 	say := func(message string) {
@@ -407,7 +407,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		}
 		if waited := time.Since(begin); old != nil && waited >= next {
 			if next == heldAfter {
-				r.post(r.holder(waiting, old))
+				why, hint := r.holder(waiting, old)
+				r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: %s", ref, event.Seconds(heldAfter), why), Hint: hint})
+				over.Message, over.Hint = over.Message+": "+why, hint
 			} else {
 				r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s is still there after %s", ref, event.Seconds(waited))})
 			}
