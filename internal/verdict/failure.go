@@ -289,6 +289,7 @@ func Attempts(s State, c *event.Cause) { look(s).attempts(c) }
 
 func (w *view) attempts(c *event.Cause) {
 	own, _ := w.failures()
+	own = slices.DeleteFunc(own, func(f *failure) bool { return w.ending(f.pod) })
 	if len(own) == 0 {
 		return
 	}
@@ -326,6 +327,11 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		}
 	}
 	return f
+}
+
+// ending tells whether a pod was told to stop and has not: it may still succeed.
+func (w *view) ending(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && !w.GonePods[p.UID] && !ended(p)
 }
 
 func (w *view) newFailure(p *corev1.Pod, reason event.Reason, message, hint string) *failure {

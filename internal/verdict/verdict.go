@@ -73,9 +73,16 @@ type State struct {
 	GonePods      map[types.UID]bool // the pods among them whose objects were deleted
 	Events        []*corev1.Event    // events about the Job and its pods
 	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
+	Silent        map[Output]bool    // of the running containers whose log is open, those that have written nothing to it
 	Now           time.Time          // our clock
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
+}
+
+// Output names a container of a pod as one that writes.
+type Output struct {
+	Pod       types.UID
+	Container string
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.
@@ -116,7 +123,7 @@ func Decide(s State) Verdict {
 	}
 	v.Warnings = w.warnings(v.Cause)
 	v.Progress = w.progress()
-	v.Notices = w.notices(v)
+	v.Notices = w.notices(&v)
 	for i := range v.Notices {
 		n := &v.Notices[i]
 		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
@@ -271,6 +278,9 @@ func (w *view) timeout() *event.Cause {
 	}
 	switch p, init := w.problem(), w.longestInit(); {
 	case w.suspended:
+		if w.queue() == "" {
+			c.Message += ", and nobody has resumed it"
+		}
 		_, c.Hint = w.waitsToResume()
 	case p != nil:
 		c.Hint = p.Hint
