@@ -6,3 +6,7 @@ const (
 	ManagedByLabel = "app.kubernetes.io/managed-by"
 	ManagedBy      = "kubernetes-job-action"
 )
+
+// QueueLabel is Kueue's: it keeps a Job that carries it suspended until its queue admits it
+// (https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/).
+const QueueLabel = "kueue.x-k8s.io/queue-name"

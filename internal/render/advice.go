@@ -138,6 +138,16 @@ func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
 	if spec.ActiveDeadlineSeconds == nil {
 		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs forever").suggestion = "set activeDeadlineSeconds or timeout"
 	}
+	if spec.Suspend != nil && *spec.Suspend && job.Labels[event.QueueLabel] == "" && spec.ManagedBy == nil {
+		c.add(event.Warning, at.Child("suspend"), "the Job waits until somebody resumes it, and has no queue that would").suggestion =
+			"leave suspend out, or give the Job the label " + event.QueueLabel
+	}
+	if n := spec.Parallelism; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("parallelism"), "with 0, the Job has no pods until somebody raises it")
+	}
+	if n := spec.Completions; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("completions"), "with 0, the Job succeeds without running anything")
+	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
 	case ttl == nil && cleanup == CleanupNever:
 		c.add(event.Warning, at, "there is no TTL and cleanup is never: the finished Job stays forever").suggestion = "set ttlSecondsAfterFinished"

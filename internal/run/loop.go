@@ -119,8 +119,13 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
 		verdict.Attempts(state, result.Cause)
+		if !l.leaves {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled && !l.leaves:
-		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+		if l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled") {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled: // and left alone
 	default:
 		l.finishJob(ctx, state, decision)

@@ -685,6 +685,40 @@ func TestSignalAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestHintsOfADeletedJob: what the run has deleted is not recommended for a look; what stays is.
+func TestHintsOfADeletedJob(t *testing.T) {
+	const hint, gone = "See more: kubectl -n ns describe pod p", "The Job was deleted; %s keeps it for a look."
+	failed := verdict.Verdict{Decided: true, Outcome: event.Failed}
+	unfinished := verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true}
+	for name, c := range map[string]struct {
+		verdict verdict.Verdict
+		options func(*loop)
+		answers []exchange
+		want    string
+	}{
+		"on-timeout: delete": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "on-timeout: leave")},
+		"on-timeout: leave":  {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedLeave }, nil, hint},
+		"cannot be deleted": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete },
+			[]exchange{{removeURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, hint},
+		"cleanup: always": {failed, func(l *loop) { l.options.DeleteAfter = []event.Outcome{event.Failed} }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "cleanup: never")},
+		"a TTL of 0":      {failed, func(l *loop) { l.objects.Job.Spec.TTLSecondsAfterFinished = new(int32) }, nil, fmt.Sprintf(gone, "a longer ttlSecondsAfterFinished")},
+		"kept":            {failed, func(*loop) {}, nil, hint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, c.answers...)
+				l.created = there("ours")
+				c.options(l)
+				v := c.verdict
+				v.Cause = &event.Cause{Hint: hint}
+				if l.finishJob(t.Context(), verdict.State{}, v); v.Cause.Hint != c.want {
+					t.Errorf("hint %q, want %q", v.Cause.Hint, c.want)
+				}
+			})
+		})
+	}
+}
+
 // slow is a sink that takes a second for each 64 KiB of lines.
 type slow struct{ sink }
 

@@ -284,6 +284,24 @@ func (w *view) lastFailure() *failure {
 	return nil
 }
 
+// aboutJob is a command about the Job or one of its pods.
+var aboutJob = regexp.MustCompile(`(?:: )?kubectl (?:-n \S+ )?(?:logs|describe pod|describe job|get job|patch job) [a-z0-9.-]*[a-z0-9](?: -\w \S*[^\s;.])*`)
+
+// Deleted takes from the hint of a cause what cannot be done when the run has deleted its Job: to look at the Job, its pods and their logs. keeps
+// is what would have kept it, as "cleanup: never". The cause may be nil.
+func Deleted(c *event.Cause, keeps string) {
+	if c == nil || !aboutJob.MatchString(c.Hint) {
+		return
+	}
+	hint := aboutJob.ReplaceAllString(c.Hint, "")
+	hint = strings.TrimPrefix(hint, "See more")
+	hint = strings.Replace(hint, "See what it waits for; or give", "Give", 1)
+	if hint != "" {
+		hint = strings.TrimSuffix(hint, ".") + ". "
+	}
+	c.Hint = hint + "The Job was deleted; " + keeps + " keeps it for a look."
+}
+
 // Attempts says, in the cause of a run that ends before its Job, what the Job's attempts died of, if any did.
 func Attempts(s State, c *event.Cause) { look(s).attempts(c) }
 

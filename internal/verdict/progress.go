@@ -12,10 +12,6 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// queueLabel is Kueue's: it keeps a Job that carries it suspended until its queue admits it
-// (https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/).
-const queueLabel = "kueue.x-k8s.io/queue-name"
-
 // progress is the Job in numbers. Succeeded and Failed are the Job's own counters, so that they agree with its verdict.
 func (w *view) progress() event.Progress {
 	succeeded, failed := w.counts()
@@ -98,7 +94,7 @@ func (w *view) retries() bool {
 	return w.failed() == nil && w.external == "" && failed <= int(w.backoffLimit())
 }
 
-func (w *view) queue() string { return clean(w.job.Labels[queueLabel], 253) }
+func (w *view) queue() string { return clean(w.job.Labels[event.QueueLabel], 253) }
 
 // notices are what a user should hear while it happens. Each is sent once, by its key.
 func (w *view) notices(v *Verdict) []event.Notice {
@@ -169,9 +165,10 @@ func (w *view) notices(v *Verdict) []event.Notice {
 // waitsToResume says in words what a suspended Job waits for, and how it goes on.
 func (w *view) waitsToResume() (waits, hint string) {
 	if queue := w.queue(); queue != "" {
-		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.Kubectl(w.ref.Namespace, "get workloads,localqueues")
+		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.See("See why it does not", event.Kubectl(w.ref.Namespace, "get workloads,localqueues"))
 	}
-	return "is suspended and waits until somebody resumes it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name)
+	return "is suspended and waits until somebody resumes it",
+		event.See("Leave suspend out of the manifest, or resume it in time", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
 }
 
 // The pauses before the next pod (DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff in pkg/controller/job/job_controller.go).

@@ -883,6 +883,29 @@ func TestNextNotice(t *testing.T) {
 	}
 }
 
+// TestDeleted: no hint sends users to what was deleted.
+func TestDeleted(t *testing.T) {
+	const kept = "The Job was deleted; cleanup: never keeps it for a look."
+	for in, want := range map[string]string{
+		"The last lines of its log say why: kubectl -n prod logs a-x.y -c main":                                           "The last lines of its log say why. " + kept,
+		"See more: kubectl -n prod describe pod a":                                                                        kept,
+		"See what it waits for: kubectl -n prod describe job a.b; or give it more time with start-timeout.":               "Give it more time with start-timeout. " + kept,
+		`Leave suspend out of the manifest, or resume it in time: kubectl patch job a -p '{"spec":{"suspend":false}}'`:    "Leave suspend out of the manifest, or resume it in time. " + kept,
+		"The policy ends the Job without further attempts: kubectl -n p get job a -o jsonpath='{.spec.podFailurePolicy}'": "The policy ends the Job without further attempts. " + kept,
+		"Look at the node: kubectl describe node n. " + movedHint:                                                         "Look at the node: kubectl describe node n. " + movedHint,
+		"Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.":               "Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.",
+		"Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.":            "Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.",
+		"": "",
+	} {
+		c := &event.Cause{Hint: in}
+		Deleted(c, "cleanup: never")
+		if c.Hint != want {
+			t.Errorf("%q becomes %q, want %q", in, c.Hint, want)
+		}
+	}
+	Deleted(nil, "cleanup: never")
+}
+
 func TestNotices(t *testing.T) {
 	retried := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	suspend := job(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) })
@@ -893,9 +916,9 @@ func TestNotices(t *testing.T) {
 	}{
 		{"nothing to say", state(9, pod("a", runs)), nil},
 		{"suspended", state(9, suspend), []event.Notice{{Level: event.Info, Key: "suspended",
-			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
+			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `Leave suspend out of the manifest, or resume it in time: kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
 		{"Kueue", state(9, suspend, job(func(j *batchv1.Job) { j.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team-a"} })), []event.Notice{{Level: event.Info, Key: "queued",
-			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "kubectl -n prod get workloads,localqueues"}}},
+			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "See why it does not: kubectl -n prod get workloads,localqueues"}}},
 		{"another controller", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })), []event.Notice{{Level: event.Info, Key: "managed-by",
 			Message: `Job prod/migrate is run by the controller "kueue.x-k8s.io/multikueue", not by Kubernetes' own; its pods may be in another cluster, and fail-fast does not apply`}}},
 		{"Kubernetes' own controller, by name", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr(batchv1.JobControllerName) })), nil},
