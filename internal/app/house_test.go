@@ -17,7 +17,7 @@ var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
 	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
-	"internal/config":        {"internal/run", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
+	"internal/config":        {"internal/run", "internal/verdict", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
 	"internal/report":        {"internal/event"},
 	"internal/report/text":   {"internal/report", "internal/event"},
