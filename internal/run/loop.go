@@ -63,7 +63,9 @@ type loop struct {
 	reader    reader      // nil when no logs are wanted
 	spool     *spool      // output that is shown only after a failure; nil when it is shown live
 	rest      event.Lines // of a batch that is told part by part
-	tails     tails
+	tails     *tails
+	past      past                                  // what else Kubernetes said
+	starts    map[verdict.Container]time.Time       // when each container was seen to start first
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
 	asking    bool                                  // it is at work
@@ -82,7 +84,8 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
 		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
-		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
+		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: newTails(),
+		starts: map[verdict.Container]time.Time{},
 	}
 }
 
@@ -128,8 +131,10 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
 	}
 	state, decision := l.follow(ctx, inTime)
+	state.Past = l.past
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
+	l.tails.explain(state.Pods, result.Pods)
 	if result.Outcome == event.Succeeded {
 		l.applyAfter(ctx, inTime, &result)
 	}
@@ -504,6 +509,11 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	if gone {
 		l.gonePods[pod.UID] = true
 	}
+	for c, at := range verdict.Starts(pod) {
+		if known, ok := l.starts[c]; !ok || at.Before(known) {
+			l.starts[c] = at
+		}
+	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		l.over[pod.UID] = true
 		maps.DeleteFunc(l.events[pod.UID], func(_ types.UID, e *corev1.Event) bool {
@@ -528,6 +538,7 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 // takeEvent keeps an event that the verdict reads, unless it comes late: of a pod that has ended, only why it was stopped explains
 // something.
 func (l *loop) takeEvent(e *corev1.Event) {
+	l.past.add(e)
 	if !verdict.Wants(e) || l.over[e.InvolvedObject.UID] && !verdict.Stops(e) {
 		return
 	}
@@ -589,19 +600,19 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Silent: l.silent(), Starts: l.starts, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.
-func (l *loop) silent() map[verdict.Output]bool {
-	silent := map[verdict.Output]bool{}
+func (l *loop) silent() map[verdict.Container]bool {
+	silent := map[verdict.Container]bool{}
 	if l.reader == nil || !l.away.IsZero() {
 		return silent
 	}
 	for _, p := range l.pods {
 		for _, s := range p.Status.InitContainerStatuses {
 			if s.State.Running != nil && l.reader.Silent(string(p.UID), s.Name) {
-				silent[verdict.Output{Pod: p.UID, Container: s.Name}] = true
+				silent[verdict.Container{Pod: p.UID, Name: s.Name}] = true
 			}
 		}
 	}
@@ -761,7 +772,7 @@ func (l *loop) listPods(ctx context.Context) (own []*corev1.Pod, err error) {
 func (l *loop) tail(v verdict.Verdict) []string {
 	for _, p := range l.pods {
 		if p.Name == v.CausePod {
-			return l.tails.last(string(p.UID), v.CauseContainer)
+			return l.tails.last(string(p.UID), v.CauseContainer, tailLines)
 		}
 	}
 	return nil
