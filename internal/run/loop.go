@@ -65,7 +65,7 @@ type loop struct {
 	rest      event.Lines // of a batch that is told part by part
 	tails     *tails
 	past      past                                  // what else Kubernetes said
-	starts    map[verdict.Container]time.Time       // when each container was seen to start first
+	starts    map[verdict.Output]time.Time          // when each container was seen to start first
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
 	asking    bool                                  // it is at work
@@ -85,7 +85,7 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
 		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
 		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: newTails(),
-		starts: map[verdict.Container]time.Time{},
+		starts: map[verdict.Output]time.Time{},
 	}
 }
 
@@ -600,19 +600,19 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Silent: l.silent(), Starts: l.starts, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.
-func (l *loop) silent() map[verdict.Container]bool {
-	silent := map[verdict.Container]bool{}
+func (l *loop) silent() map[verdict.Output]bool {
+	silent := map[verdict.Output]bool{}
 	if l.reader == nil || !l.away.IsZero() {
 		return silent
 	}
 	for _, p := range l.pods {
 		for _, s := range p.Status.InitContainerStatuses {
 			if s.State.Running != nil && l.reader.Silent(string(p.UID), s.Name) {
-				silent[verdict.Container{Pod: p.UID, Name: s.Name}] = true
+				silent[verdict.Output{Pod: p.UID, Container: s.Name}] = true
 			}
 		}
 	}

@@ -141,7 +141,7 @@ func TestSilentContainers(t *testing.T) {
 	l.take(event.PodSeen{Pod: a("p", corev1.PodPending, func(p *corev1.Pod) {
 		p.Status.InitContainerStatuses = []corev1.ContainerStatus{status("fetch", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}), status("wait", runs), status("chatty", runs)}
 	})})
-	if got := l.silent(); len(got) != 1 || !got[verdict.Container{Pod: l.pods[0].UID, Name: "wait"}] {
+	if got := l.silent(); len(got) != 1 || !got[verdict.Output{Pod: l.pods[0].UID, Container: "wait"}] {
 		t.Errorf("silent: %v", got)
 	}
 	l.away = time.Now()

@@ -151,7 +151,7 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 			working := onItsWay("running init containers", state.Running.StartedAt.Time)
 			working.init = c.String() + " of " + named(p)
 			working.Hint = event.See("Its log may say what it waits for", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
-			if working.mute = w.Silent[Container{p.UID, c.spec.Name}]; working.mute {
+			if working.mute = w.Silent[Output{p.UID, c.spec.Name}]; working.mute {
 				working.Hint = silentHint
 			}
 			return working

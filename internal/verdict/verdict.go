@@ -66,20 +66,26 @@ const (
 
 // State is everything that is known about the followed Job at one moment. Nothing in it is changed by this package.
 type State struct {
-	Job           *batchv1.Job            // the last state that was seen; nil before the first
-	Gone          bool                    // the Job object was deleted
-	ReplacedBy    types.UID               // UID of another Job under the same name, "" without one
-	Pods          []*corev1.Pod           // last states of all pods of the Job, deleted ones included, in order of creation
-	GonePods      map[types.UID]bool      // the pods among them whose objects were deleted
-	Events        []*corev1.Event         // events about the Job and its pods
-	Answers       map[Claim]Answer        // what the cluster said to the Questions of an earlier Verdict
-	Starts        map[Container]time.Time // the first start of each container that was seen to start, for Result; see the function Starts
-	Silent        map[Container]bool      // of the running containers whose log is open, those that have written nothing to it
-	Past          []*corev1.Event         // what else Kubernetes said, for Result: not only what Wants keeps
-	Now           time.Time               // our clock
-	Began         time.Time               // when the run began, by our clock; zero: with the following
-	FollowedSince time.Time               // when the following began, by our clock
+	Job           *batchv1.Job         // the last state that was seen; nil before the first
+	Gone          bool                 // the Job object was deleted
+	ReplacedBy    types.UID            // UID of another Job under the same name, "" without one
+	Pods          []*corev1.Pod        // last states of all pods of the Job, deleted ones included, in order of creation
+	GonePods      map[types.UID]bool   // the pods among them whose objects were deleted
+	Events        []*corev1.Event      // events about the Job and its pods
+	Answers       map[Claim]Answer     // what the cluster said to the Questions of an earlier Verdict
+	Starts        map[Output]time.Time // the first start of each container that was seen to start, for Result; see the function Starts
+	Past          []*corev1.Event      // what else Kubernetes said, for Result: not only what Wants keeps
+	Silent        map[Output]bool      // of the running containers whose log is open, those that have written nothing to it
+	Now           time.Time            // our clock
+	Began         time.Time            // when the run began, by our clock; zero: with the following
+	FollowedSince time.Time            // when the following began, by our clock
 	Options       Options
+}
+
+// Output names a container of a pod as one that writes.
+type Output struct {
+	Pod       types.UID
+	Container string
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.

@@ -860,7 +860,7 @@ func TestProbe(t *testing.T) {
 
 // silent says that the init container "wait" of the newest pod has written nothing.
 func silent(s *State) {
-	s.Silent = map[Container]bool{{Pod: s.Pods[len(s.Pods)-1].UID, Name: "wait"}: true}
+	s.Silent = map[Output]bool{{Pod: s.Pods[len(s.Pods)-1].UID, Container: "wait"}: true}
 }
 
 // working is the state of a container that began 4 s after the Job.
