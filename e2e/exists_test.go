@@ -37,13 +37,13 @@ func TestExistsTogether(t *testing.T) {
 	} {
 		t.Run(test.ifExists, func(t *testing.T) {
 			bed := newBed(t)
-			hold := ""
+			hold := ":"
 			if test.held {
-				hold = "while ! test -e /tmp/go; do sleep 0.1; done; "
+				hold = "while ! test -e /tmp/go; do sleep 0.1; done"
 			}
 			manifest := bed.job("together", fmt.Sprintf(`now() { cut -d' ' -f1 /proc/uptime; }
 				trap 'echo end $HOSTNAME $(now); exit 1' TERM
-				echo begin $HOSTNAME $(now); i=0; while [ $i -lt %d ]; do i=$((i+1)); echo line $i; done; %secho end $HOSTNAME $(now)`, lines, hold))
+				echo begin $HOSTNAME $(now); i=0; while [ $i -lt %d ]; do i=$((i+1)); echo line $i; [ $i != %d ] || { %s; }; done; echo end $HOSTNAME $(now)`, lines, lines/2, hold))
 			stdout, stderr := func(i int) string { return filepath.Join(bed.dir, fmt.Sprint("out-", i)) }, func(i int) string { return filepath.Join(bed.dir, fmt.Sprint("err-", i)) }
 			read := func(path string) string {
 				text, err := os.ReadFile(path)
