@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -101,9 +102,9 @@ func Main(p Process) int {
 }
 
 // untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
-// hangs. The end of the terminal counts too, unless nohup says otherwise.
+// hangs. The end of the terminal counts too, unless nohup says otherwise, and so does what would print Go's stacks.
 func untilSignal() (ctx context.Context, stop func()) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
@@ -237,6 +238,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
 			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
 	}
+	began := time.Now() // all that follows is part of timeout
 
 	var client *cluster.Client
 	if a.options.FromCronJob != "" {
@@ -248,7 +250,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return a.refused(findings, err)
 		}
 		defer client.Close()
-		err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		err = run.Ask(inTime, client, a.reporter, func(ctx context.Context) (err error) {
 			o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob)
 			return err
 		})
@@ -318,13 +322,15 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		return again, nil
 	}
 	if a.options.DryRun == config.DryRunServer {
-		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		if err := run.Check(inTime, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter, follow.Lock.Holder = plan.DeleteAfter, a.holder()
+	follow.Began, follow.DeleteAfter, follow.Lock.Holder = began, plan.DeleteAfter, a.holder()
 	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
 		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err

@@ -152,7 +152,7 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 		Apply: apply, After: after, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	for _, f := range r.findings {
-		if f.Level == event.Info {
+		if f.Level == event.Info && !strings.HasPrefix(f.Message, isLeftOut) { // that stands in none of the objects
 			// Without file and line: one job written in several dialects makes the same bytes.
 			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}
@@ -203,6 +203,7 @@ func (r *renderer) transform(w *workload) {
 	r.patch(w)
 	w.patched = plain(w.job)
 	r.override(w)
+	r.takeOver(w)
 	r.finish(w)
 	w.final = plain(w.job)
 	for _, p := range r.inspect(w) {
@@ -210,6 +211,18 @@ func (r *renderer) transform(w *workload) {
 			r.problem(w, p)
 		}
 	}
+}
+
+// takeOver says that our label takes the place of another manager's.
+func (r *renderer) takeOver(w *workload) {
+	by := w.job.Labels[event.ManagedByLabel]
+	if by == "" || by == event.ManagedBy {
+		return
+	}
+	w.final = plain(w.job) // as it is before, to find who wrote the label
+	r.problem(w, problem{level: event.Info, path: "metadata.labels[" + event.ManagedByLabel + "]",
+		message: fmt.Sprintf("%q becomes %q, by which a run knows its Jobs; the pods keep what their template says", event.Shorten(by, 100), event.ManagedBy)})
+	w.traces = nil
 }
 
 // deadlineMargin is how much later than our own timeout the Job's deadline is: it is meant for a run that was killed, and must
@@ -257,6 +270,7 @@ func (r *renderer) finish(w *workload) {
 		}
 	}
 	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
+	nameManually(job)
 	for k, v := range r.options.Stamp {
 		set(&job.Annotations, k, v)
 	}
@@ -300,6 +314,21 @@ func (r *renderer) hash(w *workload, applied ...[]*unstructured.Unstructured) {
 	}
 	sum := sha256.Sum256(text)
 	set(&w.job.Annotations, event.ManifestHashAnnotation, hex.EncodeToString(sum[:]))
+}
+
+// nameManually puts the labels with the Job's name on the pods of a manual selector, as the API server does for its own: a later run
+// waits for the pods that have them. One that the selector asks for is the user's.
+func nameManually(job *batchv1.Job) {
+	s := job.Spec.Selector
+	if manual := job.Spec.ManualSelector; manual == nil || !*manual || s == nil {
+		return
+	}
+	for _, label := range []string{batchv1.JobNameLabel, "job-name"} {
+		asked := slices.ContainsFunc(s.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == label })
+		if _, ok := s.MatchLabels[label]; !ok && !asked {
+			set(&job.Spec.Template.Labels, label, job.Name)
+		}
+	}
 }
 
 // set writes into a map that may not be there yet. The map is replaced, because parts of a manifest may share one.

@@ -52,9 +52,9 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 	return r
 }
 
-// create makes everything. When it fails with created set, the Job has to go again.
-func (r *runner) create(ctx context.Context) error {
-	making, end := context.WithCancelCause(ctx)
+// create makes everything. When it fails with created set, the Job has to go again. ctx ends with a signal, inTime with timeout too.
+func (r *runner) create(ctx, inTime context.Context) error {
+	making, end := context.WithCancelCause(inTime)
 	defer end(nil)
 	r.lose = func(err error) {
 		end(err)
@@ -286,6 +286,7 @@ func (r *runner) findUnanswered() {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
 	want := r.objects.Job
+	r.unknown = true // as long as nobody answers
 	for {
 		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil {
@@ -361,11 +362,11 @@ func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
 	waiting := ctx
+	over := &event.Cause{Reason: event.StartTimeout, Object: ref, Hint: event.See("Its pods do not end", showPods(ref))}
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
+		over.Message = fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit))
 		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit)),
-			Hint:    event.See("Its pods do not end", showPods(ref))})
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 	}
 	say := func(message string) {
@@ -395,6 +396,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old) + whose(old)})
 		}
 		err := r.awaitEnd(waiting, old, time.After(next-time.Since(begin)))
+		if err != nil && timedOut(ctx) {
+			return late(ctx, fmt.Sprintf("an earlier %s is still there", ref), showPods(ref))
+		}
 		if err != nil {
 			return err
 		}
@@ -403,7 +407,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		}
 		if waited := time.Since(begin); old != nil && waited >= next {
 			if next == heldAfter {
-				r.post(r.holder(waiting, old))
+				why, hint := r.holder(waiting, old)
+				r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: %s", ref, event.Seconds(heldAfter), why), Hint: hint})
+				over.Message, over.Hint = over.Message+": "+why, hint
 			} else {
 				r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s is still there after %s", ref, event.Seconds(waited))})
 			}
@@ -442,6 +448,8 @@ func (r *runner) awaitPods(ctx, waiting context.Context, begin time.Time) error 
 		}
 		switch {
 		case err == nil:
+		case names != "" && timedOut(ctx):
+			return late(ctx, fmt.Sprintf("the pods of an earlier %s have not ended (%s)", ref, names), showPods(ref))
 		case names != "" && waiting.Err() != nil && ctx.Err() == nil:
 			return &event.Cause{Reason: event.StartTimeout, Object: ref, Err: err,
 				Message: fmt.Sprintf("the pods of an earlier %s have not ended after %s (%s)", ref, event.Seconds(time.Since(begin)), names),

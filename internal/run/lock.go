@@ -86,6 +86,8 @@ func (r *runner) takeLock(ctx context.Context) error {
 	switch {
 	case err == nil:
 		r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("lock %s taken", o.Name)})
+	case timedOut(ctx) && k.said != "":
+		return late(ctx, fmt.Sprintf("lock %s is not free: %s", o.Name, k.said), event.Kubectl(k.ref.Namespace, "get lease %s -o yaml", k.ref.Name))
 	case waiting.Err() != nil && ctx.Err() == nil:
 		return &event.Cause{Reason: event.LockTimeout, Object: k.ref, Err: err,
 			Message: fmt.Sprintf("lock %s was not free within %s (lock-timeout): %s", o.Name, event.Seconds(o.Timeout), cmp.Or(k.said, "the API server did not answer in time")),

@@ -5,6 +5,8 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -44,6 +46,7 @@ type Objects struct {
 
 // Options are the decisions of the user about a run.
 type Options struct {
+	Began         time.Time       // from when timeout counts; zero: from when Run is called
 	Preflight     bool            // ask first whether everything that the run needs is allowed
 	Lock          Lock            // taken before anything is created
 	Wait          bool            // follow the Job to its end
@@ -115,6 +118,36 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 	l.hear() // a secret that the end may quote
 	l.emit(finished)
 	return finished, l.broken
+}
+
+// InTime is a context that ends with ctx, and when a timeout is over, 0 for none, that counts from began. Its cause is then a *event.Cause,
+// to which what has taken so long is added.
+func InTime(ctx context.Context, began time.Time, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, began.Add(timeout), &event.Cause{Reason: event.Timeout,
+		Message: fmt.Sprintf("the run was not done within %s (timeout)", event.Seconds(timeout)), Hint: "Give it more time with timeout."})
+}
+
+// over tells whether the time of a context is, a moment before the context itself may know.
+func over(inTime context.Context) bool {
+	deadline, ok := inTime.Deadline()
+	return inTime.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// timedOut tells whether timeout is what ended a context.
+func timedOut(inTime context.Context) bool {
+	var cause *event.Cause
+	return errors.As(context.Cause(inTime), &cause) && cause.Reason == event.Timeout
+}
+
+// late is the error of what timeout has ended, with what was waited for, and what shows it.
+func late(inTime context.Context, waited, show string) error {
+	cause := *cluster.Cause(context.Cause(inTime), "")
+	cause.Message += ": " + waited
+	cause.Hint = event.See("It may be given more time with timeout; this shows what it waited for", show)
+	return &cause
 }
 
 // Check has the API server check every object, admission included, and creates nothing.
