@@ -234,6 +234,10 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	o.NameSuffix, found = a.nameSuffix()
 	findings = append(findings, found...)
 	o.Stamp, o.Timeout = a.stamp(command), a.options.Run.Verdict.Timeout
+	if o.KeepSucceeded = a.options.Run.IfExists == run.IfExistsKeepSucceeded; o.KeepSucceeded && a.onceKey() == "" {
+		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
+			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
+	}
 	began := time.Now() // all that follows is part of timeout
 
 	var client *cluster.Client
@@ -304,7 +308,18 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
 		return exitJobFailed, err
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
+	objects := objectsOf(plan)
+	objects.Rename = func(suffix string) (run.Objects, error) {
+		renamed, findings := plan.Renamed(set, o, suffix)
+		for _, f := range findings {
+			if f.Level == event.Error {
+				return run.Objects{}, &event.Cause{Reason: event.InvalidInput, Message: "the Job cannot get another name: " + f.Message}
+			}
+		}
+		again := objectsOf(renamed)
+		again.Rename = objects.Rename
+		return again, nil
+	}
 	if a.options.DryRun == config.DryRunServer {
 		inTime, stop := run.InTime(ctx, began, o.Timeout)
 		defer stop()
@@ -318,6 +333,10 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
 		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
+}
+
+func objectsOf(plan *render.Plan) run.Objects {
+	return run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 }
 
 // source is where the manifest is read from. A workflow or a pipeline has no business outside of the repository's checkout.

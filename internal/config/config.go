@@ -33,6 +33,7 @@ type Options struct {
 	Run     run.Options
 	Report  report.Options
 
+	OnceKey     string // "" for the commit of the CI run
 	FromCronJob string // the CronJob's name, which the caller reads into Render.FromCronJob
 	DryRun      DryRun
 	ShowSecrets bool
@@ -132,8 +133,10 @@ func declare(o *Options) []option {
 		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Report.Timestamps),
 			Help: "Begin every line of container output with the time when it was written."},
 
-		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
-			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
+		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail, run.IfExistsSuffix, run.IfExistsAttach, run.IfExistsKeepSucceeded),
+			Help: "What to do when a Job of that name exists: `replace-finished` replaces one that this tool made and that has finished, else the run fails; `replace` replaces any; `fail` fails; `suffix` takes another name; `attach` follows a running one of the same manifest; `keep-succeeded` does that too, and takes an earlier success of the same manifest and `once-key` for its own. See [Two runs, one name](#two-runs-one-name)."},
+		{Name: "once-key", Group: ownership, Common: true, value: (*name)(&o.OnceKey),
+			Help: "What `if-exists: keep-succeeded` does the work once for; the CI system's commit by default. Without either, the manifest alone decides. It is no place for a secret: the Job shows it."},
 		{Name: "lock", Group: ownership, Common: true, value: (*objectName)(&o.Run.Lock.Name),
 			Help: "A name under which one run at a time works, across repositories and CI systems: a Lease of that name in the Job's namespace. Runs that find it held wait for it, in no promised order."},
 		{Name: "lock-timeout", Group: ownership, Default: "1h", value: (*duration)(&o.Run.Lock.Timeout),
@@ -141,7 +144,7 @@ func declare(o *Options) []option {
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "others", Group: ownership, Default: "skip", Common: true, value: oneOf(&o.Render.Others, render.OthersSkip, render.OthersFail, render.OthersAfterSuccess),
-			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of Helm hooks of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
+			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of hooks of Helm and Argo CD of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
 			Help: "What happens to the Job when the run is cancelled."},
 		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),

@@ -260,7 +260,10 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 			[]string{"Job ns/j replaced", "warning: Job ns/j is still there after 10 s: its pods have not ended (j-abc): kubectl -n ns get pods -l job-name=j"}},
 		{"a finalizer holds it for long", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old(), "example.com/hold")}, still, {get, 200, goes(old(), "example.com/hold")}, deleted}, heldAfter + heartbeat, "",
 			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`, "info: Job ns/j is still there after 40 s"}},
-		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s",
+		{"a finalizer holds it to the end", IfExistsReplaceFinished, []exchange{{get, 200, goes(old(), "example.com/hold")}, still, {get, 200, goes(old(), "example.com/hold")}, still}, 20 * time.Second,
+			"Job ns/j has to go first, but is still there after 20 s: its finalizers hold it (example.com/hold). " + byForce,
+			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`}},
+		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s: its pods have not ended",
 			[]string{goesAway, "warning: Job ns/j is still there after 10 s: its pods have not ended: kubectl -n ns get pods -l job-name=j"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -78,7 +78,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		return
 	}
 	detail := "it stays"
-	if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
+	if ttl := l.created.Spec.TTLSecondsAfterFinished; ttl != nil {
 		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 	}
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})

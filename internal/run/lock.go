@@ -197,7 +197,7 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		return "", err
 	}
 	if job != nil && job.Annotations[cluster.NonceAnnotation] == nonce && !finished(job) {
-		if name == r.objects.Job.Name && r.options.IfExists != IfExistsReplaceFinished {
+		if name == r.objects.Job.Name && r.options.IfExists != IfExistsReplaceFinished && r.options.IfExists != IfExistsSuffix {
 			return "", nil
 		}
 		return fmt.Sprintf("%s, of the run before, is still running (kubectl -n %s delete job %s ends it)", ref, ref.Namespace, ref.Name), nil
@@ -213,6 +213,17 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		}
 	}
 	return "", nil
+}
+
+// nameUnderLock names the Job in the Lease, when that is not the one that this run set out to create.
+func (r *runner) nameUnderLock(ctx context.Context, job, nonce string) error {
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.renew(ctx, func(lease *coordinationv1.Lease) {
+		lease.Annotations = with(lease.Annotations, lockJobAnnotation, job)
+		lease.Annotations[lockJobNonceAnnotation] = nonce
+	})
 }
 
 // keep renews the lock until ctx is done or the lock is lost.

@@ -105,13 +105,19 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		return l.cancelled()
 	case l.created == nil:
 		return l.failed(err)
+	case l.reported:
+		return l.report(ctx, inTime)
 	case err != nil:
 		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
-		if inTime.Err() != nil && len(l.objects.Owned) == 0 && l.options.OnTimeout == UnfinishedLeave {
+		switch {
+		case l.joined: // the run that created it may be at work
+			l.left = true
+			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on"})
+		case inTime.Err() != nil && len(l.objects.Owned) == 0 && l.options.OnTimeout == UnfinishedLeave:
 			l.leave()
-		} else {
+		default:
 			l.cleanUp(func() error { return l.delete(inTime) }, "the run could not be completed")
 		}
 		return l.failed(err)
@@ -141,6 +147,23 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	default:
 		l.finishJob(inTime, state, decision)
 	}
+	return result
+}
+
+// report is the end of a run whose work an earlier one has done.
+func (l *loop) report(ctx, inTime context.Context) event.Finished {
+	l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s %s: nothing runs again, as if-exists: keep-succeeded says", l.ref(), success(l.created))})
+	l.job, l.since = l.created, time.Now()
+	var pods []*corev1.Pod
+	var err error
+	l.beside(func() { pods, err = l.listPods(inTime) })
+	if err != nil {
+		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("what is left of its pods is not known: %v", err)})
+	}
+	l.pods = pods
+	state := l.state()
+	result := verdict.Result(state, verdict.Decide(state))
+	l.applyAfter(ctx, inTime, &result)
 	return result
 }
 
@@ -701,23 +724,35 @@ func (l *loop) refreshPods(ctx context.Context) {
 	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
 		return
 	}
-	var pods *corev1.PodList
+	var pods []*corev1.Pod
 	var err error
-	l.beside(func() {
-		err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-			pods, err = l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
-			return err
-		})
-	})
+	l.beside(func() { pods, err = l.listPods(ctx) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
 		return
 	}
-	for i := range pods.Items {
-		if metav1.IsControlledBy(&pods.Items[i], l.job) {
-			l.takePod(&pods.Items[i], false)
-		}
+	for _, p := range pods {
+		l.takePod(p, false)
 	}
+}
+
+// listPods lists the pods of the Job, in order of creation.
+func (l *loop) listPods(ctx context.Context) (own []*corev1.Pod, err error) {
+	err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) error {
+		pods, err := l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
+		if err != nil {
+			return err
+		}
+		own = nil
+		for i := range pods.Items {
+			if metav1.IsControlledBy(&pods.Items[i], l.job) {
+				own = append(own, &pods.Items[i])
+			}
+		}
+		return nil
+	})
+	slices.SortStableFunc(own, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return own, err
 }
 
 // tail is the end of what the container wrote that decided.

@@ -268,6 +268,12 @@ func counted(j *batchv1.Job, succeeded, failed int32) *batchv1.Job {
 	return j
 }
 
+// lasting is a Job that the cluster deletes so many seconds after its end.
+func lasting(j *batchv1.Job, seconds int32) *batchv1.Job {
+	j.Spec.TTLSecondsAfterFinished = &seconds
+	return j
+}
+
 func wants(j *batchv1.Job, completions int32) *batchv1.Job {
 	j.Spec.Completions = &completions
 	return j
@@ -561,11 +567,7 @@ func TestLoop(t *testing.T) {
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished cancelled: Cancelled"}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
-		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
-			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
-			ttl := int32(60)
-			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
-		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
+		{"it stays until the cluster deletes it", []exchange{{createURL, 201, lasting(there("ours"), 60)}}, func(l *loop) { l.options.Logs, l.options.DeleteAfter = LogsNone, nil }, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min)", "1s finished succeeded"}},
 		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
 			[]beat{{s, pod("Running")}}, &output{}, 0, drainCancelLimit,

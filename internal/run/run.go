@@ -35,6 +35,10 @@ type Objects struct {
 	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
 
+	// Rename gives the same with another suffix for the Job's name, so that all of it is within what Kubernetes allows. It is called when
+	// IfExists is IfExistsSuffix.
+	Rename func(suffix string) (Objects, error)
+
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
 	// metav1.StatusCause. Without it the message of the whole answer is told.
 	Place func(of event.Ref, field, message string) event.Finding
@@ -63,6 +67,9 @@ const (
 	IfExistsReplaceFinished IfExists = "replace-finished" // replace it when it has finished, else fail
 	IfExistsReplace         IfExists = "replace"
 	IfExistsFail            IfExists = "fail"
+	IfExistsSuffix          IfExists = "suffix"         // take another name
+	IfExistsAttach          IfExists = "attach"         // follow it when it runs the same manifest
+	IfExistsKeepSucceeded   IfExists = "keep-succeeded" // run the same manifest once for each key
 )
 
 // Unfinished says what becomes of a Job that has not finished when the run ends.
