@@ -30,9 +30,9 @@ func TestStamp(t *testing.T) {
 			"815",
 			map[string]string{"run-url": "https://gitlab.example.com/acme/shop/-/jobs/815", "run-id": "815", "pipeline-id": "42", "commit": "0123abcd", "once-key": "0123abcd", "actor": "tanuki"},
 		},
-		"Jenkins": {map[string]string{"GIT_COMMIT": "0123abcd"}, "", map[string]string{"commit": "0123abcd", "once-key": "0123abcd"}},
+		"Jenkins":             {map[string]string{"GIT_COMMIT": "0123abcd"}, "", map[string]string{"commit": "0123abcd", "once-key": "0123abcd"}},
 		"a key of the user's": {map[string]string{"INPUT_ONCE_KEY": "schema 7", "GIT_COMMIT": "0123abcd"}, "", map[string]string{"commit": "0123abcd", "once-key": "schema 7"}},
-		"no CI": {nil, "", map[string]string{}},
+		"no CI":               {nil, "", map[string]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &app{Process: Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}, options: config.Options{Render: render.Options{NameSuffix: "run"}, OnceKey: c.env["INPUT_ONCE_KEY"]}}

@@ -24,3 +24,7 @@ const (
 	// Secret, because whoever may read Jobs could try guesses on it.
 	ManifestHashAnnotation = StampPrefix + "manifest-hash"
 )
+
+// QueueLabel is Kueue's: it keeps a Job that carries it suspended until its queue admits it
+// (https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/).
+const QueueLabel = "kueue.x-k8s.io/queue-name"

@@ -110,6 +110,15 @@ func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
 	f.admit()
 }
 
+// Silent tells whether the log of a container's present run is open and has brought nothing yet. What a program has written without the end
+// of the line is in no log.
+func (f *Follower) Silent(podUID, container string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[[2]string{podUID, container}]
+	return c != nil && !c.silent.IsZero() && time.Since(c.silent) >= behind
+}
+
 // restartPolicy is a container's own restart policy, or its pod's. A Job's pod never has Always, so an init container that has
 // it is a sidecar. A container with restart rules has a policy of its own, even if it is Never, and may be started again.
 func restartPolicy(pod *corev1.Pod, containers []corev1.Container, name string) corev1.RestartPolicy {

@@ -203,6 +203,7 @@ func (r *renderer) transform(w *workload) {
 	r.patch(w)
 	w.patched = plain(w.job)
 	r.override(w)
+	r.takeOver(w)
 	r.finish(w)
 	w.final = plain(w.job)
 	for _, p := range r.inspect(w) {
@@ -210,6 +211,18 @@ func (r *renderer) transform(w *workload) {
 			r.problem(w, p)
 		}
 	}
+}
+
+// takeOver says that our label takes the place of another manager's.
+func (r *renderer) takeOver(w *workload) {
+	by := w.job.Labels[event.ManagedByLabel]
+	if by == "" || by == event.ManagedBy {
+		return
+	}
+	w.final = plain(w.job) // as it is before, to find who wrote the label
+	r.problem(w, problem{level: event.Info, path: "metadata.labels[" + event.ManagedByLabel + "]",
+		message: fmt.Sprintf("%q becomes %q, by which a run knows its Jobs; the pods keep what their template says", event.Shorten(by, 100), event.ManagedBy)})
+	w.traces = nil
 }
 
 // deadlineMargin is how much later than our own timeout the Job's deadline is: it is meant for a run that was killed, and must

@@ -64,7 +64,9 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	if v.DeleteJob {
 		if l.options.OnTimeout == UnfinishedDelete {
 			l.unlock(ctx, false) // beside the deletion, as after a signal: the next holder waits for the Job
-			l.cleanUp(deletion, "this run ended before it did")
+			if l.cleanUp(deletion, "this run ended before it did") {
+				verdict.Deleted(v.Cause, "on-timeout: leave")
+			}
 		} else {
 			l.leave()
 		}
@@ -74,11 +76,16 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		return
 	}
 	if slices.Contains(l.options.DeleteAfter, v.Outcome) {
-		l.cleanUp(deletion, "")
+		if l.cleanUp(deletion, "") {
+			verdict.Deleted(v.Cause, "cleanup: never")
+		}
 		return
 	}
 	detail := "it stays"
 	if ttl := l.created.Spec.TTLSecondsAfterFinished; ttl != nil {
+		if *ttl == 0 {
+			verdict.Deleted(v.Cause, "a longer ttlSecondsAfterFinished")
+		}
 		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 	}
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
@@ -143,8 +150,8 @@ func (r *runner) delete(ctx context.Context) error {
 // limit is how long a request may take at the end of a run that is out of time.
 func (r *runner) limit() time.Duration { return min(deleteLimit, endLimit-r.searched) }
 
-// cleanUp waits for a deletion of the Job, and tells how it went. Without a reason why, the Job has ended, and does no harm.
-func (l *loop) cleanUp(deletion func() error, why string) {
+// cleanUp waits for a deletion of the Job, and tells how it went: whether the Job is gone. Without a reason why, the Job has ended, and does no harm.
+func (l *loop) cleanUp(deletion func() error, why string) bool {
 	var err error
 	l.beside(func() { err = deletion() })
 	switch {
@@ -154,16 +161,17 @@ func (l *loop) cleanUp(deletion func() error, why string) {
 			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
 		}
 		l.emit(n)
-		return
+		return false
 	case err == nil && why != "": // it was at work
 		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: grace(why, l.created)})
-		return
+		return true
 	case err == nil:
 		l.emit(event.Object{Object: l.ref(), Action: "deleted"})
-		return
+		return true
 	}
 	l.undeleted = why != ""
 	l.emit(event.Notice{Level: event.Warning,
 		Message: fmt.Sprintf("%s could not be deleted: %v", l.ref(), err),
 		Hint:    event.Kubectl(l.created.Namespace, "delete job %s", l.created.Name)})
+	return false
 }

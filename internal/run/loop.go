@@ -27,6 +27,7 @@ import (
 // reader reads the output of the pods that it is shown: a logs.Follower.
 type reader interface {
 	Observe(pod *corev1.Pod, gone bool)
+	Silent(podUID, container string) bool
 	Drain(limit time.Duration)
 	Close()
 }
@@ -141,8 +142,13 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
 		verdict.Attempts(state, result.Cause)
+		if !l.leaves {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled && !l.leaves:
-		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+		if l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled") {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled: // and left alone
 	default:
 		l.finishJob(inTime, state, decision)
@@ -491,7 +497,14 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	i := slices.IndexFunc(l.pods, func(p *corev1.Pod) bool { return p.UID == pod.UID })
 	var before *corev1.Pod
 	if i >= 0 {
-		before, l.pods[i] = l.pods[i], pod
+		before = l.pods[i]
+		// The kubelet's last request, when the containers have ended, writes a new time: the first says when the pod was told to stop.
+		if before.DeletionTimestamp != nil && pod.DeletionTimestamp != nil {
+			told := *pod
+			told.DeletionTimestamp, told.DeletionGracePeriodSeconds = before.DeletionTimestamp, before.DeletionGracePeriodSeconds
+			pod = &told
+		}
+		l.pods[i] = pod
 	} else {
 		i = len(l.pods)
 		for i > 0 && pod.CreationTimestamp.Time.Before(l.pods[i-1].CreationTimestamp.Time) {
@@ -592,8 +605,23 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict,
-		DeleteAfter: l.options.DeleteAfter, DeleteUnfinished: l.options.OnTimeout == UnfinishedDelete}
+		Events: events, Answers: l.answers, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+}
+
+// silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.
+func (l *loop) silent() map[verdict.Output]bool {
+	silent := map[verdict.Output]bool{}
+	if l.reader == nil || !l.away.IsZero() {
+		return silent
+	}
+	for _, p := range l.pods {
+		for _, s := range p.Status.InitContainerStatuses {
+			if s.State.Running != nil && l.reader.Silent(string(p.UID), s.Name) {
+				silent[verdict.Output{Pod: p.UID, Container: s.Name}] = true
+			}
+		}
+	}
+	return silent
 }
 
 // tell says what a judgement adds to what the user knows.

@@ -107,6 +107,49 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
+// TestToldToStop: the kubelet's last request writes another time of deletion, when the containers have ended.
+func TestToldToStop(t *testing.T) {
+	l := newLoop(&runner{}, &transcript{}, nil)
+	told := func(seconds, grace int64) *corev1.Pod {
+		return a("p", corev1.PodRunning, func(p *corev1.Pod) {
+			p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: time.Unix(seconds, 0)}, &grace
+		})
+	}
+	l.take(event.PodSeen{Pod: a("p", corev1.PodRunning)})
+	l.take(event.PodSeen{Pod: told(120, 20)})
+	last := told(103, 0)
+	l.take(event.PodSeen{Pod: last, Gone: true})
+	if p := l.pods[0]; p.DeletionTimestamp.Unix() != 120 || *p.DeletionGracePeriodSeconds != 20 {
+		t.Errorf("deleted at %s, grace %d s", p.DeletionTimestamp, *p.DeletionGracePeriodSeconds)
+	}
+	if last.DeletionTimestamp.Unix() != 103 {
+		t.Error("the pod of the watch was changed")
+	}
+}
+
+// TestSilentContainers: only running init containers are silent, and none while the API server is away.
+func TestSilentContainers(t *testing.T) {
+	l := newLoop(&runner{}, &transcript{}, nil)
+	if len(l.silent()) > 0 {
+		t.Error("a run that reads no logs knows who is silent")
+	}
+	l.reader = &output{silent: []string{"wait", "fetch"}}
+	status := func(name string, state corev1.ContainerState) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: state}
+	}
+	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	l.take(event.PodSeen{Pod: a("p", corev1.PodPending, func(p *corev1.Pod) {
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{status("fetch", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}), status("wait", runs), status("chatty", runs)}
+	})})
+	if got := l.silent(); len(got) != 1 || !got[verdict.Output{Pod: l.pods[0].UID, Container: "wait"}] {
+		t.Errorf("silent: %v", got)
+	}
+	l.away = time.Now()
+	if got := l.silent(); len(got) > 0 {
+		t.Errorf("silent in an outage: %v", got)
+	}
+}
+
 // beat is a fact that the watch brings some time after the Job is followed. An error, or nil, is the end of the watch.
 type beat struct {
 	at   time.Duration
@@ -149,6 +192,7 @@ type output struct {
 	ctx     context.Context
 	options logs.Options
 	last    []event.Fact // while draining
+	silent  []string     // containers that have written nothing
 	never   bool         // draining does not end by itself
 	shown   map[string]bool
 	limit   time.Duration // of Drain; zero while it was not asked for
@@ -186,6 +230,8 @@ func (o *output) Observe(pod *corev1.Pod, gone bool) {
 	o.shown[pod.Name] = true
 	o.all.Go(func() { o.send(lines(string(pod.UID), "main", pod.Name+" works")) })
 }
+
+func (o *output) Silent(_, container string) bool { return slices.Contains(o.silent, container) }
 
 func (o *output) Drain(limit time.Duration) {
 	o.limit = limit
@@ -693,6 +739,40 @@ func TestSignalAtTheEnd(t *testing.T) {
 			t.Errorf("got %+v", f)
 		}
 	})
+}
+
+// TestHintsOfADeletedJob: what the run has deleted is not recommended for a look; what stays is.
+func TestHintsOfADeletedJob(t *testing.T) {
+	const hint, gone = "See more: kubectl -n ns describe pod p", "The Job was deleted; %s keeps it for a look."
+	failed := verdict.Verdict{Decided: true, Outcome: event.Failed}
+	unfinished := verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true}
+	for name, c := range map[string]struct {
+		verdict verdict.Verdict
+		options func(*loop)
+		answers []exchange
+		want    string
+	}{
+		"on-timeout: delete": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "on-timeout: leave")},
+		"on-timeout: leave":  {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedLeave }, nil, hint},
+		"cannot be deleted": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete },
+			[]exchange{{removeURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, hint},
+		"cleanup: always": {failed, func(l *loop) { l.options.DeleteAfter = []event.Outcome{event.Failed} }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "cleanup: never")},
+		"a TTL of 0":      {failed, func(l *loop) { l.created.Spec.TTLSecondsAfterFinished = new(int32) }, nil, fmt.Sprintf(gone, "a longer ttlSecondsAfterFinished")},
+		"kept":            {failed, func(*loop) {}, nil, hint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, c.answers...)
+				l.created = there("ours")
+				c.options(l)
+				v := c.verdict
+				v.Cause = &event.Cause{Hint: hint}
+				if l.finishJob(t.Context(), verdict.State{}, v); v.Cause.Hint != c.want {
+					t.Errorf("hint %q, want %q", v.Cause.Hint, c.want)
+				}
+			})
+		})
+	}
 }
 
 // slow is a sink that takes a second for each 64 KiB of lines.

@@ -42,7 +42,6 @@ package verdict
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -74,13 +73,17 @@ type State struct {
 	GonePods      map[types.UID]bool // the pods among them whose objects were deleted
 	Events        []*corev1.Event    // events about the Job and its pods
 	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
+	Silent        map[Output]bool    // of the running containers whose log is open, those that have written nothing to it
 	Now           time.Time          // our clock
 	Began         time.Time          // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
-	// What the run does with the Job at its end, so that no hint leads to what is gone then.
-	DeleteAfter      []event.Outcome // it is deleted at once when it ends so
-	DeleteUnfinished bool            // and when the run ends first
+}
+
+// Output names a container of a pod as one that writes.
+type Output struct {
+	Pod       types.UID
+	Container string
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.
@@ -117,37 +120,16 @@ func Decide(s State) Verdict {
 		w.impatient(&v)
 	}
 	if v.Cause != nil {
-		if keep := w.keeps(v); keep != "" && leadsToPods.MatchString(v.Cause.Hint) {
-			v.Cause.Hint = "Its pods go with the Job at once; " + keep + " keeps them to look at."
-		}
 		v.Cause.Message, v.Cause.Hint = clean(v.Cause.Message, maxMessage), clean(v.Cause.Hint, maxMessage)
 	}
 	v.Warnings = w.warnings(v.Cause)
 	v.Progress = w.progress()
-	v.Notices = w.notices(v)
+	v.Notices = w.notices(&v)
 	for i := range v.Notices {
 		n := &v.Notices[i]
 		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
 	}
 	return v
-}
-
-// leadsToPods finds the commands that show a Job, its pods or their logs, as the hints have them.
-var leadsToPods = regexp.MustCompile(`kubectl (-n \S+ )?(logs|describe (pod|job)|get (pods?|job)) `)
-
-// keeps is what would have kept a Job that goes at its end; "" for one that stays.
-func (w *view) keeps(v Verdict) string {
-	switch ttl := w.job.Spec.TTLSecondsAfterFinished; {
-	case v.DeleteJob && w.DeleteUnfinished:
-		return "on-timeout: leave"
-	case v.DeleteJob:
-		return ""
-	case slices.Contains(w.DeleteAfter, v.Outcome):
-		return "cleanup: never"
-	case ttl != nil && *ttl == 0:
-		return "a longer ttlSecondsAfterFinished"
-	}
-	return ""
 }
 
 // ended decides by the Job's own conditions.
@@ -297,6 +279,9 @@ func (w *view) timeout() *event.Cause {
 	}
 	switch p, init := w.problem(), w.longestInit(); {
 	case w.suspended:
+		if w.queue() == "" {
+			c.Message += ", and nobody has resumed it"
+		}
 		_, c.Hint = w.waitsToResume()
 	case p != nil:
 		c.Hint = p.Hint
