@@ -52,7 +52,7 @@ bench: build
 
 # A flag of the test's own stands behind the package.
 soak: build
-	go -C e2e test . -v -timeout 4h -run 'TestSoak|TestFaults|TestScenarios/(proxy_.*|restarts)$$' -soak
+	go -C e2e test . -v -timeout 4h -run 'TestSoak|TestCancelTimes|TestNextRunNeverOverlaps|TestFaults|TestScenarios/(proxy_.*|restarts)$$' -soak
 
 FUZZTIME ?= 10m
 fuzz:

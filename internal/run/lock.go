@@ -289,10 +289,7 @@ func (r *runner) unlock(ctx context.Context, left bool) <-chan struct{} {
 		close(none)
 		return none
 	}
-	limit := deleteLimit
-	if ctx.Err() != nil && r.created == nil {
-		limit = drainCancelLimit
-	}
+	limit := r.limit()
 	k.once.Do(func() {
 		go func() {
 			defer close(k.over)
