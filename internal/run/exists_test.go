@@ -245,7 +245,7 @@ func TestMeets(t *testing.T) {
 				}
 				l := playOn(t, p)
 				l.asOurs(test.ifExists)
-				err := l.create(t.Context())
+				err := l.create(t.Context(), t.Context())
 				switch {
 				case err != nil && !strings.Contains(err.Error(), test.want):
 					t.Errorf("got %v, want %s", err, test.want)
@@ -400,7 +400,7 @@ func TestLockNamesTheJob(t *testing.T) {
 				nonce := l.objects.Job.Annotations[cluster.NonceAnnotation]
 				l.asOurs(test.ifExists)
 				l.objects.Job.Annotations[cluster.NonceAnnotation] = nonce
-				err := l.create(t.Context())
+				err := l.create(t.Context(), t.Context())
 				lease := store.now()
 				if job, of := lease.Annotations[lockJobAnnotation], lease.Annotations[lockJobNonceAnnotation]; err != nil || job != test.name || of != test.nonce {
 					t.Errorf("the Lease names %s of %s, %v", job, of, err)
