@@ -203,15 +203,15 @@ func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
 	if spec.ActiveDeadlineSeconds == nil {
 		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs forever").suggestion = "set activeDeadlineSeconds or timeout"
 	}
-	_, queued := job.Labels[kueue]
-	if spec.Suspend != nil && *spec.Suspend && spec.ManagedBy == nil && !queued {
-		c.add(event.Warning, at.Child("suspend"), "the Job is created suspended, and nothing names who resumes it").suggestion = "take suspend out; or name a queue, as with the label " + kueue
+	if spec.Suspend != nil && *spec.Suspend && job.Labels[event.QueueLabel] == "" && spec.ManagedBy == nil {
+		c.add(event.Warning, at.Child("suspend"), "the Job waits until somebody resumes it, and has no queue that would").suggestion =
+			"leave suspend out, or give the Job the label " + event.QueueLabel
 	}
-	if spec.Parallelism != nil && *spec.Parallelism == 0 {
-		c.add(event.Warning, at.Child("parallelism"), "with 0, no pod is started until somebody raises it")
+	if n := spec.Parallelism; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("parallelism"), "with 0, the Job has no pods until somebody raises it")
 	}
-	if spec.Completions != nil && *spec.Completions == 0 {
-		c.add(event.Warning, at.Child("completions"), "with 0, the Job succeeds at once and runs nothing")
+	if n := spec.Completions; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("completions"), "with 0, the Job succeeds without running anything")
 	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
 	case ttl == nil && cleanup == CleanupNever:
@@ -221,9 +221,6 @@ func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
 			fmt.Sprintf("allow %d s at least", shortTTL)
 	}
 }
-
-// kueue is the label with which a Job waits for Kueue, which resumes it (sigs.k8s.io/kueue, pkg/controller/constants).
-const kueue = "kueue.x-k8s.io/queue-name"
 
 // shortTTL is the number of seconds that reading the last lines may take after a cut connection.
 const shortTTL = 30

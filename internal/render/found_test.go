@@ -5,8 +5,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -140,27 +138,6 @@ func TestCommandForAShell(t *testing.T) {
 	}
 }
 
-// TestJobsThatWorkNothing: what a Job would wait for, or be done without, is said before it is created.
-func TestJobsThatWorkNothing(t *testing.T) {
-	for spec, want := range map[string]string{
-		"suspend: true":  "spec.suspend: the Job is created suspended, and nothing names who resumes it (take suspend out; or name a queue, as with the label kueue.x-k8s.io/queue-name)",
-		"parallelism: 0": "spec.parallelism: with 0, no pod is started until somebody raises it",
-		"completions: 0": "spec.completions: with 0, the Job succeeds at once and runs nothing",
-		"suspend: false": "", "parallelism: 1": "", "completions: 1": "",
-		"suspend: true\n  managedBy: example.com/queue": "",
-	} {
-		_, findings := Render(loadText(t, strings.Replace(placeholders, "spec:", "spec:\n  "+spec, 1)), Options{})
-		got := strings.Join(levels(findings, event.Warning), "\n")
-		if (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("%s: %s\nwant %s", spec, got, want)
-		}
-	}
-	queued := strings.NewReplacer("namespace: shop", "labels: {kueue.x-k8s.io/queue-name: q}", "spec:\n  a", "spec:\n  suspend: true\n  a").Replace(placeholders)
-	if _, findings := Render(loadText(t, queued), Options{}); text(findings) != "" {
-		t.Error(text(findings))
-	}
-}
-
 // TestEmptyNamespace: a namespace that a template or envsubst left empty is no namespace that was meant.
 func TestEmptyNamespace(t *testing.T) {
 	for namespace, warned := range map[string]bool{"namespace: ": true, `namespace: ""`: true, "namespace: shop": false, "labels: {}": false} {
@@ -183,18 +160,5 @@ func TestRenderedWithoutWhatWasLeftOut(t *testing.T) {
 	out, err := p.YAML(nil)
 	if err != nil || strings.Contains(string(out), "ownerReferences") || !strings.Contains(text(findings), "ownerReferences") {
 		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestCronJobAtWork: the CronJob's own concurrencyPolicy does not hold for a run by hand, which is said.
-func TestCronJobAtWork(t *testing.T) {
-	for policy, warned := range map[batchv1.ConcurrencyPolicy]bool{batchv1.ForbidConcurrent: true, batchv1.ReplaceConcurrent: true, batchv1.AllowConcurrent: false, "": false} {
-		cron := clusterCronJob(t)
-		cron.Spec.ConcurrencyPolicy = policy
-		cron.Status.Active = []corev1.ObjectReference{{Kind: "Job", Name: "nightly-1"}}
-		_, findings := Render(nil, Options{FromCronJob: cron})
-		if got := strings.Contains(text(findings), "warning: from-cronjob: its concurrencyPolicy is "+string(policy)+", and its Job nightly-1 is at work: both run side by side"); got != warned {
-			t.Errorf("%s: %s", policy, text(findings))
-		}
 	}
 }

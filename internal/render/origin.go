@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -194,9 +193,9 @@ func (w *workload) override(path string) string {
 }
 
 // plain is a Job as JSON-like values.
-func plain(job *batchv1.Job) map[string]any {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil { // a batchv1.Job holds nothing that has no JSON form
+func plain(object runtime.Object) map[string]any {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil { // a Job, a Secret and a ConfigMap hold nothing that has no JSON form
 		panic(err)
 	}
 	return m

@@ -195,7 +195,7 @@ func TestWhatIsAppliedTakesTime(t *testing.T) {
 					test.change(l)
 				}
 				begin := time.Now()
-				err := l.create(t.Context())
+				err := l.create(t.Context(), t.Context())
 				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}
@@ -485,6 +485,8 @@ func TestCancelledCreation(t *testing.T) {
 		{"it never arrives", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
 			"the run was cancelled before the Job was created"},
 		{"nobody answers", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
+			"the run was cancelled; whether Job ns/j was created is not known"},
+		{"nobody says anything", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 0, nil}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
 		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
 			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
