@@ -733,6 +733,19 @@ func TestProgress(t *testing.T) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "Error", "", 5)
 		})), "0/1 done, 1 waiting to be restarted (4.0 s)"},
 		{"init containers", state(9, pod("a", waits("PodInitializing", ""), with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))), "0/1 done, 1 running init containers (5.0 s)"},
+		{"a sidecar whose startup probe does not succeed", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started = &corev1.Probe{}, working, ptr(false)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded`},
+		{"and that is restarted for that", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started, s.RestartCount, s.LastTerminationState.Terminated = &corev1.Probe{}, working, ptr(false), 2, terminated(137, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded; it was restarted (2 times), and exited with code 137`},
+		{"a sidecar that ends again and again", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.RestartCount, s.LastTerminationState.Terminated = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}, 1, terminated(1, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): sidecar "mesh" of pod a has not started; it was restarted (1 time), and exited with code 1`},
+		{"a sidecar that has started", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) { s.State, s.Started = working, ptr(true) }))), "0/1 done, 1 creating container (19 s)"},
+		{"a sidecar that is created", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.Started = &corev1.ContainerStateWaiting{Reason: "PodInitializing"}, ptr(false)
+		}))), "0/1 done, 1 creating container (19 s)"},
 		{"a first failed pull", state(9, pullFails("dial tcp: no route to host", 1, 2)),
 			`0/1 done, 1 waiting for its image (8.0 s): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (dial tcp: no route to host)`},
 		{"rate limit", state(9, pullFails("toomanyrequests: You have reached your pull rate limit", 1, 2)),
@@ -758,6 +771,15 @@ func TestProgress(t *testing.T) {
 				t.Errorf("elapsed %v, want %v", p.Elapsed, want)
 			}
 		})
+	}
+}
+
+// mesh gives a pod a native sidecar.
+func mesh(change func(*corev1.Container, *corev1.ContainerStatus)) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		with("mesh", corev1.ContainerState{})(p)
+		p.Spec.InitContainers[0].RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
+		change(&p.Spec.InitContainers[0], &p.Status.InitContainerStatuses[0])
 	}
 }
 
