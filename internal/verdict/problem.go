@@ -20,6 +20,8 @@ var (
 	scaling  = []string{"TriggeredScaleUp", "NotTriggerScaleUp"}
 	// What stops a container that works: the kubelet (a probe, a hook, the pod's deletion, an eviction), or the scheduler.
 	stopping = []string{"Killing", "Evicted", "Preempting", "Preempted"}
+	// What the kubelet says of a probe that fails (pkg/kubelet/prober/prober.go).
+	unhealthy = regexp.MustCompile(`^(?:Liveness|Startup) probe `)
 )
 
 // Wants tells whether Decide reads an event. It looks at no other, so that those need not be kept.
@@ -35,7 +37,9 @@ func Wants(e *corev1.Event) bool {
 }
 
 // Stops tells whether an event is about the end of a pod's work. It is read after the pod has ended, as no other is.
-func Stops(e *corev1.Event) bool { return slices.Contains(stopping, e.Reason) }
+func Stops(e *corev1.Event) bool {
+	return slices.Contains(stopping, e.Reason) || e.Reason == "Unhealthy" && unhealthy.MatchString(e.Message)
+}
 
 // problem is what a pod whose main containers do not run waits for, or what keeps pods from being created. Without a message
 // there is nothing wrong with the waiting.

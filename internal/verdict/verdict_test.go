@@ -874,6 +874,29 @@ func fallsBack(p *corev1.Pod) {
 
 // TestProbe: what a container was killed for stands in an event only.
 func TestProbe(t *testing.T) {
+	probed := func(code int32, more ...func(*corev1.Pod)) State {
+		s := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", append([]func(*corev1.Pod){exits(code, "Error", "", 40)}, more...)...),
+			happened("Unhealthy", "Liveness probe failed: connection refused\n", 3, 20, 28), happened("Killing", "Stopping container main", 1, 30, 30))
+		if code == 0 {
+			s.Job.Status = batchv1.JobStatus{}
+			condition(batchv1.JobComplete, "", "", 60)(&s)
+		}
+		return s
+	}
+	const last = `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL)`
+	if v := Decide(probed(137)); v.Cause.Message != last+"; the kubelet stopped it: Liveness probe failed: connection refused" || strings.Contains(v.Cause.Hint, "memory") {
+		t.Errorf("without a restart: %v", v.Cause)
+	}
+	if v := Decide(probed(137, deleted(25))); strings.Contains(v.Cause.Message, "Liveness") {
+		t.Errorf("deleted, with a probe that had failed: %v", v.Cause)
+	}
+	if v := Decide(probed(0)); len(v.Warnings) != 1 || v.Warnings[0].Message != "pod migrate-x2k9 was stopped by the kubelet (Liveness probe failed: connection refused) while it worked, and then ended with code 0: its work may be incomplete" {
+		t.Errorf("ended with 0: %v", v.Warnings)
+	}
+	survived := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(1, "Error", "", 40)), happened("Unhealthy", "Startup probe failed: not yet", 3, 20, 28))
+	if v := Decide(survived); strings.Contains(v.Cause.Message, "probe") {
+		t.Errorf("a probe that stopped nothing: %v", v.Cause)
+	}
 	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(137, "Error", "", 40)), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 30, 30)))
 	if want := `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL); the kubelet stopped it: Container main failed liveness probe, will be restarted`; v.Cause == nil || v.Cause.Message != want || strings.Contains(v.Cause.Hint, "memory") {
 		t.Errorf("cause %v", v.Cause)
@@ -962,6 +985,11 @@ func TestNotices(t *testing.T) {
 		{"a classic sidecar, at first", state(23, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), nil},
 		{"a classic sidecar runs on", state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), []event.Notice{{Level: event.Warning, Key: "lingers/a",
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
+		{"restarted in place", state(12, retried, pod("a", runs, func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+			p.Status.ContainerStatuses[0].RestartCount, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = 1, terminated(5, "Error", "", 9)
+		})), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 5); the container is started again in its pod`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"a pod was told to stop, and may still succeed", state(12, retried, pod("a", runs, deleted(9), disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), nil},
 		{"a worker failed, and another had succeeded", state(12, retried, job(func(j *batchv1.Job) {
 			j.Spec.Completions, j.Spec.Parallelism, j.Status.Succeeded, j.Status.Failed = nil, ptr[int32](3), 1, 1
