@@ -193,7 +193,7 @@ func (w *view) attemptNotices() (all []event.Notice) {
 		}
 		n := event.Notice{Level: event.Info, Key: fmt.Sprintf("attempt/%s/%d", f.pod.UID, f.attempts),
 			Message: fmt.Sprintf("attempt %d of %d failed (%s); Kubernetes tries again in about %s", failed, limit+1, f.Message, event.Seconds(pause))}
-		if !ended(f.pod) && !w.GonePods[f.pod.UID] {
+		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
 		}
 		if failed == 1 {
