@@ -33,6 +33,7 @@ type workload struct {
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
 	traces                  map[string]trace
+	asked                   *batchv1.Job // as the manifest and the options ask for it, before finish adds to it
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
@@ -143,8 +144,11 @@ func (r *renderer) leaveOut(w *workload) {
 	}
 }
 
+// isLeftOut begins every finding about what is not created.
+const isLeftOut = "left out, "
+
 func leavesOut(fields []string) string {
-	return "left out, as the Job of a run has none of these: " + strings.Join(fields, ", ")
+	return isLeftOut + "as the Job of a run has none of these: " + strings.Join(fields, ", ")
 }
 
 // leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,

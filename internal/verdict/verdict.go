@@ -29,7 +29,7 @@
 //
 // # Patience
 //
-// Patience is measured by our clock. timeout counts from the beginning of the following, whatever the Job does meanwhile.
+// Patience is measured by our clock. timeout counts from the beginning of the run, whatever the Job does meanwhile.
 // queue-timeout is for the time that the Job is suspended at a stretch, mostly by a queue. start-timeout begins anew when a Job is
 // resumed, as activeDeadlineSeconds does (syncJob resets startTime), and means: no main container of the Job has started, none of
 // its init containers works, and it did not yet succeed or fail in anything. It begins anew when an init container ends.
@@ -75,6 +75,7 @@ type State struct {
 	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
 	Silent        map[Output]bool    // of the running containers whose log is open, those that have written nothing to it
 	Now           time.Time          // our clock
+	Began         time.Time          // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
 }
@@ -207,7 +208,7 @@ func (w *view) impatient(v *Verdict) {
 	}{
 		{o.QueueTimeout, w.suspendedSince, w.suspended, w.queueTimeout},
 		{o.StartTimeout, w.after(w.prepared(), 0), !w.suspended && w.working == 0 && !w.started(), w.startTimeout},
-		{o.Timeout, w.FollowedSince, true, w.timeout},
+		{o.Timeout, w.Began, true, w.timeout},
 	} {
 		if limit.of == 0 || !limit.holds {
 			continue
