@@ -26,6 +26,9 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
+	"github.com/planton/kubernetes-job-action/internal/report/junit"
+	"github.com/planton/kubernetes-job-action/internal/report/logfile"
+	"github.com/planton/kubernetes-job-action/internal/report/result"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
 )
@@ -149,32 +152,67 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	switch o.Format {
 	case report.FormatGitHub:
 		log = github.New(stdout, a.getenv, o)
-	case report.FormatGitLab:
+	case report.FormatGitLab, report.FormatBuildkite, report.FormatAzure:
 		log = text.New(stdout, stdout, a.getenv, o, !noColor)
 	default:
 		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
-	if o.DotenvFile != "" && command == "run" {
-		path := o.DotenvFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(a.Dir, path)
-		}
-		err := report.CheckFile(path)
-		if err == nil && a.isInput(path, set) {
-			err = fmt.Errorf("%s is a file that this run reads; the outputs would replace it", path)
-		}
-		if err != nil {
-			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
-		} else {
-			sinks = append(sinks, dotenv.New(path, log.Event))
-		}
+	if command == "run" {
+		var files []report.Sink
+		files, findings = a.files(set, log.Event)
+		sinks = append(sinks, files...)
 	}
 	a.reporter = report.New(sinks...)
 	a.reporter.AddSecrets(a.options.Render.Secrets()...)
 	a.reporter.AddSecrets(set.Secrets...)
 	return findings
+}
+
+// files are the reporters of the files that were asked for. One that cannot be written, that is given twice, that the run reads, or that is
+// where the run has no business is a finding.
+func (a *app) files(set *manifest.Set, tell func(event.Event) error) (sinks []report.Sink, findings []event.Finding) {
+	o, source := a.options.Report, a.source(context.Background())
+	if temp := a.getenv("RUNNER_TEMP"); temp != "" && len(source.Confine) > 0 {
+		source.Confine = append(source.Confine, manifest.Folder{Path: temp})
+	}
+	taken := map[string]string{}
+	for _, file := range []struct {
+		option, path string
+		sink         func(path string) report.Sink
+	}{
+		{"dotenv-file", o.DotenvFile, func(path string) report.Sink { return dotenv.New(path, tell) }},
+		{"result-file", o.ResultFile, func(path string) report.Sink { return result.New(path, tell) }},
+		{"junit-file", o.JUnitFile, func(path string) report.Sink { return junit.New(path, tell) }},
+		{"log-file", o.LogFile, func(path string) report.Sink { return logfile.New(path) }},
+	} {
+		if file.path == "" {
+			continue
+		}
+		path := file.path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(a.Dir, path)
+		}
+		err := report.CheckFile(path)
+		other := taken[report.FileName(path)]
+		switch {
+		case err != nil:
+		case !source.Holds(path):
+			err = fmt.Errorf("%s leads out of the workspace, by its name or by a symbolic link; write the file into it", path)
+		case a.isInput(path, set):
+			err = fmt.Errorf("%s is a file that this run reads; the outputs would replace it", path)
+		case other != "":
+			err = fmt.Errorf("%s is the file of %s already", path, other)
+		}
+		if err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: file.option, Message: err.Error()})
+			continue
+		}
+		taken[report.FileName(path)] = file.option
+		sinks = append(sinks, file.sink(path))
+	}
+	return sinks, findings
 }
 
 // isInput tells whether the run reads a file that is there: for the manifest, or as a kubeconfig.
@@ -202,6 +240,10 @@ func (p Process) format() report.Format {
 		return report.FormatGitHub
 	case p.getenv("GITLAB_CI") == "true":
 		return report.FormatGitLab
+	case p.getenv("BUILDKITE") == "true":
+		return report.FormatBuildkite
+	case p.getenv("TF_BUILD") != "":
+		return report.FormatAzure
 	}
 	return report.FormatText
 }

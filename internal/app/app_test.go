@@ -233,6 +233,45 @@ func TestDotenvFile(t *testing.T) {
 	}
 }
 
+// Every file is written by a run that could not begin too, so that none of an earlier run is taken for its own. A file that cannot be
+// written, and one that two options name, is found before anything is done.
+func TestFiles(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "out/.keep": ""})
+	if err := os.Symlink("out", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"dotenv-file": "KUBERNETES_JOB_STATUS=failed\n", "result-file": `"status": "failed"`, "junit-file": `<error type="InvalidInput"`, "log-file": ""}
+	for option, text := range want {
+		path := filepath.Join(dir, "out", option)
+		if err := os.WriteFile(path, []byte("of an earlier run"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := call(t, dir, "", nil, "run", "-f", "job.yaml", "--kubeconfig", "nowhere", "--"+option, "out/"+option)
+		if content, err := os.ReadFile(path); err != nil || got.code != 2 || !strings.Contains(string(content), text) || strings.Contains(string(content), "earlier") {
+			t.Errorf("%s: exit code %d, the file holds %q, %v", option, got.code, content, err)
+		}
+		got = call(t, dir, "", nil, "run", "-f", "job.yaml", "--"+option, "nowhere/file")
+		if said := "✗ " + option + ": " + filepath.Join(dir, "nowhere/file") + " cannot be written: no such file or directory\n"; got.code != 2 || !strings.Contains(got.stderr, said) {
+			t.Errorf("%s: exit code %d, %q", option, got.code, got.stderr)
+		}
+		for other := range want {
+			if other == option {
+				continue
+			}
+			got := call(t, dir, "", nil, "run", "-f", "job.yaml", "--"+option, "out/../out/same", "--"+other, filepath.Join(dir, "link/same"))
+			if got.code != 2 || !strings.Contains(got.stderr, "is the file of ") || !strings.Contains(got.stderr, "fix this problem first") {
+				t.Errorf("%s and %s: exit code %d, %q", option, other, got.code, got.stderr)
+			}
+		}
+	}
+	for _, args := range [][]string{{"--logs=none"}, {"--wait=false"}} {
+		got := call(t, dir, "", nil, append([]string{"run", "-f", "job.yaml", "--log-file=lines"}, args...)...)
+		if got.code != 2 || !strings.Contains(got.stderr, "✗ log-file: needs wait, and logs other than none") {
+			t.Errorf("%v: exit code %d, %q", args, got.code, got.stderr)
+		}
+	}
+}
+
 // An action reads files of the checkout only.
 func TestMainStaysInTheWorkspace(t *testing.T) {
 	outside := folder(t, map[string]string{"job.yaml": goodManifest})
