@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 const goodManifest = `apiVersion: batch/v1
@@ -379,5 +381,32 @@ func TestManifests(t *testing.T) {
 	}
 	if references == 0 {
 		t.Error("no manifest refers to another: the test lost its second half")
+	}
+}
+
+// The CI system is known by the variables that it sets itself.
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		want report.Format
+	}{
+		{nil, report.FormatText},
+		{map[string]string{"CI": "true"}, report.FormatText},
+		{map[string]string{"GITHUB_ACTIONS": "true"}, report.FormatGitHub},
+		{map[string]string{"GITLAB_CI": "true"}, report.FormatGitLab},
+		{map[string]string{"BUILDKITE": "true"}, report.FormatBuildkite},
+		{map[string]string{"TF_BUILD": "True"}, report.FormatAzure},
+		{map[string]string{"BUILDKITE": "", "TF_BUILD": "", "GITLAB_CI": ""}, report.FormatText},
+	} {
+		p := Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}
+		if got := p.format(); got != c.want {
+			t.Errorf("%v: %s, want %s", c.env, got, c.want)
+		}
+	}
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for env, want := range map[string]string{"BUILDKITE": "✗ fix this problem first", "TF_BUILD": "##vso[task.logissue type=error]fix this problem first"} {
+		if got := call(t, dir, "", map[string]string{env: "true"}, "run", "-f", "job.yaml", "--kubeconfig="); got.code != 2 || !strings.Contains(got.stdout, want) || got.stderr != "" {
+			t.Errorf("%s: exit code %d, %q, %q", env, got.code, got.stdout, got.stderr)
+		}
 	}
 }

@@ -1,5 +1,5 @@
 // Package text reports a run to a terminal, or to the log of a CI system. Standard output holds what the containers wrote and
-// nothing else, so that it can be piped; everything of ours goes to standard error. In GitLab's job log, both are one.
+// nothing else, so that it can be piped; everything of ours goes to standard error. In the logs of GitLab, Buildkite and Azure Pipelines, both are one.
 package text
 
 import (
@@ -29,8 +29,8 @@ type Reporter struct {
 const keptBuffer = 1 << 20
 
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
-// color is for a reader that shows colours. FormatGitLab adds sections; give it the same writer twice: in what order a CI system
-// reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
+// color is for a reader that shows colours. FormatGitLab, FormatBuildkite and FormatAzure add sections; give them the same writer twice: in what order
+// a CI system reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
 // reads the log, whatever the format is.
 func New(stdout, stderr io.Writer, getenv func(string) string, o report.Options, color bool) *Reporter {
 	return &Reporter{stdout: stdout, stderr: stderr, commands: report.NewCommands(getenv, o.Format), options: o, color: color, now: time.Now}
@@ -45,7 +45,7 @@ func (r *Reporter) Event(e event.Event) error {
 	out := r.stderr
 	switch _, object := e.(event.Object); {
 	case !object:
-		r.endSection()
+		r.endSection("The run")
 	case r.started.UID == "" && r.section == "": // what is made before the Job is followed
 		r.startSection("kubernetes_job_objects", "Objects in the cluster")
 	}
@@ -63,6 +63,9 @@ func (r *Reporter) Event(e event.Event) error {
 	default:
 		if s, ok := e.(event.Started); ok {
 			r.started = s
+			if r.options.Format == report.FormatAzure {
+				r.variables(report.Known(s.Job, s.UID))
+			}
 		}
 		if m, ok := report.Say(e); ok && m.Level != event.Debug {
 			r.say(m)
@@ -98,13 +101,13 @@ func (r *Reporter) lines(e event.Lines) {
 }
 
 // style is how one of our lines begins.
-type style struct{ mark, color string }
+type style struct{ mark, color, issue string }
 
 var (
-	quiet   = style{"·", "\x1b[2m"}
-	warning = style{"!", "\x1b[33m"}
-	bad     = style{"✗", "\x1b[31m"}
-	good    = style{"✓", "\x1b[32m"}
+	quiet   = style{"·", "\x1b[2m", ""}
+	warning = style{"!", "\x1b[33m", "warning"}
+	bad     = style{"✗", "\x1b[31m", "error"}
+	good    = style{"✓", "\x1b[32m", ""}
 )
 
 func (r *Reporter) say(m report.Message) {
@@ -120,6 +123,10 @@ func (r *Reporter) say(m report.Message) {
 
 // message adds a text of one line or several, and a hint below it.
 func (r *Reporter) message(s style, text, hint string) {
+	if s.issue != "" && r.options.Format == report.FormatAzure {
+		r.issue(s.issue, text, hint)
+		return
+	}
 	mark := s.mark
 	if r.color {
 		mark = s.color + s.mark + "\x1b[0m"
@@ -160,6 +167,10 @@ func (r *Reporter) finished(f event.Finished) {
 			r.block("  | ", "  | ", line)
 		}
 	}
+	if r.options.Format == report.FormatAzure {
+		outputs, _ := report.Outputs(f)
+		r.variables(outputs)
+	}
 	if f.UID == "" { // there was no Job, so there are no outputs but the reason
 		if f.Cause != nil {
 			r.buf = append(r.buf, '\n')
@@ -168,13 +179,13 @@ func (r *Reporter) finished(f event.Finished) {
 		return
 	}
 	outputs, note := report.Outputs(f)
+	if note != "" {
+		r.message(warning, note, "")
+	}
 	r.buf = append(r.buf, '\n')
 	r.startSection("kubernetes_job_outputs", "Outputs")
 	for _, line := range report.OutputLines(outputs) {
 		r.block("  ", "", line)
 	}
-	r.endSection()
-	if note != "" {
-		r.message(warning, note, "")
-	}
+	r.endSection("")
 }
