@@ -15,7 +15,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -44,7 +46,14 @@ type Process struct {
 	Stderr    io.Writer
 	LookupEnv func(string) (string, bool)
 	Dir       string // the working directory
-	Terminal  bool   // Stderr is a terminal
+	Terminal  Terminal
+}
+
+// Terminal is what Stderr is shown on.
+type Terminal struct {
+	Color bool       // it is a terminal
+	Width func() int // its columns now, 0 when that is unknown; nil when no line on it can be drawn anew
+	Both  bool       // Stdout is shown on it too
 }
 
 // commands are the words that may come first on the command line; run is the default.
@@ -90,7 +99,7 @@ func Main(p Process) int {
 		options.Report.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
-	ctx, stop := untilSignal()
+	ctx, stop := untilSignal(a.clear)
 	defer stop()
 	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
 	signal.Ignore(syscall.SIGPIPE)
@@ -103,9 +112,9 @@ func Main(p Process) int {
 	return code
 }
 
-// untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
+// untilSignal is a context that a signal ends. The second one ends the process at once, after clear, as users expect of a command that
 // hangs. The end of the terminal counts too, unless nohup says otherwise.
-func untilSignal() (ctx context.Context, stop func()) {
+func untilSignal(clear func()) (ctx context.Context, stop func()) {
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
@@ -114,7 +123,10 @@ func untilSignal() (ctx context.Context, stop func()) {
 	signal.Notify(arrived, signals...)
 	ctx, cancel := context.WithCancel(context.Background())
 	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
-	exit := func() { os.Exit(int(event.Interrupted)) }
+	exit := func() {
+		clear()
+		os.Exit(int(event.Interrupted))
+	}
 	go func() {
 		for _, do := range []func(){cancel, exit} {
 			select {
@@ -148,6 +160,7 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 		stdout = a.Stderr
 	}
 	_, noColor := a.LookupEnv("NO_COLOR")
+	noColor = noColor || a.getenv("TERM") == "dumb"
 	var log report.Sink
 	switch o.Format {
 	case report.FormatGitHub:
@@ -155,7 +168,11 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	case report.FormatGitLab, report.FormatBuildkite, report.FormatAzure:
 		log = text.New(stdout, stdout, a.getenv, o, !noColor)
 	default:
-		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
+		t := text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
+		if a.live() && command == "run" {
+			t.Live(a.Terminal.Width, a.Terminal.Both)
+		}
+		log = t
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
@@ -168,6 +185,29 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	a.reporter.AddSecrets(a.options.Render.Secrets()...)
 	a.reporter.AddSecrets(set.Secrets...)
 	return findings
+}
+
+// live tells whether there is somebody who looks at a line that is drawn anew all the time: a terminal that can do that, and no CI system,
+// some of which give their jobs a terminal and keep all that is written to it.
+func (a *app) live() bool {
+	terminal := a.getenv("TERM")
+	return a.Terminal.Width != nil && a.options.Report.Format == report.FormatText && terminal != "" && terminal != "dumb" && a.getenv("CI") == ""
+}
+
+// clear takes the status line away for a process that ends at once, unless the terminal takes nothing.
+func (a *app) clear() {
+	if !a.live() {
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		io.WriteString(a.Stderr, text.Erase) // nobody is left to hear of an error
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(100 * time.Millisecond):
+	}
 }
 
 // files are the reporters of the files that were asked for. One that cannot be written, that is given twice, that the run reads, or that is
@@ -350,7 +390,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter, follow.Lock.Holder = plan.DeleteAfter, a.holder()
+	follow.DeleteAfter, follow.Lock.Holder, follow.Live = plan.DeleteAfter, a.holder(), a.live()
 	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
 		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
@@ -508,11 +548,30 @@ func ThisProcess() Process {
 	if err != nil {
 		dir = "." // whoever opens a file in it gets the reason
 	}
-	info, err := os.Stderr.Stat()
 	args := os.Args[1:]
 	if filepath.Base(os.Args[0]) == postName {
 		args = append([]string{"post"}, args...)
 	}
 	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
-		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+		Dir: dir, Terminal: thisTerminal()}
+}
+
+func thisTerminal() (t Terminal) {
+	fd := int(os.Stderr.Fd())
+	if t.Color = term.IsTerminal(fd); !t.Color {
+		return t
+	}
+	t.Both = term.IsTerminal(int(os.Stdout.Fd()))
+	info, err := os.Stdout.Stat()
+	// What reads a pipe may write to the terminal, and knows nothing of a line there.
+	if err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		t.Width = func() int {
+			width, _, err := term.GetSize(fd)
+			if err != nil {
+				return 0
+			}
+			return width
+		}
+	}
+	return t
 }

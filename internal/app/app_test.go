@@ -342,10 +342,35 @@ func TestTerminal(t *testing.T) {
 		"the runner":               {true, map[string]string{"GITHUB_ACTIONS": "true"}, false},
 	} {
 		var out bytes.Buffer
-		code := Main(Process{Args: []string{"validate", "-f", "job.yaml"}, Stdout: &out, Stderr: &out, Dir: dir, Terminal: c.terminal,
+		code := Main(Process{Args: []string{"validate", "-f", "job.yaml"}, Stdout: &out, Stderr: &out, Dir: dir, Terminal: Terminal{Color: c.terminal},
 			LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }})
 		if got := strings.Contains(out.String(), "\x1b["); code != 0 || got != c.want {
 			t.Errorf("%s: exit code %d, colours %v, want %v: %q", name, code, got, c.want, &out)
+		}
+	}
+}
+
+// A status line is for somebody who looks at a terminal that can draw it.
+func TestLive(t *testing.T) {
+	width := func() int { return 80 }
+	for name, c := range map[string]struct {
+		width  func() int
+		format report.Format
+		env    map[string]string
+		want   bool
+	}{
+		"a terminal":                        {width, report.FormatText, map[string]string{"TERM": "xterm"}, true},
+		"one without colours":               {width, report.FormatText, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, true},
+		"a pipe":                            {nil, report.FormatText, map[string]string{"TERM": "xterm"}, false},
+		"one that cannot":                   {width, report.FormatText, map[string]string{"TERM": "dumb"}, false},
+		"one that nobody knows":             {width, report.FormatText, nil, false},
+		"a CI system that gives a terminal": {width, report.FormatText, map[string]string{"TERM": "xterm", "CI": "true"}, false},
+		"Buildkite":                         {width, report.FormatBuildkite, map[string]string{"TERM": "xterm"}, false},
+	} {
+		a := &app{Process: Process{Terminal: Terminal{Width: c.width}, LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}}
+		a.options.Report.Format = c.format
+		if a.live() != c.want {
+			t.Errorf("%s: %v", name, !c.want)
 		}
 	}
 }
@@ -405,7 +430,7 @@ func TestFormat(t *testing.T) {
 	}
 	dir := folder(t, map[string]string{"job.yaml": goodManifest})
 	for env, want := range map[string]string{"BUILDKITE": "✗ fix this problem first", "TF_BUILD": "##vso[task.logissue type=error]fix this problem first"} {
-		if got := call(t, dir, "", map[string]string{env: "true"}, "run", "-f", "job.yaml", "--kubeconfig="); got.code != 2 || !strings.Contains(got.stdout, want) || got.stderr != "" {
+		if got := call(t, dir, "", map[string]string{env: "true", "NO_COLOR": "1"}, "run", "-f", "job.yaml", "--kubeconfig="); got.code != 2 || !strings.Contains(got.stdout, want) || got.stderr != "" {
 			t.Errorf("%s: exit code %d, %q, %q", env, got.code, got.stdout, got.stderr)
 		}
 	}

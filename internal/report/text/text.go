@@ -19,9 +19,11 @@ type Reporter struct {
 	options        report.Options
 	color          bool
 	started        event.Started
-	streamed       bool   // a line of a container was shown
-	section        string // the name of the section that is open; "" without one
+	streamed       bool    // a line of a container was shown
+	section        string  // the name of the section that is open; "" without one
+	status         *status // nil without a status line
 	now            func() time.Time
+	frame          []byte // buf with the status line around it
 	buf            []byte // what one event writes: one system call for a whole batch of lines
 }
 
@@ -67,14 +69,38 @@ func (r *Reporter) Event(e event.Event) error {
 				r.variables(report.Known(s.Job, s.UID))
 			}
 		}
-		if m, ok := report.Say(e); ok && m.Level != event.Debug {
+		if p, ok := e.(event.Progress); ok && r.status != nil {
+			r.status.progress = &p
+		} else if m, ok := report.Say(e); ok && m.Level != event.Debug {
 			r.say(m)
 		}
 	}
-	if len(r.buf) == 0 {
+	return r.write(out, e)
+}
+
+// write writes buf, with the status line taken away before it and drawn again behind it, by one system call: nobody sees the terminal without it.
+func (r *Reporter) write(out io.Writer, e event.Event) error {
+	_, lines := e.(event.Lines)
+	_, progress := e.(event.Progress)
+	_, last := e.(event.Finished)
+	shown := r.status != nil && (!lines || r.status.both)
+	if len(r.buf) == 0 && !(shown && progress) {
 		return nil
 	}
-	_, err := out.Write(r.buf)
+	if !shown {
+		_, err := out.Write(r.buf)
+		return err
+	}
+	if cap(r.frame) > keptBuffer {
+		r.frame = nil
+	}
+	r.frame = append(r.status.erase(r.frame[:0]), r.buf...)
+	if last {
+		r.status = nil
+	} else {
+		r.frame = r.status.draw(r.frame, r.color)
+	}
+	_, err := out.Write(r.frame)
 	return err
 }
 
