@@ -29,7 +29,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/junit"
-	"github.com/planton/kubernetes-job-action/internal/report/logfile"
+	"github.com/planton/kubernetes-job-action/internal/report/lines"
 	"github.com/planton/kubernetes-job-action/internal/report/result"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
@@ -225,7 +225,7 @@ func (a *app) files(set *manifest.Set, tell func(event.Event) error) (sinks []re
 		{"dotenv-file", o.DotenvFile, func(path string) report.Sink { return dotenv.New(path, tell) }},
 		{"result-file", o.ResultFile, func(path string) report.Sink { return result.New(path, tell) }},
 		{"junit-file", o.JUnitFile, func(path string) report.Sink { return junit.New(path, tell) }},
-		{"log-file", o.LogFile, func(path string) report.Sink { return logfile.New(path) }},
+		{"log-file", o.LogFile, func(path string) report.Sink { return lines.New(path) }},
 	} {
 		if file.path == "" {
 			continue

@@ -16,31 +16,31 @@ const module = "github.com/planton/kubernetes-job-action/"
 var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
 	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv",
-		"internal/report/result", "internal/report/junit", "internal/report/logfile", "internal/watch",
+		"internal/report/result", "internal/report/junit", "internal/report/lines", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
-	"internal/config":         {"internal/run", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
-	"internal/run":            {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
-	"internal/report":         {"internal/event"},
-	"internal/report/text":    {"internal/report", "internal/event"},
-	"internal/report/github":  {"internal/report", "internal/event"},
-	"internal/report/dotenv":  {"internal/report", "internal/event"},
-	"internal/report/result":  {"internal/report", "internal/event"},
-	"internal/report/junit":   {"internal/report", "internal/event"},
-	"internal/report/logfile": {"internal/report", "internal/event"},
-	"internal/watch":          {"internal/outage", "internal/event"},
-	"internal/logs":           {"internal/outage", "internal/pods", "internal/event"},
-	"internal/verdict":        {"internal/refusal", "internal/pods", "internal/event"},
-	"internal/render":         {"internal/kubernetesjob", "internal/manifest", "internal/event"},
-	"internal/kubernetesjob":  {"internal/manifest", "internal/event"},
-	"internal/manifest":       {"internal/event"},
-	"internal/cluster":        {"internal/outage", "internal/refusal", "internal/event"},
-	"internal/outage":         {"internal/event"},
-	"internal/refusal":        {"internal/event"},
-	"internal/pods":           {},
-	"internal/event":          {},
-	"internal/golden":         {}, // for tests
-	"internal/apitest":        {}, // for tests
-	"internal/actionsrunner":  {}, // for tests
+	"internal/config":        {"internal/run", "internal/verdict", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
+	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
+	"internal/report":        {"internal/event"},
+	"internal/report/text":   {"internal/report", "internal/event"},
+	"internal/report/github": {"internal/report", "internal/event"},
+	"internal/report/dotenv": {"internal/report", "internal/event"},
+	"internal/report/result": {"internal/report", "internal/event"},
+	"internal/report/junit":  {"internal/report", "internal/event"},
+	"internal/report/lines":  {"internal/report", "internal/event"},
+	"internal/watch":         {"internal/outage", "internal/event"},
+	"internal/logs":          {"internal/outage", "internal/pods", "internal/event"},
+	"internal/verdict":       {"internal/refusal", "internal/pods", "internal/event"},
+	"internal/render":        {"internal/kubernetesjob", "internal/manifest", "internal/event"},
+	"internal/kubernetesjob": {"internal/manifest", "internal/event"},
+	"internal/manifest":      {"internal/event"},
+	"internal/cluster":       {"internal/outage", "internal/refusal", "internal/event"},
+	"internal/outage":        {"internal/event"},
+	"internal/refusal":       {"internal/event"},
+	"internal/pods":          {},
+	"internal/event":         {},
+	"internal/golden":        {}, // for tests
+	"internal/apitest":       {}, // for tests
+	"internal/actionsrunner": {}, // for tests
 }
 
 type listed struct {

@@ -22,6 +22,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/render"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/run"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
 // Options are the validated values of one run, in the structs of the packages that act on them. A list is nil when the option was
@@ -149,6 +150,8 @@ func declare(o *Options) []option {
 		{Name: "dry-run", Group: ownership, Default: "none", value: oneOf(&o.DryRun, DryRunNone, DryRunClient, DryRunServer),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
+		{Name: "result-from", Group: results, Default: "none", value: oneOf(&o.Run.Verdict.ResultFrom, verdict.ResultFromNone, verdict.ResultFromTerminationMessage),
+			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),

@@ -60,7 +60,9 @@ type loop struct {
 	reader    reader      // nil when no logs are wanted
 	spool     *spool      // output that is shown only after a failure; nil when it is shown live
 	rest      event.Lines // of a batch that is told part by part
-	tails     tails
+	tails     *tails
+	past      past                                  // what else Kubernetes said
+	starts    map[verdict.Container]time.Time       // when each container was seen to start first
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
 	asking    bool                                  // it is at work
@@ -79,7 +81,8 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 		},
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
 		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
-		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: tails{},
+		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: newTails(),
+		starts: map[verdict.Container]time.Time{},
 	}
 }
 
@@ -109,8 +112,10 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
 	}
 	state, decision := l.follow(ctx)
+	state.Past = l.past
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
+	l.tails.explain(state.Pods, result.Pods)
 	if result.Outcome == event.Succeeded {
 		l.applyAfter(ctx, &result)
 	}
@@ -463,6 +468,11 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	if gone {
 		l.gonePods[pod.UID] = true
 	}
+	for c, at := range verdict.Starts(pod) {
+		if known, ok := l.starts[c]; !ok || at.Before(known) {
+			l.starts[c] = at
+		}
+	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		l.over[pod.UID] = true
 		maps.DeleteFunc(l.events[pod.UID], func(_ types.UID, e *corev1.Event) bool {
@@ -487,6 +497,7 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 // takeEvent keeps an event that the verdict reads, unless it comes late: of a pod that has ended, only why it was stopped explains
 // something.
 func (l *loop) takeEvent(e *corev1.Event) {
+	l.past.add(e)
 	if !verdict.Wants(e) || l.over[e.InvolvedObject.UID] && !verdict.Stops(e) {
 		return
 	}
@@ -548,7 +559,7 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Starts: l.starts, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
 }
 
 // tell says what a judgement adds to what the user knows.
@@ -659,7 +670,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 func (l *loop) tail(v verdict.Verdict) []string {
 	for _, p := range l.pods {
 		if p.Name == v.CausePod {
-			return l.tails.last(string(p.UID), v.CauseContainer)
+			return l.tails.last(string(p.UID), v.CauseContainer, tailLines)
 		}
 	}
 	return nil

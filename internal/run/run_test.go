@@ -24,17 +24,17 @@ func lines(pod, container string, texts ...string) event.Lines {
 }
 
 func TestTailsKeepTheLastLines(t *testing.T) {
-	kept := tails{}
+	kept := newTails()
 	var all []string
 	for i := range 3 * tailLines {
 		all = append(all, strings.Repeat("x", i))
 		kept.add(lines("a", "main", all[i]))
 	}
 	kept.add(lines("a", "sidecar", "other", strings.Repeat("y", 2*tailWidth)))
-	if diff := cmp.Diff(all[2*tailLines:], kept.last("a", "main")); diff != "" {
+	if diff := cmp.Diff(all[2*tailLines:], kept.last("a", "main", tailLines)); diff != "" {
 		t.Error(diff)
 	}
-	if got := kept.last("a", "sidecar"); len(got) != 2 || got[0] != "other" || len(got[1]) != tailWidth {
+	if got := kept.last("a", "sidecar", tailLines); len(got) != 2 || got[0] != "other" || len(got[1]) != tailWidth {
 		t.Errorf("got %d lines", len(got))
 	}
 	// Of a line in pieces, the first piece says enough. The others may begin with the end of a secret.
@@ -43,11 +43,11 @@ func TestTailsKeepTheLastLines(t *testing.T) {
 	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[:2]})
 	kept.add(event.Lines{Stream: pieces.Stream, Lines: pieces.Lines[2:]})
 	kept.add(lines("a", "long", "next"))
-	if diff := cmp.Diff([]string{"first", "next"}, kept.last("a", "long")); diff != "" {
+	if diff := cmp.Diff([]string{"first", "next"}, kept.last("a", "long", tailLines)); diff != "" {
 		t.Error(diff)
 	}
 	kept.drop("a")
-	if kept.last("a", "main") != nil {
+	if kept.last("a", "main", tailLines) != nil {
 		t.Error("the lines of a dropped pod are kept")
 	}
 }

@@ -1,16 +1,21 @@
 package verdict
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/pods"
 )
 
-// Result makes the closing event of a run from its last State and Verdict; Tail is left to the caller, who has the lines.
+// Result makes the closing event of a run from its last State and Verdict; the Tails are left to the caller, who has the lines.
 // Times are the cluster's own: from the Job's startTime to its completionTime, or to the condition by which it failed. A Job
 // that was ended by us or vanished has no such end, and its duration is how long it was followed. Pods are in the order of State.Pods.
 func Result(s State, v Verdict) event.Finished {
@@ -43,8 +48,22 @@ func Result(s State, v Verdict) event.Finished {
 		f.Duration = w.Now.Sub(w.FollowedSince)
 	}
 	f.Duration = max(f.Duration, 0)
+	var numbers pods.Numbering
+	spans := make([][]span, 0, len(w.Pods))
 	for _, p := range w.Pods {
-		f.Pods = append(f.Pods, w.podResult(p))
+		r, steps := w.podResult(p), w.spans(p)
+		_, r.Attempt = numbers.Of(p)
+		r.Times = podTimes(steps)
+		f.Pods, spans = append(f.Pods, r), append(spans, steps)
+	}
+	f.Times = w.jobTimes(spans)
+	f.Events = w.past()
+	if w.Options.ResultFrom == ResultFromTerminationMessage {
+		var short bool
+		if f.Result, short = w.result(); short {
+			f.Warnings = append(slices.Clip(f.Warnings), event.Cause{Object: w.ref,
+				Message: fmt.Sprintf("the result is not complete: of the termination messages, only %d KiB fit; null stands for the others", maxResult>>10)})
+		}
 	}
 	return f
 }
@@ -113,8 +132,12 @@ func (w *view) podResult(p *corev1.Pod) event.PodResult {
 			r.Reason = t.Reason
 		}
 	}
+	if !p.CreationTimestamp.IsZero() {
+		r.CreatedAt = &p.CreationTimestamp.Time
+	}
 	if f := w.podFailure(p); f != nil {
 		r.ExitCode = f.ExitCode
+		r.Container, r.Message = f.Container, clean(f.Message, maxMessage)
 		if r.Reason == "" {
 			r.Reason = string(f.Reason)
 		}
@@ -123,4 +146,105 @@ func (w *view) podResult(p *corev1.Pod) event.PodResult {
 		r.EndedAt = &end
 	}
 	return r
+}
+
+// past is what Kubernetes said, oldest first.
+func (w *view) past() (all []event.Past) {
+	named := map[types.UID]event.Ref{w.job.UID: w.ref}
+	for _, p := range w.Pods {
+		named[p.UID] = podRef(p)
+	}
+	for _, e := range w.Past {
+		if e == nil {
+			continue
+		}
+		of, known := named[e.InvolvedObject.UID]
+		if !known {
+			continue
+		}
+		_, last, count := seen(e)
+		all = append(all, event.Past{At: last, Object: of, Type: clean(e.Type, 64), Reason: clean(e.Reason, 64), Message: clean(e.Message, maxMessage), Count: count})
+	}
+	slices.SortStableFunc(all, func(a, b event.Past) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// maxResult is how long a result may be, in bytes. A container's termination message may have 4 KiB, those of a pod 12 KiB together
+// (pkg/kubelet/container/runtime.go), but a Job may have any number of pods.
+const maxResult = 256 << 10
+
+// result is the termination message of the main container, nil when there is none; short says that messages are missing. That of an index,
+// or of a Job without indexes, is that of the pod that succeeded, or else of the last one that has a message. A Job that wants several pods
+// to succeed has an array: by index, or of the pods that succeeded, in the order of their creation.
+func (w *view) result() (result *string, short bool) {
+	indexed := w.job.Spec.CompletionMode != nil && *w.job.Spec.CompletionMode == batchv1.IndexedCompletion
+	several := w.wanted() > 1
+	messages := []*string{nil}
+	if several && indexed {
+		n := int(w.wanted())
+		short = n > maxResult/len("null,")
+		messages = make([]*string, min(n, maxResult/len("null,")))
+	} else if several {
+		messages = nil
+	}
+	succeeded := make([]bool, len(messages))
+	for _, p := range w.Pods {
+		message := w.message(p)
+		if several && !indexed {
+			if p.Status.Phase == corev1.PodSucceeded {
+				messages = append(messages, message)
+			}
+			continue
+		}
+		i := 0
+		if several {
+			i = pods.Index(p)
+		}
+		if i < 0 || i >= len(messages) || succeeded[i] {
+			continue
+		}
+		if succeeded[i] = p.Status.Phase == corev1.PodSucceeded; succeeded[i] || message != nil {
+			messages[i] = message
+		}
+	}
+	if !several {
+		if m := messages[0]; m != nil && len(*m) > maxResult {
+			cut := event.Shorten(*m, maxResult)
+			return &cut, true
+		}
+		return messages[0], false
+	}
+	room := maxResult - len("[]") - len(messages)*len("null,")
+	for i, m := range messages {
+		if m == nil {
+			continue
+		}
+		text, err := json.Marshal(*m)
+		if more := len(text) - len("null"); err != nil || more > room {
+			messages[i], short = nil, true
+		} else {
+			room -= more
+		}
+	}
+	all, err := json.Marshal(messages)
+	if err != nil || len(messages) == 0 {
+		all = []byte("[]")
+	}
+	text := string(all)
+	return &text, short
+}
+
+// message is the termination message of a pod's main container: that of the option main-container, or the first. Nil without one.
+func (w *view) message(p *corev1.Pod) *string {
+	for c := range containers(p) {
+		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
+			continue
+		}
+		for _, s := range []corev1.ContainerState{c.status.State, c.status.LastTerminationState} {
+			if s.Terminated != nil && s.Terminated.Message != "" {
+				return &s.Terminated.Message
+			}
+		}
+	}
+	return nil
 }

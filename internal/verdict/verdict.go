@@ -66,15 +66,17 @@ const (
 
 // State is everything that is known about the followed Job at one moment. Nothing in it is changed by this package.
 type State struct {
-	Job           *batchv1.Job       // the last state that was seen; nil before the first
-	Gone          bool               // the Job object was deleted
-	ReplacedBy    types.UID          // UID of another Job under the same name, "" without one
-	Pods          []*corev1.Pod      // last states of all pods of the Job, deleted ones included, in order of creation
-	GonePods      map[types.UID]bool // the pods among them whose objects were deleted
-	Events        []*corev1.Event    // events about the Job and its pods
-	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
-	Now           time.Time          // our clock
-	FollowedSince time.Time          // when the following began, by our clock
+	Job           *batchv1.Job            // the last state that was seen; nil before the first
+	Gone          bool                    // the Job object was deleted
+	ReplacedBy    types.UID               // UID of another Job under the same name, "" without one
+	Pods          []*corev1.Pod           // last states of all pods of the Job, deleted ones included, in order of creation
+	GonePods      map[types.UID]bool      // the pods among them whose objects were deleted
+	Events        []*corev1.Event         // events about the Job and its pods
+	Answers       map[Claim]Answer        // what the cluster said to the Questions of an earlier Verdict
+	Starts        map[Container]time.Time // the first start of each container that was seen to start, for Result; see the function Starts
+	Past          []*corev1.Event         // what else Kubernetes said, for Result: not only what Wants keeps
+	Now           time.Time               // our clock
+	FollowedSince time.Time               // when the following began, by our clock
 	Options       Options
 }
 
@@ -86,7 +88,17 @@ type Options struct {
 	QueueTimeout time.Duration // for the Job to be admitted by a queue, or resumed
 	// MainContainer is the container whose end decides, while others of its pod go on; "" when all of them are waited for.
 	MainContainer string
+	ResultFrom    ResultFrom
 }
+
+// ResultFrom says what the result of a Job is, see event.Finished.
+type ResultFrom string
+
+// Where a result can come from.
+const (
+	ResultFromNone               ResultFrom = "none"
+	ResultFromTerminationMessage ResultFrom = "termination-message"
+)
 
 // Verdict is the answer to a State.
 type Verdict struct {

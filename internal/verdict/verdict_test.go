@@ -899,9 +899,13 @@ func TestResult(t *testing.T) {
 	want := event.Finished{
 		Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Namespace: "prod", Name: "migrate"}, UID: "job-uid",
 		Attempts: 2, Succeeded: 1, Failed: 1, StartedAt: at(2).Time, CompletedAt: at(70).Time, Duration: 68 * time.Second,
+		Times: event.Times{Queue: time.Second, Pull: 2 * time.Second, Run: 57 * time.Second, End: 10 * time.Second},
 		Pods: []event.PodResult{
-			{Name: "a", Index: ptr(0), Node: "node-1", Phase: "Failed", Reason: "ContainerExit", ExitCode: ptr[int32](3), StartedAt: ptr(at(1).Time), EndedAt: ptr(at(9).Time)},
-			{Name: "b", Index: ptr(0), Node: "node-1", Phase: "Succeeded", ExitCode: ptr[int32](0), Restarts: 2, StartedAt: ptr(at(1).Time), EndedAt: ptr(at(60).Time)},
+			{Name: "a", Index: ptr(0), Node: "node-1", Phase: "Failed", Reason: "ContainerExit", ExitCode: ptr[int32](3), StartedAt: ptr(at(1).Time), EndedAt: ptr(at(9).Time),
+				Attempt: 1, CreatedAt: ptr(at(1).Time), Times: event.Times{Pull: 2 * time.Second, Run: 6 * time.Second},
+				Container: "main", Message: `container "main" of pod a (index 0) exited with code 3`},
+			{Name: "b", Index: ptr(0), Node: "node-1", Phase: "Succeeded", ExitCode: ptr[int32](0), Restarts: 2, StartedAt: ptr(at(1).Time), EndedAt: ptr(at(60).Time),
+				Attempt: 2, CreatedAt: ptr(at(1).Time), Times: event.Times{Pull: 2 * time.Second, Run: 57 * time.Second}},
 		},
 	}
 	if diff := cmp.Diff(want, Result(complete, v)); diff != "" {

@@ -24,7 +24,7 @@ func TestReduce(t *testing.T) {
 	e.Namespace = ""
 	e.CreationTimestamp, e.FirstTimestamp, e.LastTimestamp, e.EventTime = now, now, now, metav1.NewMicroTime(now.Time)
 	e.InvolvedObject.Kind, e.InvolvedObject.FieldPath = "Pod", "spec.containers{main}"
-	e.Reason, e.Message, e.Count = "Failed", "Error: x", 3
+	e.Type, e.Reason, e.Message, e.Count = "Warning", "Failed", "Error: x", 3
 	e.Source.Component, e.ReportingController = "kubelet", "kubelet"
 	e.Series = &corev1.EventSeries{Count: 3, LastObservedTime: metav1.NewMicroTime(now.Time)}
 	if got := reduce(e); !reflect.DeepEqual(got, e) {

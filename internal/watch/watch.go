@@ -220,7 +220,7 @@ func reduce(e *corev1.Event) *corev1.Event {
 	r := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: word(e.Name), UID: types.UID(word(string(e.UID))), ResourceVersion: word(e.ResourceVersion), CreationTimestamp: e.CreationTimestamp},
 		InvolvedObject: corev1.ObjectReference{Kind: word(e.InvolvedObject.Kind), UID: types.UID(word(string(e.InvolvedObject.UID))), FieldPath: word(e.InvolvedObject.FieldPath)},
-		Reason:         word(e.Reason), Message: cut(e.Message, mostText),
+		Type:           word(e.Type), Reason: word(e.Reason), Message: cut(e.Message, mostText),
 		FirstTimestamp: e.FirstTimestamp, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime, Count: e.Count,
 		Source: corev1.EventSource{Component: word(e.Source.Component)}, ReportingController: word(e.ReportingController),
 	}

@@ -1,9 +1,9 @@
-// Package logfile writes the lines of the containers to a file while they come, each with its time and the prefix that tells its stream.
+// Package lines writes the lines of the containers to a file while they come, each with its time and the prefix that tells its stream.
 //
 // A log cannot be replaced as a whole at the end: a killed run would leave none. So the file is replaced by an empty one at the first
 // news of the run, and each batch of lines is appended by one call to the system, without a buffer of ours: a kill loses nothing
 // that was read, and cuts a line only when the system takes a part of a batch.
-package logfile
+package lines
 
 import (
 	"errors"
