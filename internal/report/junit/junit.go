@@ -127,7 +127,7 @@ func (w *writer) suite(f event.Finished) (s suite, note string) {
 	}
 	outputs, _ := report.Outputs(f)
 	for _, o := range outputs {
-		if o.Value != "" && o.Name != "pods" && o.Name != "log-tail" && o.Name != "message" && o.Name != "job_name" {
+		if o.Value != "" && o.Name != "pods" && o.Name != "log-tail" && o.Name != "message" && o.Name != "result" && o.Name != "job_name" {
 			s.Properties = append(s.Properties, property{o.Name, event.Shorten(o.Value, maxName)})
 		}
 	}

@@ -16,7 +16,8 @@ const Version = 1
 
 // Limits of parts, in bytes. All of them together keep the file below 16 MiB, whatever the Job's size.
 const (
-	maxText   = 64 << 10 // a message, the result, the last lines of a container
+	maxText   = 64 << 10  // a message, the last lines of a container
+	maxResult = 256 << 10 // as that of the output
 	maxPods   = 8 << 20
 	maxEvents = 2 << 20
 	maxCauses = 1 << 20
@@ -225,6 +226,6 @@ func short(s *string) *string {
 	if s == nil {
 		return nil
 	}
-	cut := event.Shorten(*s, maxText)
+	cut := event.Shorten(*s, maxResult)
 	return &cut
 }

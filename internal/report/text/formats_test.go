@@ -156,7 +156,7 @@ func TestVariablesOfAzure(t *testing.T) {
 		}
 	}
 	want := map[string]string{"job_name": "data-migration", "namespace": "batch-jobs", "job_uid": "0b1c", "status": "failed", "reason": "ContainerExit", "message": "", "exit_code": "3", "attempts": "0",
-		"succeeded": "0", "failed": "0", "failed_indexes": "", "started_at": "", "completed_at": "", "duration_seconds": "", "pods": "", "log_tail": "50% ] ; = %0A %AZP25 ## vso[task.complete]\nsecond"}
+		"succeeded": "0", "failed": "0", "failed_indexes": "", "started_at": "", "completed_at": "", "duration_seconds": "", "queue_seconds": "", "pull_seconds": "", "run_seconds": "", "result": "", "pods": "", "log_tail": "50% ] ; = %0A %AZP25 ## vso[task.complete]\nsecond"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
