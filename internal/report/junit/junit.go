@@ -3,7 +3,7 @@
 //
 // Nobody owns the format. What is written here is valid for both schemas in use, which differ: that of Ant's JUnitReport task
 // (windyroad/JUnit-Schema, JUnit.xsd) and that of Jenkins (jenkinsci/xunit-plugin, junit-10.xsd). So a case has one answer and
-// no output of its own, the root has no attributes, and a time stamp has no zone.
+// no output of its own, the root and what is skipped have few attributes, and a time stamp has no zone.
 package junit
 
 import (
@@ -66,7 +66,7 @@ type testcase struct {
 
 // answer is why a case did not pass.
 type answer struct {
-	Type    string `xml:"type,attr"`
+	Type    string `xml:"type,attr,omitempty"` // never that of a skipped case: Jenkins' schema has none there
 	Message string `xml:"message,attr"`
 	Text    string `xml:",chardata"`
 }
@@ -249,9 +249,9 @@ func (w *writer) cases(f event.Finished) (cases []testcase, repeated string) {
 		switch {
 		case last.Phase == "Succeeded":
 		case last.Phase != "Failed":
-			c.Skipped = &answer{Type: last.Phase, Message: "it had not ended when the run did"}
+			c.Skipped = &answer{Message: fmt.Sprintf("it had not ended (%s) when the run did", last.Phase)}
 		case report.Good(f.Outcome):
-			c.Skipped = &answer{Type: kind(last, f), Message: event.Shorten("the Job succeeded without it: "+failure(last, f), maxMessage), Text: report.Tail(last.Tail, maxTail)}
+			c.Skipped = &answer{Message: event.Shorten("the Job succeeded without it: "+failure(last, f), maxMessage), Text: report.Tail(last.Tail, maxTail)}
 		default:
 			tail := last.Tail
 			if f.Failed == 1 && len(tail) == 0 {
