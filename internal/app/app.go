@@ -28,6 +28,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
+	"github.com/planton/kubernetes-job-action/internal/report/json"
 	"github.com/planton/kubernetes-job-action/internal/report/junit"
 	"github.com/planton/kubernetes-job-action/internal/report/lines"
 	"github.com/planton/kubernetes-job-action/internal/report/result"
@@ -167,6 +168,8 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 		log = github.New(stdout, a.getenv, o)
 	case report.FormatGitLab, report.FormatBuildkite, report.FormatAzure:
 		log = text.New(stdout, stdout, a.getenv, o, !noColor)
+	case report.FormatJSON:
+		log = json.New(stdout)
 	default:
 		t := text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
 		if a.live() && command == "run" {

@@ -248,7 +248,9 @@ func TestDocsOfCI(t *testing.T) {
 		if err := yaml.UnmarshalStrict([]byte(block[2]), &document); err != nil {
 			t.Errorf("%v:\n%s", err, block[2])
 		}
-		var plugin struct{ Steps []struct{ Settings map[string]any } }
+		var plugin struct {
+			Steps []struct{ Settings map[string]any }
+		}
 		if yaml.Unmarshal([]byte(block[2]), &plugin) == nil {
 			for _, s := range plugin.Steps {
 				for name := range s.Settings {

@@ -16,7 +16,7 @@ const module = "github.com/planton/kubernetes-job-action/"
 var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
 	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv",
-		"internal/report/result", "internal/report/junit", "internal/report/lines", "internal/watch",
+		"internal/report/json", "internal/report/result", "internal/report/junit", "internal/report/lines", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/config":        {"internal/run", "internal/verdict", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
@@ -24,6 +24,7 @@ var below = map[string][]string{
 	"internal/report/text":   {"internal/report", "internal/event"},
 	"internal/report/github": {"internal/report", "internal/event"},
 	"internal/report/dotenv": {"internal/report", "internal/event"},
+	"internal/report/json":   {"internal/event"},
 	"internal/report/result": {"internal/report", "internal/event"},
 	"internal/report/junit":  {"internal/report", "internal/event"},
 	"internal/report/lines":  {"internal/report", "internal/event"},
@@ -38,9 +39,10 @@ var below = map[string][]string{
 	"internal/refusal":       {"internal/event"},
 	"internal/pods":          {},
 	"internal/event":         {},
-	"internal/golden":        {}, // for tests
-	"internal/apitest":       {}, // for tests
-	"internal/actionsrunner": {}, // for tests
+	"internal/golden":        {},                                                                               // for tests
+	"internal/recorded":      {"internal/report/json", "internal/report", "internal/golden", "internal/event"}, // for tests
+	"internal/apitest":       {},                                                                               // for tests
+	"internal/actionsrunner": {},                                                                               // for tests
 }
 
 type listed struct {

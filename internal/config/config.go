@@ -162,8 +162,8 @@ func declare(o *Options) []option {
 			Help: "A file to write the lines of the containers to while they come, each with its time and prefix, and without colours."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
-		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatBuildkite, report.FormatAzure, report.FormatText),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab`, `buildkite` and `azure` for the logs of GitLab, Buildkite and Azure Pipelines, `text` for terminals and every other CI. `auto` detects which."},
+		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatBuildkite, report.FormatAzure, report.FormatText, report.FormatJSON),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab`, `buildkite` and `azure` for the logs of GitLab, Buildkite and Azure Pipelines, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of them, and never `json`."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},

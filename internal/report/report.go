@@ -37,6 +37,7 @@ const (
 	FormatBuildkite Format = "buildkite"
 	FormatAzure     Format = "azure"
 	FormatText      Format = "text"
+	FormatJSON      Format = "json" // docs/events.schema.json
 )
 
 // Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that
