@@ -26,6 +26,15 @@ func (c *Cluster) InstallClients(ctx context.Context) error {
 	return c.installPackages(ctx, []need{{"git", onPath("git")}, {"rsync", onPath("rsync")}, {"nodejs", onPath("node")}, {"npm", onPath("npm")}})
 }
 
+// InstallReaders installs the Debian packages of what reads a terminal and JUnit reports.
+func (c *Cluster) InstallReaders(ctx context.Context) error {
+	library := func() bool { return exec.Command(Python, "-c", "import junitparser").Run() == nil }
+	return c.installPackages(ctx, []need{{"tmux", onPath("tmux")}, {"libxml2-utils", onPath("xmllint")}, {"python3-junitparser", library}})
+}
+
+// Python is Debian's, which finds the libraries of Debian's packages.
+const Python = "/usr/bin/python3"
+
 // Act is the path of act, which runs workflows of GitHub Actions.
 func (c *Cluster) Act(ctx context.Context) (string, error) { return c.build(ctx, actBuild) }
 

@@ -48,6 +48,7 @@ type loop struct {
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
 	began     time.Time // the run
+	lastLive  time.Time
 	away      time.Time // since when the API server has not answered; zero when it does
 	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
@@ -353,7 +354,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			l.judge = true
 		}
 		// The timer may never be heard while there is always something to take.
-		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
+		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || !now.Before(l.nextBeat())
 		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
 			judged, l.judge, l.judgeNow = now, false, false
 			last = verdict.Decide(l.state())
@@ -422,9 +423,17 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.V
 	return v
 }
 
+// nextBeat is when the state of the Job is said although there is no news.
+func (l *loop) nextBeat() time.Time {
+	if l.options.Live {
+		return l.lastLive.Add(live)
+	}
+	return l.lastSaid.Add(heartbeat)
+}
+
 // untilNext is how long the loop may sleep when no fact arrives.
 func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Duration {
-	next := l.lastSaid.Add(heartbeat)
+	next := l.nextBeat()
 	if !l.away.IsZero() {
 		next = earlier(next, l.away.Add(l.client.APITimeout))
 	}
@@ -645,11 +654,11 @@ func (l *loop) tell(v verdict.Verdict) {
 	counts := [2]int{p.Succeeded, p.Failed}
 	switch {
 	case v.Decided:
-	case p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
+	case !l.options.Live && p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
-	case now.Sub(l.lastSaid) >= heartbeat:
-		p.Heartbeat = true
+	case !now.Before(l.nextBeat()):
+		p.Heartbeat, l.lastLive = true, now
 		l.emit(p)
 	}
 }

@@ -846,3 +846,55 @@ func TestTheClockInABatch(t *testing.T) {
 		})
 	}
 }
+
+// TestLive: who draws the state of the Job anew gets it every second, whether there is other news or none. Everybody else gets it when there is none.
+func TestLive(t *testing.T) {
+	for _, test := range []struct {
+		live  bool
+		every time.Duration // between two lines; zero for none
+		want  int           // states within a minute and a second
+	}{
+		{true, 0, 61}, {true, 10 * time.Millisecond, 61}, {true, time.Minute / 4, 61}, {false, 0, 2}, {false, 10 * time.Millisecond, 0}, {false, time.Minute / 4, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, _ := play(t)
+			told := &sink{}
+			l.sink, l.created, l.job, l.since, l.lastSaid, l.options.Live = told, there("ours"), there("ours"), time.Now(), time.Now(), test.live
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute+500*time.Millisecond)
+			defer cancel()
+			facts := make(chan event.Fact)
+			var writing sync.WaitGroup
+			if test.every > 0 {
+				writing.Go(func() {
+					for {
+						select {
+						case <-time.After(test.every):
+							facts <- event.Lines{Stream: &event.Stream{}, Lines: []event.Line{{Text: "x"}}}
+						case <-ctx.Done():
+							return
+						}
+					}
+				})
+			}
+			l.untilDecided(ctx, facts, make(chan error))
+			go func() { // a line may be on its way
+				for range facts {
+				}
+			}()
+			writing.Wait()
+			close(facts)
+			states := 0
+			for _, e := range told.events {
+				if p, ok := e.(event.Progress); ok {
+					states++
+					if !p.Heartbeat {
+						t.Errorf("%+v", p)
+					}
+				}
+			}
+			if states != test.want {
+				t.Errorf("live %v, a line every %v: %d states, want %d", test.live, test.every, states, test.want)
+			}
+		})
+	}
+}
