@@ -32,8 +32,10 @@ import (
 	"github.com/planton/kubernetes-job-action/e2e/devcluster"
 )
 
-// nodes are the programs of Node.js by their major version.
-var nodes = map[string]string{}
+var (
+	nodes   = map[string]string{} // the programs of Node.js by their major version
+	modules string                // the folder that they lie in
+)
 
 func TestMain(m *testing.M) {
 	if mode, played := os.LookupEnv("PLAYED"); played {
@@ -45,6 +47,9 @@ func TestMain(m *testing.M) {
 		if err == nil {
 			nodes[major], err = installer.Node(context.Background(), major)
 		}
+	}
+	if err == nil {
+		modules, err = installer.NodeModules(context.Background())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "the launcher cannot be tested:", err)
