@@ -6,7 +6,7 @@ TOOL := go tool -modfile=e2e/go.mod
 DEVCLUSTER := go -C e2e run ./cmd/devcluster
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test test-unit test-e2e lint cross vuln bench soak fuzz generate release cluster-up cluster-down
+.PHONY: build demo test test-unit test-e2e lint cross vuln bench soak fuzz generate cluster-up cluster-down
 
 # Compiled with the flags of the local cluster's Kubernetes, which then finds client-go and the API's types compiled already.
 build:
@@ -43,10 +43,6 @@ cross:
 	set -e; for os in darwin windows; do GOOS=$$os go vet ./...; done
 	set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
 	  GOOS=$$os GOARCH=$$arch go build -trimpath -gcflags=all=-dwarf=false -ldflags "$(LDFLAGS)" -o /dev/null ./cmd/kubernetes-job-action; done; done
-
-# make release VERSION=v1.2.3 DIGEST=sha256:…, in a clean tree: what .github/workflows/release.yml commits, tags and uploads.
-release:
-	scripts/release.sh $(VERSION) $(DIGEST)
 
 # Asks the Go vulnerability database, so it needs the internet.
 vuln:

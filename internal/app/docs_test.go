@@ -178,7 +178,8 @@ func TestComponent(t *testing.T) {
 
 // The YAML of docs/gitlab.md and README.md is YAML, and what it says of inputs, options and outputs exists.
 func TestDocsOfGitLab(t *testing.T) {
-	known := map[string]bool{"INPUT_": true, "PLUGIN_": true} // an ellipsis follows
+	known := map[string]bool{"INPUT_": true, "PLUGIN_": true, // an ellipsis follows
+		"KUBERNETES_JOB_ACTION_BINARY": true} // the launcher's
 	for _, name := range config.Names() {
 		upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		known["INPUT_"+upper], known["PLUGIN_"+upper] = true, true
