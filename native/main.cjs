@@ -129,10 +129,8 @@ function open(url, signal, redirects) {
 
 // become hands the process over to the program, or, on Windows and on Node.js 20, waits for it.
 function become(file, args) {
-  if (process.execve && process.platform !== 'win32') {
-    process.emitWarning = () => {} // that this is experimental
-    process.execve(file, [file, ...args], process.env)
-  }
+  // Its warning that this is experimental would be written later, and so never is.
+  if (process.execve && process.platform !== 'win32') process.execve(file, [file, ...args], process.env)
   const child = spawn(file, args, { stdio: 'inherit' })
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']) {
     // A console of Windows gives Ctrl-C to both, and nothing else can be sent there but an end by force.

@@ -75,19 +75,18 @@ func play(mode string) {
 		os.Exit(n)
 	case "die":
 		syscall.Kill(os.Getpid(), syscall.Signal(n))
-	case "hear": // so many signals, one word each
-		heard := make(chan os.Signal, 10)
+	case "hear": // signals, until standard input ends
+		heard, end := make(chan os.Signal, 10), make(chan struct{})
 		signal.Notify(heard, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-		fmt.Println("ready")
-		for range n {
-			fmt.Println(<-heard)
+		go func() { io.Copy(io.Discard, os.Stdin); close(end) }()
+		for fmt.Println("ready"); ; {
+			select {
+			case s := <-heard:
+				fmt.Println(s)
+			case <-end:
+				os.Exit(130)
+			}
 		}
-		// Whatever comes beside them is heard before standard input ends.
-		go func() { io.Copy(io.Discard, os.Stdin); close(heard) }()
-		for s := range heard {
-			fmt.Println("and", s)
-		}
-		os.Exit(130)
 	}
 	select {}
 }
@@ -112,7 +111,7 @@ var forms = map[string]form{
 }
 
 // windows makes the launcher take its way for Windows.
-var windows = form{node: "24", prelude: `Object.defineProperty(process, "platform", {value: "win32"})`}
+const windows = `Object.defineProperty(process, "platform", {value: "win32"})`
 
 // bench is a copy of the action with a release of its own.
 type bench struct {
@@ -332,77 +331,104 @@ func TestPost(t *testing.T) {
 	})
 }
 
+// listening is the launcher, whose program tells the signals that it hears.
+type listening struct {
+	*bench
+	cmd   *exec.Cmd
+	pid   int // of the program
+	stdin io.Closer
+	lines *bufio.Reader
+}
+
+func (b *bench) listen(f form) *listening {
+	b.Helper()
+	b.env["PLAYED"] = "hear"
+	l := &listening{bench: b, cmd: b.command(f, "native/main.cjs")}
+	l.cmd.Stderr = os.Stderr
+	stdin, err := l.cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	stdout, err := l.cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := l.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	l.stdin, l.lines = stdin, bufio.NewReader(stdout)
+	// When nothing is heard, the program ends, and with it the wait for a line.
+	patience := time.AfterFunc(30*time.Second, func() { stdin.Close() })
+	b.Cleanup(func() { patience.Stop(); stdin.Close(); l.cmd.Process.Kill() })
+	var s said
+	if err := json.Unmarshal([]byte(l.line()), &s); err != nil {
+		b.Fatal(err)
+	}
+	if l.pid = s.PID; l.line() != "ready\n" {
+		b.Fatal("the program is not ready")
+	}
+	return l
+}
+
+func (l *listening) line() string {
+	l.Helper()
+	line, err := l.lines.ReadString('\n')
+	if err != nil {
+		l.Fatalf("nothing more is heard: %v", err)
+	}
+	return line
+}
+
+// end ends the program, which has nothing more to tell.
+func (l *listening) end() {
+	l.Helper()
+	l.stdin.Close()
+	rest, err := io.ReadAll(l.lines)
+	if err != nil {
+		l.Fatal(err)
+	}
+	if err := l.cmd.Wait(); len(rest) != 0 || l.cmd.ProcessState.ExitCode() != 130 {
+		l.Errorf("%v, and in the end %q", err, rest)
+	}
+}
+
 // A signal to the one process id that the runner knows reaches the program, each once.
 func TestSignals(t *testing.T) {
 	each(t, func(t *testing.T, f form) {
-		for _, c := range []struct {
-			send []syscall.Signal
-			want string
-		}{
-			{[]syscall.Signal{syscall.SIGINT}, "interrupt\n"},
-			{[]syscall.Signal{syscall.SIGTERM}, "terminated\n"},
-			{[]syscall.Signal{syscall.SIGHUP}, "hangup\n"},
-			{[]syscall.Signal{syscall.SIGINT, syscall.SIGTERM}, "interrupt\nterminated\n"},
-		} {
-			b := newBench(t)
-			b.hears(f, c.send, c.want, func(cmd *exec.Cmd, s syscall.Signal) error { return cmd.Process.Signal(s) })
+		l := newBench(t).listen(f)
+		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT} {
+			if err := l.cmd.Process.Signal(s); err != nil {
+				t.Fatal(err)
+			}
+			if got := l.line(); got != s.String()+"\n" {
+				t.Errorf("%v: the program heard %q", s, got)
+			}
 		}
+		l.end()
 	})
 }
 
-// A console of Windows gives Ctrl-C to every process of its group. The launcher outlives it, and does not give it to the program once more,
-// for which the second signal would be the last.
+// A console of Windows gives Ctrl-C to the program too. The launcher outlives it, and does not give it to the program once more, for which the
+// second signal would be the last.
 func TestWindowsConsole(t *testing.T) {
 	b := newBench(t)
-	b.hears(windows, []syscall.Signal{syscall.SIGINT}, "interrupt\n", func(cmd *exec.Cmd, s syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, s) })
+	// The prelude tells when all that listens in the launcher has been called.
+	l := b.listen(form{node: "24", prelude: windows + `; process.on("SIGINT", () => setImmediate(() => require("fs").writeSync(1, "launcher\n")))`})
+	for _, c := range []struct {
+		pid  int
+		s    syscall.Signal
+		want string
+	}{{l.cmd.Process.Pid, syscall.SIGINT, "launcher\n"}, {l.pid, syscall.SIGTERM, "terminated\n"}, {l.pid, syscall.SIGINT, "interrupt\n"}} {
+		if err := syscall.Kill(c.pid, c.s); err != nil {
+			t.Fatal(err)
+		}
+		if got := l.line(); got != c.want {
+			t.Errorf("%v: heard %q, want %q", c.s, got, c.want)
+		}
+	}
+	l.end()
 	if files := b.files(); len(files) != 1 || files[0] != b.kept("cache")+".exe" {
 		t.Errorf("files %q", files)
-	}
-}
-
-// hears starts the launcher in a process group of its own, sends the signals one by one, and compares what the program has heard.
-func (b *bench) hears(f form, send []syscall.Signal, want string, to func(*exec.Cmd, syscall.Signal) error) {
-	b.Helper()
-	b.env["PLAYED"] = fmt.Sprintf("hear %d", len(send))
-	cmd := b.command(f, "native/main.cjs")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	lines := bufio.NewReader(stdout)
-	for range 2 { // what it is given, and that it is ready
-		if _, err := lines.ReadString('\n'); err != nil {
-			b.Fatal(err)
-		}
-	}
-	got := ""
-	for _, s := range send {
-		if err := to(cmd, s); err != nil {
-			b.Fatal(err)
-		}
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			b.Fatal(err)
-		}
-		got += line
-	}
-	stdin.Close()
-	rest, err := io.ReadAll(lines)
-	if err != nil {
-		b.Fatal(err)
-	}
-	err = cmd.Wait()
-	if got += string(rest); got != want || cmd.ProcessState.ExitCode() != 130 {
-		b.Errorf("%v: the program heard %q, want %q; %v", send, got, want, err)
 	}
 }
 
