@@ -290,6 +290,30 @@ type Finished struct {
 	Tail          []string // last lines of the container that decided the outcome
 	Warnings      []Cause  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
 	Undeleted     bool     // the Job may still run: it should have been deleted, and could not be
+	Times         Times    // of the whole Job
+	Result        *string  // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
+	Events        []Past   // what Kubernetes said about the Job and its pods, oldest first
+}
+
+// Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for
+// the furthest step that any of its pods was in, so they add up to the time from its creation to its end.
+type Times struct {
+	Queue time.Duration // the Job was suspended, or had no pod yet
+	Node  time.Duration // no node for the pod
+	Pull  time.Duration // volumes, the sandbox and the images of the containers
+	Init  time.Duration // init containers worked
+	Run   time.Duration // main containers worked
+	End   time.Duration // the containers had ended: until the pod, or the Job, had too
+}
+
+// Past is one event of Kubernetes about the Job or one of its pods, or several that are alike.
+type Past struct {
+	At      time.Time // the last of them
+	Object  Ref
+	Type    string // Normal, Warning
+	Reason  string
+	Message string
+	Count   int
 }
 
 // PodResult is what became of one pod.
@@ -303,6 +327,14 @@ type PodResult struct {
 	Restarts  int32      `json:"restarts"`
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 	EndedAt   *time.Time `json:"endedAt,omitempty"`
+
+	// What the output "pods" has no room for.
+	Attempt   int        `json:"-"` // as in Stream
+	CreatedAt *time.Time `json:"-"`
+	Times     Times      `json:"-"`
+	Container string     `json:"-"` // the one that failed; empty without one
+	Message   string     `json:"-"` // how it failed, in one sentence; empty without a failure
+	Tail      []string   `json:"-"` // last lines of that container, for as many pods as there is room
 }
 
 func (JobSeen) isFact()    {}

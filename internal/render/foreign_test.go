@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -200,5 +201,23 @@ func TestOneTimeNames(t *testing.T) {
 		if p := plan(t, loadText(t, test.manifest), test.options); p.OneTime != test.want {
 			t.Errorf("%s: %v", test.name, p.OneTime)
 		}
+	}
+}
+
+// TestManualSelectorKeepsTheName: a later run finds the pods of a Job by the label with its name, which the API server sets for generated
+// selectors alone (pkg/registry/batch/job/strategy.go, generateSelector). A label that the selector asks for is the user's.
+func TestManualSelectorKeepsTheName(t *testing.T) {
+	for _, c := range []struct{ name, spec, want string }{
+		{"generated", "", ""},
+		{"manual", "  manualSelector: true\n  selector: {matchLabels: {app: x}}\n", "migrate-b"},
+		{"manual, by that label", "  manualSelector: true\n  selector: {matchLabels: {batch.kubernetes.io/job-name: mine}}\n", ""},
+		{"manual, by an expression", "  manualSelector: true\n  selector: {matchExpressions: [{key: batch.kubernetes.io/job-name, operator: In, values: [mine]}]}\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := plan(t, loadText(t, strings.Replace(plainJob, "spec:\n", "spec:\n"+c.spec, 1)), Options{NameSuffix: "b"})
+			if got := p.Job.Spec.Template.Labels[batchv1.JobNameLabel]; got != c.want {
+				t.Errorf("the label is %q, want %q", got, c.want)
+			}
+		})
 	}
 }

@@ -33,6 +33,7 @@ type workload struct {
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
 	traces                  map[string]trace
+	asked                   *batchv1.Job // as the manifest and the options ask for it, before finish adds to it
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
@@ -71,6 +72,10 @@ func (r *renderer) load(s *manifest.Set) *workload {
 			return nil
 		}
 		w := &workload{options: r.options, documentPath: inCronJob, job: jobOf(cron), namespace: cron.Namespace}
+		if policy := cron.Spec.ConcurrencyPolicy; policy != "" && policy != batchv1.AllowConcurrent && len(cron.Status.Active) > 0 {
+			r.add(event.Finding{Level: event.Warning, Path: "from-cronjob",
+				Message: fmt.Sprintf("its concurrencyPolicy is %s, and its Job %s is at work: both run side by side", policy, cron.Status.Active[0].Name)})
+		}
 		r.leaveOut(w)
 		r.name(w, "", cron.Name+"-")
 		return r.place(w)
@@ -127,8 +132,11 @@ func (r *renderer) leaveOut(w *workload) {
 	}
 }
 
+// isLeftOut begins every finding about what is not created.
+const isLeftOut = "left out, "
+
 func leavesOut(fields []string) string {
-	return "left out, as the Job of a run has none of these: " + strings.Join(fields, ", ")
+	return isLeftOut + "as the Job of a run has none of these: " + strings.Join(fields, ", ")
 }
 
 // leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,

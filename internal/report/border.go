@@ -31,6 +31,15 @@ func (b *border) name(s string) string {
 	return b.mask.hide(s)
 }
 
+// texts are texts, each for itself.
+func (b *border) texts(lines []string) []string {
+	lines = slices.Clone(lines)
+	for i, line := range lines {
+		lines[i] = b.text(line)
+	}
+	return lines
+}
+
 // word is a text in one line.
 func (b *border) word(s string) string { return strings.ReplaceAll(b.text(s), "\n", " ") }
 
@@ -129,15 +138,20 @@ func (b *border) event(e event.Event) event.Event {
 			c := b.cause(*e.Cause)
 			e.Cause = &c
 		}
-		e.Pods, e.Tail, e.Warnings = slices.Clone(e.Pods), slices.Clone(e.Tail), slices.Clone(e.Warnings)
+		e.Pods, e.Tail, e.Warnings, e.Events = slices.Clone(e.Pods), b.texts(e.Tail), slices.Clone(e.Warnings), slices.Clone(e.Events)
 		for i, p := range e.Pods {
 			e.Pods[i].Name, e.Pods[i].Node, e.Pods[i].Phase, e.Pods[i].Reason = b.name(p.Name), b.name(p.Node), b.name(p.Phase), b.word(p.Reason)
-		}
-		for i, line := range e.Tail {
-			e.Tail[i] = b.text(line)
+			e.Pods[i].Container, e.Pods[i].Message, e.Pods[i].Tail = b.name(p.Container), b.text(p.Message), b.texts(p.Tail)
 		}
 		for i, w := range e.Warnings {
 			e.Warnings[i] = b.cause(w)
+		}
+		for i, p := range e.Events {
+			e.Events[i].Object, e.Events[i].Type, e.Events[i].Reason, e.Events[i].Message = b.ref(p.Object), b.word(p.Type), b.word(p.Reason), b.text(p.Message)
+		}
+		if e.Result != nil {
+			result := b.text(*e.Result)
+			e.Result = &result
 		}
 		return e
 	}

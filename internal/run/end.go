@@ -21,6 +21,13 @@ func (r *runner) failed(err error) event.Finished {
 	if !errors.As(err, &f.Cause) {
 		f.Cause = cluster.Cause(err, "run "+r.ref().String())
 	}
+	if f.Cause.Reason == event.Timeout {
+		f.Outcome = event.TimedOut
+		if r.unknown {
+			f.Cause.Message += "; whether it was created is not known"
+			f.Cause.Hint = event.Kubectl(r.ref().Namespace, "get job %s", r.ref().Name)
+		}
+	}
 	return f
 }
 
@@ -56,10 +63,10 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
 		if l.options.OnTimeout == UnfinishedDelete {
+			l.unlock(ctx, false) // beside the deletion, as after a signal: the next holder waits for the Job
 			l.cleanUp(deletion, "this run ended before it did")
 		} else {
-			l.left = true
-			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
+			l.leave()
 		}
 		return
 	}
@@ -71,17 +78,23 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		return
 	}
 	detail := "it stays"
-	if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
+	if ttl := l.created.Spec.TTLSecondsAfterFinished; ttl != nil {
 		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 	}
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
+// leave lets the Job go on without the run.
+func (l *loop) leave() {
+	l.left = true
+	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
+}
+
 // applyAfter applies what waited for the Job's success. The first failure ends it, and the run: what serves may need what comes before it.
-func (l *loop) applyAfter(ctx context.Context, f *event.Finished) {
+func (l *loop) applyAfter(ctx, inTime context.Context, f *event.Finished) {
 	for _, o := range l.objects.After {
 		var err error
-		l.beside(func() { err = l.apply(ctx, o, false) })
+		l.beside(func() { err = l.apply(inTime, o, false) })
 		if err == nil {
 			l.emit(event.Object{Object: applied(o), Action: "applied", Detail: "it stays"})
 			continue
@@ -108,7 +121,7 @@ func (r *runner) deleteOnCancel(ctx context.Context) error {
 }
 
 // delete deletes the Job, and with it all that it owns. It does not wait for the pods to end. An outage of the API server is
-// waited for, but no longer than deleteLimit once ctx is done.
+// waited for, but no longer than deleteLimit once ctx is done, by a signal or because timeout is over.
 func (r *runner) delete(ctx context.Context) error {
 	deleting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)

@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -187,7 +188,8 @@ func (o *output) Observe(pod *corev1.Pod, gone bool) {
 }
 
 func (o *output) Drain(limit time.Duration) {
-	o.limit, o.outage = limit, o.options.Outage()
+	o.limit = limit
+	_, o.outage = o.options.Outage()
 	o.all.Go(func() {
 		for _, e := range o.last {
 			o.send(e)
@@ -263,6 +265,12 @@ func begins(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPre
 
 func counted(j *batchv1.Job, succeeded, failed int32) *batchv1.Job {
 	j.Status.Succeeded, j.Status.Failed = succeeded, failed
+	return j
+}
+
+// lasting is a Job that the cluster deletes so many seconds after its end.
+func lasting(j *batchv1.Job, seconds int32) *batchv1.Job {
+	j.Spec.TTLSecondsAfterFinished = &seconds
 	return j
 }
 
@@ -448,7 +456,49 @@ func TestClosedTerminal(t *testing.T) {
 const (
 	createURL = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
 	removeURL = "DELETE " + jobURL
+	tryURL    = "POST " + jobsURL + "?dryRun=All"
 )
+
+// TestTheNamespaceGoes: a namespace that is deleted is named as the cause of what it does to its Job.
+func TestTheNamespaceGoes(t *testing.T) {
+	terminating := apierrors.NewForbidden(jobsResource, "j", errors.New("unable to create new content in namespace ns because it is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
+	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	vanishes := []beat{{time.Second, event.JobSeen{Job: there("ours"), Gone: true}}}
+	fails := func(change ...func(*corev1.Pod)) []beat {
+		failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
+		failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
+		return []beat{{time.Second, event.PodSeen{Pod: a("p", "Failed", change...)}}, {time.Second, failed}}
+	}
+	const gone = "namespace ns is being deleted, and Job ns/j with it, before it finished"
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		beats     []beat
+		want      string // what the cause begins with
+		object    string
+	}{
+		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns"},
+		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns"},
+		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) }), "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
+		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, slices.Concat([]exchange{{createURL, 201, there("ours")}}, test.exchanges)...)
+				l.options = Options{Wait: true, Logs: LogsNone, IfExists: IfExistsFail}
+				l.script(test.beats...)
+				f := l.run(t.Context())
+				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" {
+					t.Errorf("%s: %+v", f.Outcome, f.Cause)
+				}
+			})
+		})
+	}
+}
 
 // TestLoop plays whole runs: what the API server answers, what the watch brings and what is told, with the times.
 func TestLoop(t *testing.T) {
@@ -463,7 +513,8 @@ func TestLoop(t *testing.T) {
 	failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
 	other := there("other")
 	listed := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{*a("p", "Failed", ours), *a("other", "Failed")}}
-	rehearsed := []exchange{{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
+	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	rehearsed := []exchange{missing, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
 	follows := func(l *loop) { l.objects.After = []*unstructured.Unstructured{account()} }
 	for _, test := range []struct {
 		name      string
@@ -507,17 +558,13 @@ func TestLoop(t *testing.T) {
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished cancelled: Cancelled"}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
-		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
-			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
-			ttl := int32(60)
-			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
-		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
+		{"it stays until the cluster deletes it", []exchange{{createURL, 201, lasting(there("ours"), 60)}}, func(l *loop) { l.options.Logs, l.options.DeleteAfter = LogsNone, nil }, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min)", "1s finished succeeded"}},
 		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
-			[]beat{{s, pod("Running")}}, &output{}, 0, drainLimit,
+			[]beat{{s, pod("Running")}}, &output{}, 0, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"31s progress 0/1 done, 1 running", "40s Job ns/j deleted (this run ended before it did)", "40s finished timed-out: Timeout"}},
-		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, UnfinishedLeave }, nil, &output{}, 0, drainLimit,
+		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, UnfinishedLeave }, nil, &output{}, 0, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "20s Job ns/j kept (it goes on, as on-timeout says)", "20s finished timed-out: Timeout"}},
 		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
@@ -540,7 +587,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
 		{"it is deleted, and another has its name", []exchange{made, {"GET " + jobURL, 200, other}}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
-		{"it is deleted", []exchange{made, {"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}}, nil,
+		{"it is deleted", []exchange{made, missing, {tryURL, 201, there("x")}}, nil,
 			[]beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobDeleted"}},
 		{"the Job's end comes before its pod's", []exchange{made}, nil, []beat{{s, pod("Running")}, {2 * s, failed}, {2*s + 300*time.Millisecond, pod("Failed")}}, &output{}, 0, drainLimit,

@@ -29,7 +29,7 @@
 //
 // # Patience
 //
-// Patience is measured by our clock. timeout counts from the beginning of the following, whatever the Job does meanwhile.
+// Patience is measured by our clock. timeout counts from the beginning of the run, whatever the Job does meanwhile.
 // queue-timeout is for the time that the Job is suspended at a stretch, mostly by a queue. start-timeout begins anew when a Job is
 // resumed, as activeDeadlineSeconds does (syncJob resets startTime), and means: no main container of the Job has started, none of
 // its init containers works, and it did not yet succeed or fail in anything. It begins anew when an init container ends.
@@ -42,6 +42,7 @@ package verdict
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -74,8 +75,12 @@ type State struct {
 	Events        []*corev1.Event    // events about the Job and its pods
 	Answers       map[Claim]Answer   // what the cluster said to the Questions of an earlier Verdict
 	Now           time.Time          // our clock
+	Began         time.Time          // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time          // when the following began, by our clock
 	Options       Options
+	// What the run does with the Job at its end, so that no hint leads to what is gone then.
+	DeleteAfter      []event.Outcome // it is deleted at once when it ends so
+	DeleteUnfinished bool            // and when the run ends first
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.
@@ -112,6 +117,9 @@ func Decide(s State) Verdict {
 		w.impatient(&v)
 	}
 	if v.Cause != nil {
+		if keep := w.keeps(v); keep != "" && leadsToPods.MatchString(v.Cause.Hint) {
+			v.Cause.Hint = "Its pods go with the Job at once; " + keep + " keeps them to look at."
+		}
 		v.Cause.Message, v.Cause.Hint = clean(v.Cause.Message, maxMessage), clean(v.Cause.Hint, maxMessage)
 	}
 	v.Warnings = w.warnings(v.Cause)
@@ -122,6 +130,24 @@ func Decide(s State) Verdict {
 		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
 	}
 	return v
+}
+
+// leadsToPods finds the commands that show a Job, its pods or their logs, as the hints have them.
+var leadsToPods = regexp.MustCompile(`kubectl (-n \S+ )?(logs|describe (pod|job)|get (pods?|job)) `)
+
+// keeps is what would have kept a Job that goes at its end; "" for one that stays.
+func (w *view) keeps(v Verdict) string {
+	switch ttl := w.job.Spec.TTLSecondsAfterFinished; {
+	case v.DeleteJob && w.DeleteUnfinished:
+		return "on-timeout: leave"
+	case v.DeleteJob:
+		return ""
+	case slices.Contains(w.DeleteAfter, v.Outcome):
+		return "cleanup: never"
+	case ttl != nil && *ttl == 0:
+		return "a longer ttlSecondsAfterFinished"
+	}
+	return ""
 }
 
 // ended decides by the Job's own conditions.
@@ -200,7 +226,7 @@ func (w *view) impatient(v *Verdict) {
 	}{
 		{o.QueueTimeout, w.suspendedSince, w.suspended, w.queueTimeout},
 		{o.StartTimeout, w.after(w.prepared(), 0), !w.suspended && w.working == 0 && !w.started(), w.startTimeout},
-		{o.Timeout, w.FollowedSince, true, w.timeout},
+		{o.Timeout, w.Began, true, w.timeout},
 	} {
 		if limit.of == 0 || !limit.holds {
 			continue

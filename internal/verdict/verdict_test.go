@@ -998,3 +998,41 @@ func TestNodeThatNobodyNames(t *testing.T) {
 		t.Errorf("%+v", v.Cause)
 	}
 }
+
+// TestHintsOfWhatGoes: no hint leads to a pod or a log that the run, or the cluster, deletes at its end.
+func TestHintsOfWhatGoes(t *testing.T) {
+	failed := func(change ...func(*State)) State {
+		return state(61, append([]func(*State){backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(1, "Error", "", 60))}, change...)...)
+	}
+	deleted := func(after ...event.Outcome) func(*State) { return func(s *State) { s.DeleteAfter = after } }
+	ttl := func(seconds int32) func(*State) {
+		return job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = &seconds })
+	}
+	const log, always = "The last lines of its log say why: kubectl -n prod logs migrate-x2k9 -c main", "Its pods go with the Job at once; cleanup: never keeps them to look at."
+	waits := state(300, pod("migrate-x2k9", func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }))
+	unfinished := waits
+	unfinished.DeleteUnfinished = true
+	for _, c := range []struct {
+		name  string
+		state State
+		want  string
+	}{
+		{"it stays", failed(deleted(event.Succeeded), ttl(86400)), log},
+		{"cleanup: always", failed(deleted(event.Succeeded, event.Failed)), always},
+		{"a TTL of 0", failed(ttl(0)), "Its pods go with the Job at once; a longer ttlSecondsAfterFinished keeps them to look at."},
+		{"the run ends first, and leaves it", waits, "See what it waits for: kubectl -n prod describe job migrate; or give it more time with start-timeout."},
+		{"the run ends first, and deletes it", unfinished, "Its pods go with the Job at once; on-timeout: leave keeps them to look at."},
+		{"a hint that leads elsewhere", failed(deleted(event.Failed), func(s *State) { s.Pods[0].Status.Phase, s.Pods[0].Status.Reason = corev1.PodFailed, "NodeLost" }), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := Decide(c.state)
+			if c.want == "" {
+				if strings.Contains(v.Cause.Hint, "Its pods go") || v.Cause.Hint == "" {
+					t.Errorf("got %q", v.Cause.Hint)
+				}
+			} else if v.Cause.Hint != c.want {
+				t.Errorf("got %q, want %q", v.Cause.Hint, c.want)
+			}
+		})
+	}
+}
