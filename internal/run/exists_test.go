@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -407,6 +408,46 @@ func TestLockNamesTheJob(t *testing.T) {
 				}
 				l.stop()
 				<-l.unlock(t.Context(), false)
+			})
+		})
+	}
+}
+
+// TestLockIsLostAtAJoin: a run whose lock is another's by then has nothing to do with the Job.
+func TestLockIsLostAtAJoin(t *testing.T) {
+	for name, test := range map[string]struct {
+		old  *batchv1.Job
+		lock func(*lock, *leases) // what happens to it
+	}{
+		"before it is attached":      {alike(), func(_ *lock, s *leases) { s.put(heldBy("C")) }},
+		"before its success is told": {alike(batchv1.JobComplete), func(_ *lock, s *leases) { s.put(heldBy("C")) }},
+		"a renewal has found it out": {alike(), func(k *lock, s *leases) {
+			s.put(heldBy("C"))
+			if err := k.renew(context.Background(), nil); err == nil {
+				t.Error("it is not lost")
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newLeases(t, freed("A", ""))
+				var l *loop
+				meets := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					test.lock(l.lock, store)
+					if err := json.NewEncoder(w).Encode(test.old); err != nil {
+						t.Error(err)
+					}
+				})
+				var said *transcript
+				l, _, said = store.play("B", exchange{"GET " + jobURL, 200, meets})
+				l.asOurs(IfExistsKeepSucceeded)
+				l.objects.Job.Annotations[cluster.NonceAnnotation] = "nonce of B"
+				l.objects.After = []*unstructured.Unstructured{account()}
+				l.options.Preflight = false
+				f := l.run(t.Context())
+				if f.Outcome != event.Failed || f.Cause == nil || f.Cause.Reason != event.LockLost || f.UID != "" {
+					t.Errorf("got %+v, %v; told %q", f, f.Cause, said.lines)
+				}
 			})
 		})
 	}
