@@ -295,6 +295,7 @@ type Finished struct {
 	Times         Times         `json:"-"`                   // of the whole Job
 	Result        *string       `json:"result,omitempty"`    // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
 	Events        []Past        `json:"events,omitempty"`    // what Kubernetes said about the Job and its pods, oldest first
+	Earlier       string        `json:"earlier,omitempty"`   // that the work was left to another run, as what follows the Job's name in a sentence
 }
 
 // Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for

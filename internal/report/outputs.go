@@ -32,7 +32,7 @@ var OutputDocs = []OutputDoc{
 	{"job-uid", "UID of the Job. Set as soon as the Job exists."},
 	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` with `wait: false`."},
 	{"reason", "Stable code of what went wrong, such as `BackoffLimitExceeded` or `ImagePull`; empty after success."},
-	{"message", "One sentence that names the cause; empty after success."},
+	{"message", "One sentence that names the cause; empty after success, unless the work was left to another run."},
 	{"exit-code", "Exit code of the container that decided the outcome: `0` after success, empty when no container did."},
 	{"attempts", "Number of pods that were started."},
 	{"succeeded", "Number of pods that succeeded."},
@@ -73,6 +73,9 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 	}
 	if f.Outcome == event.Succeeded {
 		values["exit-code"] = "0"
+	}
+	if f.Earlier != "" {
+		values["message"] = event.Shorten(Verdict(f), maxMessage)
 	}
 	if c := f.Cause; c != nil {
 		values["reason"] = string(c.Reason)

@@ -31,6 +31,7 @@ type Result struct {
 	Status        string     `json:"status,omitempty"`
 	ExitCode      *int32     `json:"exitCode,omitempty"`
 	Cause         *cause     `json:"cause,omitempty"`
+	Earlier       string     `json:"earlier,omitempty"`
 	Result        *string    `json:"result,omitempty"`
 	Attempts      int        `json:"attempts"`
 	Succeeded     int        `json:"succeeded"`
@@ -121,7 +122,7 @@ func content(e event.Event) (content []byte, note string) {
 
 func finished(f event.Finished) Result {
 	r := Result{Version: Version, Job: ref(f.Job), UID: f.UID, Status: string(f.Outcome), Attempts: f.Attempts, Succeeded: f.Succeeded, Failed: f.Failed,
-		FailedIndexes: f.FailedIndexes, StartedAt: moment(&f.StartedAt), CompletedAt: moment(&f.CompletedAt), Times: parts(f.Times), LogTail: tail(f.Tail), Result: short(f.Result)}
+		FailedIndexes: f.FailedIndexes, StartedAt: moment(&f.StartedAt), CompletedAt: moment(&f.CompletedAt), Times: parts(f.Times), LogTail: tail(f.Tail), Result: short(f.Result), Earlier: event.Shorten(f.Earlier, maxText)}
 	if f.Outcome == event.Succeeded {
 		r.ExitCode = new(int32)
 	}

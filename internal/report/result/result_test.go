@@ -36,7 +36,7 @@ func full() event.Finished {
 	times := event.Times{Queue: time.Second, Node: 2 * time.Second, Pull: 3500 * time.Millisecond, Init: 4 * time.Second, Run: 5 * time.Second, End: 6 * time.Millisecond}
 	cause := event.Cause{Reason: event.FailedIndexes, Object: job, Container: "main", ExitCode: &code, Message: "index 1 failed: <no database> & no hope", Hint: "Look at the log."}
 	return event.Finished{Outcome: event.Failed, Cause: &cause, Job: job, UID: "0b1c", Attempts: 3, Succeeded: 1, Failed: 2, FailedIndexes: "1",
-		StartedAt: at, CompletedAt: at.Add(21500 * time.Millisecond), Duration: 21500 * time.Millisecond, Times: times, Result: pointer(`["a",null]`),
+		StartedAt: at, CompletedAt: at.Add(21500 * time.Millisecond), Duration: 21500 * time.Millisecond, Times: times, Result: pointer(`["a",null]`), Earlier: "has succeeded already",
 		Tail: []string{"connecting", "panic: no database"},
 		Pods: []event.PodResult{
 			{Name: "import-0-x7k2p", Index: pointer(0), Node: "node-1", Phase: "Succeeded", ExitCode: pointer(int32(0)), StartedAt: pointer(at), EndedAt: pointer(at.Add(time.Second)), Attempt: 1, CreatedAt: pointer(at), Times: times},
@@ -104,6 +104,8 @@ func TestGolden(t *testing.T) {
 		"full":    {started, full()},
 		"succeeded": {started, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c", Attempts: 1, Succeeded: 1, StartedAt: at, CompletedAt: at.Add(time.Second), Duration: time.Second,
 			Pods: []event.PodResult{{Name: "import-x7k2p", Phase: "Succeeded"}}}},
+		"earlier": {event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c", Attempts: 1, Succeeded: 1, StartedAt: at, CompletedAt: at.Add(time.Second), Duration: time.Second,
+			Earlier: "has succeeded already, at 2026-03-01T11:00:01Z (started by mona): nothing runs again"}},
 		"refused": {event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "fix this problem first; nothing was created"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
