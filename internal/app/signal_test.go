@@ -13,7 +13,7 @@ func TestSignals(t *testing.T) {
 		if signal.Ignored(s) { // the tests run under nohup
 			continue
 		}
-		ctx, stop := untilSignal()
+		ctx, stop := untilSignal(func() {})
 		if err := syscall.Kill(syscall.Getpid(), s); err != nil {
 			t.Fatal(err)
 		}

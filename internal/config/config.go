@@ -157,10 +157,16 @@ func declare(o *Options) []option {
 			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
+		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),
+			Help: "A file to write how the run ended to, as JSON: outputs, cause, pods with their last lines, warnings, events, and where the time went. `docs/result.schema.json` describes it."},
+		{Name: "junit-file", Group: results, value: (*name)(&o.Report.JUnitFile),
+			Help: "A file to write a JUnit report to: a test case for each index, or for each attempt of a Job without indexes, with the cause and the last lines of a failure."},
+		{Name: "log-file", Group: results, value: (*name)(&o.Report.LogFile),
+			Help: "A file to write the lines of the containers to while they come, each with its time and prefix, and without colours."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
-		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText, report.FormatJSON),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of the first three."},
+		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatBuildkite, report.FormatAzure, report.FormatText, report.FormatJSON),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab`, `buildkite` and `azure` for the logs of GitLab, Buildkite and Azure Pipelines, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of them, and never `json`."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
@@ -258,6 +264,9 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	if o.Render.Others == render.OthersAfterSuccess && !o.Run.Wait {
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
+	}
+	if o.Report.LogFile != "" && (o.Run.Logs == run.LogsNone || !o.Run.Wait) {
+		refuse("log-file", "needs wait, and logs other than none: there would be no lines")
 	}
 	if o.Cluster.APITimeout == 0 {
 		refuse("api-timeout", "must be greater than 0")

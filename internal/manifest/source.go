@@ -179,6 +179,18 @@ func (r *reader) locate(path string) (place, bool) {
 	return place{nil, full}, false
 }
 
+// Holds tells whether one of the folders of Confine holds the file that is or would be at path, as links lead. Without such folders, all
+// is held.
+func (s Source) Holds(path string) bool {
+	folder := resolved(filepath.Dir(path))
+	for _, f := range s.Confine {
+		if _, ok := below(resolved(f.Path), folder); ok {
+			return true
+		}
+	}
+	return len(s.Confine) == 0
+}
+
 // below is a path as it is seen from a folder that it is in.
 func below(folder, path string) (string, bool) {
 	rel, err := filepath.Rel(folder, path)

@@ -18,6 +18,9 @@ type Options struct {
 	Timestamps bool   // each line of a container begins with the kubelet's time stamp, in UTC
 	Summary    bool   // write the step summary, where there is one
 	DotenvFile string // also write the outputs to this file; "" for none
+	ResultFile string // also write how the run ended to this file, as JSON; "" for none
+	JUnitFile  string // the same as a report of tests; "" for none
+	LogFile    string // also write the lines of the containers to this file; "" for none
 }
 
 // maxNames is how many secrets are named in one sentence.
@@ -28,11 +31,13 @@ type Format string
 
 // The formats.
 const (
-	FormatAuto   Format = "auto" // the one of the CI system that this runs in
-	FormatGitHub Format = "github"
-	FormatGitLab Format = "gitlab"
-	FormatText   Format = "text"
-	FormatJSON   Format = "json" // docs/events.schema.json
+	FormatAuto      Format = "auto" // the one of the CI system that this runs in
+	FormatGitHub    Format = "github"
+	FormatGitLab    Format = "gitlab"
+	FormatBuildkite Format = "buildkite"
+	FormatAzure     Format = "azure"
+	FormatText      Format = "text"
+	FormatJSON      Format = "json" // docs/events.schema.json
 )
 
 // Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that

@@ -56,6 +56,7 @@ type Options struct {
 	DeleteAfter   []event.Outcome // a Job that ended so is deleted; any other stays
 	Logs          Logs
 	LogContainers []string // those whose output is read; nil: all
+	Live          bool     // tell the state of the Job every second, for a sink that draws it anew each time
 	Verdict       verdict.Options
 }
 
@@ -95,6 +96,7 @@ const (
 // (actions/runner, ProcessInvoker.cs: 7.5 s to SIGTERM, 2.5 s more to SIGKILL), so what a cancelled run still does fits into that.
 const (
 	deleteLimit      = 5 * time.Second
+	endLimit         = 7 * time.Second // for the search for a Job whose creation was not answered, and its deletion
 	explainLimit     = time.Second
 	drainLimit       = 30 * time.Second
 	drainCancelLimit = 2 * time.Second
@@ -102,6 +104,9 @@ const (
 
 // heartbeat is how long nothing may be said before the state of the Job is.
 const heartbeat = 30 * time.Second
+
+// live is how often the state of the Job is said for a status line.
+const live = time.Second
 
 // settle is how long changes of pods are gathered before they are judged together; changes of the Job are judged at once.
 const settle = 50 * time.Millisecond
