@@ -114,9 +114,9 @@ func Main(p Process) int {
 }
 
 // untilSignal is a context that a signal ends. The second one ends the process at once, after clear, as users expect of a command that
-// hangs. The end of the terminal counts too, unless nohup says otherwise.
+// hangs. The end of the terminal counts too, unless nohup says otherwise, and so does what would print Go's stacks.
 func untilSignal(clear func()) (ctx context.Context, stop func()) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
@@ -318,6 +318,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	o.NameSuffix, found = a.nameSuffix()
 	findings = append(findings, found...)
 	o.Stamp, o.Timeout = a.stamp(command), a.options.Run.Verdict.Timeout
+	if o.KeepSucceeded = a.options.Run.IfExists == run.IfExistsKeepSucceeded; o.KeepSucceeded && a.onceKey() == "" {
+		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
+			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
+	}
+	began := time.Now() // all that follows is part of timeout
 
 	var client *cluster.Client
 	if a.options.FromCronJob != "" {
@@ -329,7 +334,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return a.refused(findings, err)
 		}
 		defer client.Close()
-		err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		err = run.Ask(inTime, client, a.reporter, func(ctx context.Context) (err error) {
 			o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob)
 			return err
 		})
@@ -385,18 +392,35 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
 		return exitJobFailed, err
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
+	objects := objectsOf(plan)
+	objects.Rename = func(suffix string) (run.Objects, error) {
+		renamed, findings := plan.Renamed(set, o, suffix)
+		for _, f := range findings {
+			if f.Level == event.Error {
+				return run.Objects{}, &event.Cause{Reason: event.InvalidInput, Message: "the Job cannot get another name: " + f.Message}
+			}
+		}
+		again := objectsOf(renamed)
+		again.Rename = objects.Rename
+		return again, nil
+	}
 	if a.options.DryRun == config.DryRunServer {
-		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		if err := run.Check(inTime, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter, follow.Lock.Holder, follow.Live = plan.DeleteAfter, a.holder(), a.live()
+	follow.Began, follow.DeleteAfter, follow.Lock.Holder, follow.Live = began, plan.DeleteAfter, a.holder(), a.live()
 	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
 		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
+}
+
+func objectsOf(plan *render.Plan) run.Objects {
+	return run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 }
 
 // source is where the manifest is read from. A workflow or a pipeline has no business outside of the repository's checkout.

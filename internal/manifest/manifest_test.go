@@ -423,24 +423,31 @@ func TestWorkload(t *testing.T) {
 	hook := func(when, name string) string {
 		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, annotations: {helm.sh/hook: %q}}\n---\n", name, when)
 	}
+	argo := func(when, name string) string {
+		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, annotations: {argocd.argoproj.io/hook: %q}}\n---\n", name, when)
+	}
 	for name, test := range map[string]struct {
 		text    string
 		want    string
 		helpers []string
 		said    string
 	}{
-		"alone":                {batchJob, "j", nil, ""},
-		"with helpers":         {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, ""},
-		"another group's Job":  {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
-		"only another group's": {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
-		"a list":               {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
-		"a hook, and more":     {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
-		"hooks of other times": {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
-		"one hook":             {hook("post-upgrade", "a"), "a", nil, ""},
-		"two hooks":            {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
-		"a Job and a CronJob":  {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
-		"nothing":              {"", "", nil, "there is no manifest"},
-		"after an error":       {"a: [\n", "", nil, ""},
+		"capital letters in a hook": {hook("Pre-Install", "p") + hook("Test", "t"), "p", nil, ""},
+		"hooks of Argo CD":          {argo("PostSync", "after") + argo("PreSync", "p") + argo("SyncFail", "f") + argo("Sync", "s"), "p", nil, ""},
+		"a Job of Argo CD's sync":   {argo("Sync", "s") + argo("PostSync", "p") + argo("Skip", "n"), "s", nil, ""},
+		"several, with the way out": {batchJob + "---\n" + planton, "", nil, "there is more than one workload: Job j (manifest-content:2), KubernetesJob k (manifest-content:6); exactly one can run (keep one, such as by helm template --show-only, or name one file in manifest)"},
+		"alone":                     {batchJob, "j", nil, ""},
+		"with helpers":              {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, ""},
+		"another group's Job":       {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
+		"only another group's":      {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
+		"a list":                    {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
+		"a hook, and more":          {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
+		"hooks of other times":      {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
+		"one hook":                  {hook("post-upgrade", "a"), "a", nil, ""},
+		"two hooks":                 {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
+		"a Job and a CronJob":       {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
+		"nothing":                   {"", "", nil, "there is no manifest"},
+		"after an error":            {"a: [\n", "", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, _ := Load(Source{Content: test.text})

@@ -125,6 +125,9 @@ func (r *reader) open(paths []string, option string) []file {
 	return files
 }
 
+// stdin is what findings call standard input.
+const stdin = "<stdin>"
+
 func (r *reader) standardInput(option string) []file {
 	switch {
 	case r.stdin:
@@ -133,7 +136,7 @@ func (r *reader) standardInput(option string) []file {
 		r.problem(option, `"-" means standard input, and there is none`, "name a file")
 	default:
 		r.stdin = true
-		if f, ok := r.limited("<stdin>", option, r.source.Stdin); ok {
+		if f, ok := r.limited(stdin, option, r.source.Stdin); ok {
 			return []file{f}
 		}
 	}

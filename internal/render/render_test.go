@@ -497,7 +497,7 @@ func TestFromCronJob(t *testing.T) {
 	if p.Namespace != "shop" || len(p.Job.OwnerReferences) != 0 {
 		t.Errorf("namespace %q, owners %v", p.Namespace, p.Job.OwnerReferences)
 	}
-	delete(p.Job.Annotations, ManifestHashAnnotation)
+	delete(p.Job.Annotations, event.ManifestHashAnnotation)
 	want := map[string]string{"cronjob.kubernetes.io/instantiate": "manual", FromCronJobAnnotation: "migrate"}
 	if diff := cmp.Diff(want, p.Job.Annotations); diff != "" {
 		t.Errorf("annotations -want +got:\n%s", diff)

@@ -59,6 +59,7 @@ type Fanout struct {
 	unnamed []string // masks for the sinks that may be a part of the Job's name or namespace, which are not known yet
 	job     *event.Ref
 	missed  []string // names of secrets that cannot be masked, not told yet
+	words   []string // names of secrets that are ordinary words, not told yet
 	told    map[string]bool
 	full    bool  // it was told that there are too many secrets
 	pending error // of AddSecrets
@@ -82,22 +83,38 @@ func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 func (f *Fanout) AddSecrets(secrets ...event.Secret) {
 	var masks []string
 	for _, s := range secrets {
-		lines, whole := f.border.mask.add(s.Value)
+		lines, whole := f.border.mask.add(s.Value, s.Whole)
 		if name := cmp.Or(s.Name, "a secret"); !whole && !f.told[name] {
-			if f.told == nil {
-				f.told = map[string]bool{}
-			}
-			f.told[name] = true
+			f.tell(name)
 			if len(lines) > 0 {
 				name += " (some of its lines)"
 			}
 			f.missed = append(f.missed, name)
+		} else if whole && s.Word && !f.told[name] {
+			f.tell(name)
+			f.words = append(f.words, name)
 		}
 		if s.Credential {
 			masks = append(masks, lines...)
 		}
 	}
 	f.addMasks(masks)
+}
+
+// tell notes that a secret was named.
+func (f *Fanout) tell(name string) {
+	if f.told == nil {
+		f.told = map[string]bool{}
+	}
+	f.told[name] = true
+}
+
+// some are the first few of many names.
+func some(names []string) string {
+	if more := len(names) - maxNames; more > 0 {
+		names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // addMasks gives masks to the sinks that mask too. What may be a part of a name waits until the Job has one.
@@ -152,12 +169,13 @@ func (f *Fanout) Event(e event.Event) error {
 func (f *Fanout) notice() (n event.Notice) {
 	n.Level = event.Warning
 	if len(f.missed) > 0 {
-		names := f.missed
-		if more := len(names) - maxNames; more > 0 {
-			names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
-		}
-		n.Message = "too short or too common to be masked, and so not hidden: " + strings.Join(names, ", ")
+		n.Message = "too short or too common to be masked, and so not hidden: " + some(f.missed)
 		f.missed = nil
+	}
+	if len(f.words) > 0 {
+		n.Message = strings.TrimPrefix(n.Message+"; masked wherever they stand, although they look like ordinary words: "+some(f.words), "; ")
+		n.Hint = "What is no secret belongs into a ConfigMap."
+		f.words = nil
 	}
 	if f.border.mask.full && !f.full {
 		f.full = true

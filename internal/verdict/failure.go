@@ -284,11 +284,30 @@ func (w *view) lastFailure() *failure {
 	return nil
 }
 
+// aboutJob is a command about the Job or one of its pods.
+var aboutJob = regexp.MustCompile(`(?:: )?kubectl (?:-n \S+ )?(?:logs|describe pod|describe job|get job|patch job) [a-z0-9.-]*[a-z0-9](?: -\w \S*[^\s;.])*`)
+
+// Deleted takes from the hint of a cause what cannot be done when the run has deleted its Job: to look at the Job, its pods and their logs. keeps
+// is what would have kept it, as "cleanup: never". The cause may be nil.
+func Deleted(c *event.Cause, keeps string) {
+	if c == nil || !aboutJob.MatchString(c.Hint) {
+		return
+	}
+	hint := aboutJob.ReplaceAllString(c.Hint, "")
+	hint = strings.TrimPrefix(hint, "See more")
+	hint = strings.Replace(hint, "See what it waits for; or give", "Give", 1)
+	if hint != "" {
+		hint = strings.TrimSuffix(hint, ".") + ". "
+	}
+	c.Hint = hint + "The Job was deleted; " + keeps + " keeps it for a look."
+}
+
 // Attempts says, in the cause of a run that ends before its Job, what the Job's attempts died of, if any did.
 func Attempts(s State, c *event.Cause) { look(s).attempts(c) }
 
 func (w *view) attempts(c *event.Cause) {
 	own, _ := w.failures()
+	own = slices.DeleteFunc(own, func(f *failure) bool { return w.ending(f.pod) })
 	if len(own) == 0 {
 		return
 	}
@@ -326,6 +345,11 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		}
 	}
 	return f
+}
+
+// ending tells whether a pod was told to stop and has not: it may still succeed.
+func (w *view) ending(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && !w.GonePods[p.UID] && !ended(p)
 }
 
 func (w *view) newFailure(p *corev1.Pod, reason event.Reason, message, hint string) *failure {

@@ -43,6 +43,7 @@ type problem struct {
 	event.Cause
 	what  string    // as Progress names it; "" when no pod waits
 	init  string    // the init container that works, and its pod; "" when none does
+	mute  bool      // that one has written nothing to its log
 	since time.Time // when the waiting began
 	heals bool      // it may go away by itself
 	claim *Claim    // what the cluster has to confirm first; nil when it says so itself, in the pod's status
@@ -150,6 +151,9 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 			working := onItsWay("running init containers", state.Running.StartedAt.Time)
 			working.init = c.String() + " of " + named(p)
 			working.Hint = event.See("Its log may say what it waits for", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
+			if working.mute = w.Silent[Output{p.UID, c.spec.Name}]; working.mute {
+				working.Hint = silentHint
+			}
 			return working
 		}
 		if t := state.Terminated; t != nil && c.kind == event.Main {

@@ -644,7 +644,7 @@ func TestPatience(t *testing.T) {
 		{name: "grace of a refusal ends first", state: state(3, refuses("no PriorityClass with name high was found")), next: 11},
 		{name: "suspended", state: state(3599, suspend), next: 3600},
 		{name: "suspended until the timeout", state: state(3600, suspended(corev1.ConditionTrue, 5)), outcome: event.TimedOut, reason: event.Timeout,
-			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, suspended"},
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, suspended, and nobody has resumed it"},
 		{name: "resumed now and then", state: state(3600, suspended(corev1.ConditionFalse, 3500)), outcome: event.TimedOut, reason: event.Timeout,
 			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done"},
 		{name: "queued", state: state(99999, suspend, unhurried), next: 0},
@@ -665,6 +665,12 @@ func TestPatience(t *testing.T) {
 		{name: "timeout while an init container waits", outcome: event.TimedOut, reason: event.Timeout,
 			state:   state(3600, pod("migrate-x2k9", with("wait-for-db", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))),
 			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running init containers (59 min 56 s): init container "wait-for-db" of pod migrate-x2k9 has been running for 59 min 56 s`},
+		{name: "timeout while an init container waits without a word", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, pod("migrate-x2k9", with("wait", working)), silent),
+			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running init containers (59 min 56 s): init container "wait" of pod migrate-x2k9 has been running for 59 min 56 s and has written nothing to its log`},
+		{name: "timeout while a pod is told to stop", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, limit, pod("migrate-x2k9", runs, deleted(3590))),
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 terminating (10 s)"},
 		{name: "resumed before we looked", state: state(200, suspended(corev1.ConditionFalse, -100)), next: 300},
 		{name: "suspended with a pod that cannot start", state: state(99, suspend, pod("migrate-x2k9", waits("InvalidImageName", "x"))), next: 3600},
 	} {
@@ -814,13 +820,20 @@ func TestAskedToStop(t *testing.T) {
 		{"evicted through the API", state(61, done, pod("a", ends, disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), "pod a was evicted (Eviction API: evicting)" + incomplete},
 		{"deleted", state(61, done, pod("a", ends, deleted(15))), "pod a was deleted" + incomplete},
 		{"deleted after its work", state(61, done, pod("a", ends, deleted(25))), ""},
+		{"deleted, by its event alone", state(61, done, pod("a", ends, deleted(21)), happened("Killing", "Stopping container main", 1, 15, 15)), "pod a was deleted" + incomplete},
+		{"stopped because the Job had succeeded", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 10), pod("a", ends), happened("Killing", "Stopping container main", 1, 10, 10)), ""},
 		{"deleted because the Job had succeeded", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 10), pod("a", ends, deleted(10))), ""},
 		{"over its emptyDir", state(61, done, pod("a", ends), happened("Evicted", `Usage of EmptyDir volume "d" exceeds the limit "1Mi".`, 1, 18, 18)), `pod a was evicted (Usage of EmptyDir volume "d" exceeds the limit "1Mi")` + incomplete},
 		{"liveness", state(61, done, pod("a", ends), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 18, 18)), "pod a was stopped by the kubelet (Container main failed liveness probe, will be restarted)" + incomplete},
-		{"its sidecar was stopped behind it", state(61, done, pod("a", ends), happened("Killing", "Stopping container proxy", 1, 20, 20)), ""},
+		{"its sidecar was stopped behind it", state(61, done, pod("a", ends), happened("Killing", "Stopping container proxy", 1, 20, 20), func(s *State) {
+			s.Events[0].InvolvedObject.FieldPath = "spec.initContainers{proxy}"
+		}), ""},
 		{"stopped after its work", state(61, done, pod("a", ends), happened("Preempted", "by a pod", 1, 40, 40)), ""},
 		{"preempted", state(61, done, pod("a", ends), happened("Preempted", "Preempted by pod x on node n", 1, 17, 17)), "pod a was preempted (Preempted by pod x on node n)" + incomplete},
 		{"a worker of a queue failed", state(61, done, queue, pod("a", ends), pod("b", exits(3, "Error", "lost it", 30))), `container "main" of pod b exited with code 3: lost it; it was not replaced, because other workers had succeeded`},
+		{"a worker failed first, and another took its place", state(61, done, queue, pod("a", exits(3, "Error", "", 9)), pod("b", ends), pod("c", ends), pod("d", ends)), ""},
+		{"one of two failed workers was replaced", state(61, done, queue, pod("a", exits(3, "Error", "", 9)), pod("b", ends), pod("c", exits(4, "Error", "", 30)), pod("d", ends)),
+			`container "main" of pod c exited with code 4; it was not replaced, because other workers had succeeded`},
 		{"an attempt failed", state(61, done, pod("a", exits(3, "Error", "", 9)), pod("b", ends)), ""},
 	} {
 		var got []string
@@ -845,6 +858,54 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// silent says that the init container "wait" of the newest pod has written nothing.
+func silent(s *State) {
+	s.Silent = map[Output]bool{{Pod: s.Pods[len(s.Pods)-1].UID, Container: "wait"}: true}
+}
+
+// working is the state of a container that began 4 s after the Job.
+var working = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}
+
+// TestNextNotice: what only the clock makes true is told in time, without a wait for the next heartbeat.
+func TestNextNotice(t *testing.T) {
+	for name, c := range map[string]struct {
+		state State
+		want  int
+	}{
+		"a classic sidecar":         {state(10, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), 24},
+		"it has been told":          {state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), 3600},
+		"an init container":         {state(10, pod("a", with("wait", working))), 24},
+		"it has worked for a while": {state(24, pod("a", with("wait", working))), 3600},
+	} {
+		if v := Decide(c.state); !v.Next.Equal(at(c.want).Time) {
+			t.Errorf("%s: next %v, want %v", name, v.Next, at(c.want))
+		}
+	}
+}
+
+// TestDeleted: no hint sends users to what was deleted.
+func TestDeleted(t *testing.T) {
+	const kept = "The Job was deleted; cleanup: never keeps it for a look."
+	for in, want := range map[string]string{
+		"The last lines of its log say why: kubectl -n prod logs a-x.y -c main":                                           "The last lines of its log say why. " + kept,
+		"See more: kubectl -n prod describe pod a":                                                                        kept,
+		"See what it waits for: kubectl -n prod describe job a.b; or give it more time with start-timeout.":               "Give it more time with start-timeout. " + kept,
+		`Leave suspend out of the manifest, or resume it in time: kubectl patch job a -p '{"spec":{"suspend":false}}'`:    "Leave suspend out of the manifest, or resume it in time. " + kept,
+		"The policy ends the Job without further attempts: kubectl -n p get job a -o jsonpath='{.spec.podFailurePolicy}'": "The policy ends the Job without further attempts. " + kept,
+		"Look at the node: kubectl describe node n. " + movedHint:                                                         "Look at the node: kubectl describe node n. " + movedHint,
+		"Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.":               "Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.",
+		"Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.":            "Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.",
+		"": "",
+	} {
+		c := &event.Cause{Hint: in}
+		Deleted(c, "cleanup: never")
+		if c.Hint != want {
+			t.Errorf("%q becomes %q, want %q", in, c.Hint, want)
+		}
+	}
+	Deleted(nil, "cleanup: never")
+}
+
 func TestNotices(t *testing.T) {
 	retried := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	suspend := job(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) })
@@ -855,9 +916,9 @@ func TestNotices(t *testing.T) {
 	}{
 		{"nothing to say", state(9, pod("a", runs)), nil},
 		{"suspended", state(9, suspend), []event.Notice{{Level: event.Info, Key: "suspended",
-			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
+			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `Leave suspend out of the manifest, or resume it in time: kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
 		{"Kueue", state(9, suspend, job(func(j *batchv1.Job) { j.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team-a"} })), []event.Notice{{Level: event.Info, Key: "queued",
-			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "kubectl -n prod get workloads,localqueues"}}},
+			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "See why it does not: kubectl -n prod get workloads,localqueues"}}},
 		{"another controller", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })), []event.Notice{{Level: event.Info, Key: "managed-by",
 			Message: `Job prod/migrate is run by the controller "kueue.x-k8s.io/multikueue", not by Kubernetes' own; its pods may be in another cluster, and fail-fast does not apply`}}},
 		{"Kubernetes' own controller, by name", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr(batchv1.JobControllerName) })), nil},
@@ -879,6 +940,17 @@ func TestNotices(t *testing.T) {
 		{"a classic sidecar, at first", state(23, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), nil},
 		{"a classic sidecar runs on", state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), []event.Notice{{Level: event.Warning, Key: "lingers/a",
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
+		{"a pod was told to stop, and may still succeed", state(12, retried, pod("a", runs, deleted(9), disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), nil},
+		{"a worker failed, and another had succeeded", state(12, retried, job(func(j *batchv1.Job) {
+			j.Spec.Completions, j.Spec.Parallelism, j.Status.Succeeded, j.Status.Failed = nil, ptr[int32](3), 1, 1
+		}), pod("a", exits(3, "Error", "", 9)), pod("b", exits(0, "Completed", "", 5)), pod("c", runs)), nil},
+		{"a worker failed, and none had succeeded", state(12, retried, failedCount(1), job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = nil, ptr[int32](3) }),
+			pod("a", exits(3, "Error", "", 9)), pod("b", runs), pod("c", runs)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"a silent init container, at first", state(23, pod("a", with("wait", working)), silent), nil},
+		{"a silent init container", state(24, pod("a", with("wait", working)), silent), []event.Notice{{Level: event.Info, Key: `silent/init container "wait" of pod a`,
+			Message: `init container "wait" of pod a has been running for 20 s and has written nothing to its log`, Hint: silentHint}}},
+		{"an init container that writes", state(24, pod("a", with("wait", working))), nil},
 		{"memory kill that is the cause", state(61, backoffLimitExceeded(60), failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
