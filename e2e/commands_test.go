@@ -42,6 +42,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"registry":   positive(cmdRegistry),
 	"resize":     positive(cmdResize),
 	"screen":     cmdScreen,
+	"release":    positive(cmdRelease),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
 	"step":       positive(cmdStep),
@@ -108,7 +109,8 @@ func (s *script) end() {
 	}
 }
 
-// exitCode returns the exit code in err, or fails the script when it never ran.
+// exitCode returns the exit code in err, or fails the script when it never ran. What a signal has ended counts as in a shell, and as the
+// runner counts it.
 func exitCode(ts *testscript.TestScript, err error) int {
 	var exit *exec.ExitError
 	switch {
@@ -116,6 +118,8 @@ func exitCode(ts *testscript.TestScript, err error) int {
 		return 0
 	case errors.As(err, &exit) && exit.Exited():
 		return exit.ExitCode()
+	case exit != nil:
+		return 128 + int(exit.Sys().(syscall.WaitStatus).Signal())
 	}
 	ts.Fatalf("no exit code: %v", err)
 	return 0

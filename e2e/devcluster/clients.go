@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 )
 
@@ -40,7 +42,28 @@ func (c *Cluster) Act(ctx context.Context) (string, error) { return c.build(ctx,
 
 // GitLabCILocal is the path of gitlab-ci-local, which runs pipelines of GitLab.
 func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
-	b := build{name: "gitlab-ci-local", folder: "gitlab-ci-local", inputs: []string{"package.json", "package-lock.json"}}
+	modules, err := c.npm(ctx, "gitlab-ci-local")
+	return filepath.Join(modules, ".bin", "gitlab-ci-local"), err
+}
+
+// NodeModules is the folder of what node/package.json pins: Node.js 20 and 24, for GitHub's actions, and GitHub's reader of action.yml.
+func (c *Cluster) NodeModules(ctx context.Context) (string, error) {
+	if err := c.InstallClients(ctx); err != nil { // npm
+		return "", err
+	}
+	return c.npm(ctx, "node")
+}
+
+// Node is the path of Node.js, of the version 20 or 24.
+func (c *Cluster) Node(ctx context.Context, major string) (string, error) {
+	modules, err := c.NodeModules(ctx)
+	// The packages are named as Node.js names processors.
+	return filepath.Join(modules, "node"+major+"-"+strings.Replace(runtime.GOARCH, "amd64", "x64", 1), "bin", "node"), err
+}
+
+// npm installs what the lock file in the folder pins, once, and gives the folder node_modules.
+func (c *Cluster) npm(ctx context.Context, name string) (string, error) {
+	b := build{name: name, folder: name, inputs: []string{"package.json", "package-lock.json"}}
 	source := filepath.Join(c.source, b.folder)
 	key, err := b.key(source)
 	if err != nil {
@@ -51,11 +74,11 @@ func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("no place to keep installed programs: %w", err)
 	}
 	folder := filepath.Join(cache, "kubernetes-job-action", b.name+"-"+key)
-	program := filepath.Join(folder, "node_modules", ".bin", "gitlab-ci-local")
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
+	modules := filepath.Join(folder, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules, nil
 	}
-	c.out.printf("installing gitlab-ci-local in %s", folder)
+	c.out.printf("installing %s in %s", b.name, folder)
 	started := time.Now()
 	// Renamed when complete, as a built program is.
 	fresh := fmt.Sprintf("%s.%d", folder, os.Getpid())
@@ -75,11 +98,11 @@ func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
 	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	npm.Dir = fresh
 	if _, err := run(npm); err != nil {
-		return "", fmt.Errorf("gitlab-ci-local cannot be installed: %w", err)
+		return "", fmt.Errorf("%s cannot be installed: %w", b.name, err)
 	}
 	if err := os.Rename(fresh, folder); err != nil && !errors.Is(err, fs.ErrExist) { // somebody else was first
 		return "", err
 	}
-	c.out.printf("installed gitlab-ci-local in %s", round(time.Since(started)))
-	return program, nil
+	c.out.printf("installed %s in %s", b.name, round(time.Since(started)))
+	return modules, nil
 }

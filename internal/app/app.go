@@ -350,6 +350,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	findings = append(findings, found...)
 	if plan != nil {
 		findings = append(findings, a.unknownContainers(plan)...)
+		findings = append(findings, a.nameOfOneRun(plan)...)
 	}
 	if event.HasErrors(findings) {
 		return a.invalid(ctx, findings)
@@ -496,6 +497,16 @@ func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
 		}
 	}
 	return findings
+}
+
+// nameOfOneRun refuses to look for the Job of another run under a name that no other run has.
+func (a *app) nameOfOneRun(plan *render.Plan) []event.Finding {
+	i, suffix := a.options.Run.IfExists, a.options.Render.NameSuffix
+	if i != run.IfExistsAttach && i != run.IfExistsKeepSucceeded || !plan.OneTime || suffix != "" && suffix != "run" {
+		return nil
+	}
+	return []event.Finding{{Level: event.Error, Path: "if-exists", Message: fmt.Sprintf("%s needs a Job name that the next run has too, and %s is new each time", i, plan.Job.Name),
+		Suggestion: "give it a name, and no name-suffix that is different in the next run"}}
 }
 
 // connect finds the cluster; clusterName is the manifest's, "" without one.

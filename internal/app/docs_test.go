@@ -17,7 +17,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 )
 
-// action.yml, README.md and the GitLab component hold what the declarations and the examples say, between markers.
+// The files of the action, README.md and the GitLab component hold what the declarations and the examples say, between markers.
 func TestGenerated(t *testing.T) {
 	var inputs, table, dotenvs strings.Builder
 	for _, o := range report.OutputDocs {
@@ -40,6 +40,8 @@ func TestGenerated(t *testing.T) {
 		{"../../docs/reasons.md", "reasons", "| reason | exit code | meaning |\n|---|---|---|\n" + reasons.String()},
 		{"../../action.yml", "inputs", config.ActionInputs()},
 		{"../../action.yml", "outputs", inputs.String()},
+		{"../../native/action.yml", "inputs", config.ActionInputs()},
+		{"../../native/action.yml", "outputs", inputs.String()},
 		{"../../templates/kubernetes-job.yml", "inputs", componentInputs},
 		{"../../templates/kubernetes-job.yml", "variables", componentEnv},
 		{"../../docs/gitlab.md", "variables", "| variable | output |\n|---|---|\n" + dotenvs.String()},
@@ -176,7 +178,8 @@ func TestComponent(t *testing.T) {
 
 // The YAML of docs/gitlab.md and README.md is YAML, and what it says of inputs, options and outputs exists.
 func TestDocsOfGitLab(t *testing.T) {
-	known := map[string]bool{"INPUT_": true, "PLUGIN_": true} // an ellipsis follows
+	known := map[string]bool{"INPUT_": true, "PLUGIN_": true, // an ellipsis follows
+		"KUBERNETES_JOB_ACTION_BINARY": true} // the launcher's
 	for _, name := range config.Names() {
 		upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		known["INPUT_"+upper], known["PLUGIN_"+upper] = true, true

@@ -52,3 +52,51 @@ func TestStamp(t *testing.T) {
 		})
 	}
 }
+
+// TestNameOfOneRun: no run looks for another run's Job under a name that is new each time.
+func TestNameOfOneRun(t *testing.T) {
+	const named, generated = "metadata: {name: migrate}", "metadata: {generateName: migrate-}"
+	for _, test := range []struct {
+		metadata, ifExists, suffix string
+		refused                    bool
+	}{
+		{named, "keep-succeeded", "", false},
+		{named, "keep-succeeded", "run", true},
+		{named, "attach", "run", true},
+		{named, "attach", "pr-7", false},
+		{generated, "attach", "", true},
+		{generated, "attach", "pr-7", false},
+		{generated, "replace-finished", "", false},
+		{named, "suffix", "run", false},
+	} {
+		dir := folder(t, map[string]string{"job.yaml": "apiVersion: batch/v1\nkind: Job\n" + test.metadata + "\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: busybox}]}}}\n"})
+		args := []string{"validate", "-f", "job.yaml", "--if-exists", test.ifExists}
+		if test.suffix != "" {
+			args = append(args, "--name-suffix", test.suffix)
+		}
+		got := call(t, dir, "", map[string]string{"GITHUB_RUN_ID": "4711", "GITHUB_RUN_ATTEMPT": "2"}, args...)
+		if refused := strings.Contains(got.stderr, "if-exists: "+test.ifExists+" needs a Job name that the next run has too"); refused != test.refused || (got.code == 2) != test.refused {
+			t.Errorf("%v: code %d\n%s", test, got.code, got.stderr)
+		}
+	}
+}
+
+// TestNoOnceKey: without a key, an earlier success may be of any commit, which is said.
+func TestNoOnceKey(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: busybox}]}}}\n"})
+	for _, test := range []struct {
+		env  map[string]string
+		args []string
+		told bool
+	}{
+		{nil, []string{"--if-exists", "keep-succeeded"}, true},
+		{nil, []string{"--if-exists", "keep-succeeded", "--once-key", "schema 7"}, false},
+		{map[string]string{"CI_COMMIT_SHA": "0123abcd"}, []string{"--if-exists", "keep-succeeded"}, false},
+		{nil, []string{"--if-exists", "attach"}, false},
+	} {
+		got := call(t, dir, "", test.env, append([]string{"validate", "-f", "job.yaml"}, test.args...)...)
+		if told := strings.Contains(got.stderr, "once-key: it is not given"); told != test.told || got.code != 0 {
+			t.Errorf("%v: code %d\n%s", test, got.code, got.stderr)
+		}
+	}
+}

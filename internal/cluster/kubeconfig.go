@@ -290,6 +290,8 @@ func badTLS(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) (why, hi
 		return no(ofCert, "user", "certificate", cert)
 	case len(key) > 0 && !bytes.Contains(key, []byte("PRIVATE KEY-----")):
 		return no(ofKey, "user", "key", key)
+	case bytes.Contains(key, []byte("-----BEGIN ENCRYPTED ")):
+		return fmt.Sprintf("the %s of its user is encrypted, and nobody gives its password here", ofKey), "Decrypt it for this use: openssl pkey -in me.key"
 	case len(cert) > 0 && len(key) > 0:
 		if _, err := tls.X509KeyPair(cert, key); err != nil {
 			return fmt.Sprintf("the %s and the %s of its user cannot be used together: %v", ofCert, ofKey, err), dataHint
@@ -601,6 +603,9 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		case err != nil:
 			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), "", err)
 		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, invalid(fmt.Sprintf("the file %s is empty", p), "Was it written from a secret?"+forkHint, nil)
+		}
 		if err := mapping(text); err != nil {
 			hint := ""
 			if mapping(unbase64(string(text))) == nil {
@@ -662,7 +667,8 @@ func malformed(text []byte, name string, err error) error {
 		}
 	}
 	if m := wrongKind.FindStringSubmatch(err.Error()); m != nil {
-		return invalid(fmt.Sprintf("%s is not a kubeconfig: %s cannot be a %s", name, m[2], m[1]), viewHint, err)
+		kinds := strings.NewReplacer("array", "a list", "object", "a mapping", "bool", "a boolean", "number", "a number", "string", "a text")
+		return invalid(fmt.Sprintf("%s is not a kubeconfig: %s cannot be %s", name, m[2], kinds.Replace(m[1])), viewHint, err)
 	}
 	return invalid(fmt.Sprintf("%s is not a kubeconfig: %v", name, err), "", err)
 }

@@ -50,9 +50,16 @@ type Set struct {
 func Load(s Source) (*Set, []event.Finding) {
 	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, variables: map[string]*value{}}
 	defer r.close()
-	for _, name := range s.Substitute {
-		if !variable.MatchString("${" + name + "}") {
-			r.problem("substitute", fmt.Sprintf("%q is not the name of an environment variable", name), "")
+	for i, name := range s.Substitute {
+		if !variableOnly.MatchString(name) { // unshown: it may be a secret
+			message, suggestion := fmt.Sprintf("line %d is not the name of an environment variable", i+1), "write one name a line"
+			bare := strings.Trim(name, "${}")
+			if before, _, pair := strings.Cut(name, "="); pair && variableOnly.MatchString(before) {
+				message, suggestion = before+" has a value here, and takes it from the environment", "write the name alone"
+			} else if variableOnly.MatchString(bare) && bare != name {
+				suggestion = "write " + bare
+			}
+			r.problem("substitute", message, suggestion)
 			continue
 		}
 		v := &value{}
@@ -71,6 +78,9 @@ func Load(s Source) (*Set, []event.Finding) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.variables)) {
 		switch v := r.variables[name]; {
+		case v.used && v.set && v.value == "":
+			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("the environment variable %s is empty, so that nothing takes the place of ${%s}", name, name),
+				Suggestion: "is it a secret? one is empty when its name is wrong, and in runs of forks and of Dependabot"})
 		case v.used:
 		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")

@@ -295,7 +295,7 @@ spec:
   template: {spec: {containers: []}}
 `
 	set, findings := Load(Source{Content: text, Substitute: []string{"TAG", "N", "YES", "EVIL", "EMPTY"}, LookupEnv: lookup})
-	if len(findings) > 0 || len(set.Documents) != 1 {
+	if event.HasErrors(findings) || len(set.Documents) != 1 {
 		t.Fatalf("%d documents, %v", len(set.Documents), findings)
 	}
 	var got batchv1.Job
@@ -322,9 +322,24 @@ spec:
 			t.Errorf("findings %v", findings)
 		}
 	})
+	t.Run("empty", func(t *testing.T) {
+		_, findings := Load(Source{Content: "apiVersion: v1\nkind: A\na: x${NO}\n", Substitute: []string{"NO"}, LookupEnv: func(string) (string, bool) { return "", true }})
+		if got := said(findings); got != "warning: substitute: the environment variable NO is empty, so that nothing takes the place of ${NO} (is it a secret? one is empty when its name is wrong, and in runs of forks and of Dependabot)\n" {
+			t.Errorf("said %s", got)
+		}
+	})
+	t.Run("a value, a list, a form of a shell", func(t *testing.T) {
+		_, findings := Load(Source{Content: object("A", "a"), Substitute: []string{"PASSWORD=s3cr3t", "A,B", "${TAG}", "s3cr3t s3cr3t"}, LookupEnv: lookup})
+		if diff := cmp.Diff("error: substitute: PASSWORD has a value here, and takes it from the environment (write the name alone)\n"+
+			"error: substitute: line 2 is not the name of an environment variable (write one name a line)\n"+
+			"error: substitute: line 3 is not the name of an environment variable (write TAG)\n"+
+			"error: substitute: line 4 is not the name of an environment variable (write one name a line)\n", said(findings)); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("unused and misnamed", func(t *testing.T) {
 		_, findings := Load(Source{Content: object("A", "a"), Substitute: []string{"TAG", "NOT-A-NAME"}, LookupEnv: lookup})
-		if got := said(findings); got != "error: substitute: \"NOT-A-NAME\" is not the name of an environment variable\nwarning: substitute: ${TAG} stands nowhere in the manifest\n" {
+		if got := said(findings); got != "error: substitute: line 2 is not the name of an environment variable (write one name a line)\nwarning: substitute: ${TAG} stands nowhere in the manifest\n" {
 			t.Errorf("said %s", got)
 		}
 	})

@@ -138,6 +138,19 @@ func TestCommandForAShell(t *testing.T) {
 	}
 }
 
+// TestEmptyNamespace: a namespace that a template or envsubst left empty is no namespace that was meant.
+func TestEmptyNamespace(t *testing.T) {
+	for namespace, warned := range map[string]bool{"namespace: ": true, `namespace: ""`: true, "namespace: shop": false, "labels: {}": false} {
+		_, findings := Render(loadText(t, strings.Replace(placeholders, "namespace: shop", namespace, 1)), Options{})
+		if got := strings.Contains(text(findings), ": metadata.namespace: is empty, so that the kubeconfig's context decides"); got != warned {
+			t.Errorf("%s: %s", namespace, text(findings))
+		}
+	}
+	if _, findings := Render(loadText(t, strings.Replace(placeholders, "namespace: shop", `namespace: ""`, 1)), Options{Namespace: "shop"}); text(findings) != "" {
+		t.Error(text(findings))
+	}
+}
+
 // TestRenderedWithoutWhatWasLeftOut: what is left out stands nowhere in the objects that are printed.
 func TestRenderedWithoutWhatWasLeftOut(t *testing.T) {
 	p, findings := Render(loadText(t, exported), Options{})

@@ -245,6 +245,8 @@ func (r *renderer) place(w *workload) *workload {
 		for _, m := range validation.IsDNS1123Label(n) {
 			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m))
 		}
+	} else if w.namespace == "" && w.doc != nil && w.doc.Kind != "KubernetesJob" && w.doc.Has("metadata.namespace") && len(w.broken) == 0 { // left empty by whoever filled a template in
+		r.problem(w, problem{level: event.Warning, path: "metadata.namespace", message: "is empty, so that the kubeconfig's context decides"})
 	} else if n := w.namespace; n != "" {
 		for _, m := range validation.IsDNS1123Label(n) {
 			r.problem(w, problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))})

@@ -25,17 +25,18 @@ type runner struct {
 	objects Objects
 	options Options
 	*inbox
-	lock     *lock        // nil without one
-	lose     func(error)  // called when the lock is lost
-	lost     chan error   // why, for the loop
-	created  *batchv1.Job // the Job as its creation answered, or the one of another run that was joined; nil before
-	joined   bool         // another run has created it
-	reported bool         // it has succeeded already, and nothing is done with it
-	held     *batchv1.Job // the Job as its deletion left it, when finalizers hold it
-	unknown  bool         // whether the Job was created
-	leaves   bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
-	stop     func() bool  // keeps a signal from deleting the Job, see disarm
-	deleted  chan error   // how the deletion that a signal began went
+	lock     *lock         // nil without one
+	lose     func(error)   // called when the lock is lost
+	lost     chan error    // why, for the loop
+	created  *batchv1.Job  // the Job as its creation answered, or the one of another run that was joined; nil before
+	joined   bool          // another run has created it
+	reported bool          // it has succeeded already, and nothing is done with it
+	held     *batchv1.Job  // the Job as its deletion left it, when finalizers hold it
+	unknown  bool          // whether the Job was created
+	searched time.Duration // how long it took to find that out
+	leaves   bool          // a signal leaves the Job alone: on-cancel says so, and its helpers are there
+	stop     func() bool   // keeps a signal from deleting the Job, see disarm
+	deleted  chan error    // how the deletion that a signal began went
 }
 
 // newRunner makes a runner, whose client leaves in the inbox what it meets.
@@ -286,6 +287,8 @@ func (r *runner) findUnanswered() {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
 	want := r.objects.Job
+	begin := time.Now()
+	defer func() { r.searched = time.Since(begin) }()
 	r.unknown = true // as long as nobody answers
 	for {
 		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})

@@ -488,6 +488,11 @@ func TestCancelledCreation(t *testing.T) {
 			"the run was cancelled; whether Job ns/j was created is not known"},
 		{"nobody says anything", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 0, nil}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
+		{"it is found late, and its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, func() any {
+			time.Sleep(4 * time.Second)
+			return ours
+		}}, {remove, 0, nil}}, endLimit,
+			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 3.0 s; the run was cancelled"},
 		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
 			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
 	} {

@@ -128,13 +128,14 @@ func (r *runner) deleteOnCancel(ctx context.Context) error {
 }
 
 // delete deletes the Job, and with it all that it owns. It does not wait for the pods to end. An outage of the API server is
-// waited for, but no longer than deleteLimit once ctx is done, by a signal or because timeout is over.
+// waited for, but no longer than limit once ctx is done, by a signal or because timeout is over.
 func (r *runner) delete(ctx context.Context) error {
 	deleting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(deleteLimit, func() {
-			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
+		limit := r.limit()
+		time.AfterFunc(limit, func() {
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(limit)})
 		})
 	})()
 	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
@@ -145,6 +146,9 @@ func (r *runner) delete(ctx context.Context) error {
 	r.held = held
 	return err
 }
+
+// limit is how long a request may take at the end of a run that is out of time.
+func (r *runner) limit() time.Duration { return min(deleteLimit, endLimit-r.searched) }
 
 // cleanUp waits for a deletion of the Job, and tells how it went: whether the Job is gone. Without a reason why, the Job has ended, and does no harm.
 func (l *loop) cleanUp(deletion func() error, why string) bool {

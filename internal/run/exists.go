@@ -104,7 +104,7 @@ func (r *runner) differs(ctx context.Context, old *batchv1.Job) (string, error) 
 	case was[event.ManifestHashAnnotation] != is[event.ManifestHashAnnotation] || is[event.ManifestHashAnnotation] == "":
 		return "its manifest, or what the options make of it, differs", nil
 	case r.options.IfExists == IfExistsKeepSucceeded && was[key] != is[key]:
-		return fmt.Sprintf("it has the once-key %s, and this run %s", cmp.Or(event.Shorten(was[key], 100), "of none"), cmp.Or(event.Shorten(is[key], 100), "has none")), nil
+		return fmt.Sprintf("it has %s, and this run has %s", onceKey(old), onceKey(r.objects.Job)), nil
 	}
 	for _, o := range r.objects.Owned {
 		if want, ok := o.(*corev1.Secret); ok {
@@ -203,8 +203,16 @@ func success(job *batchv1.Job) string {
 	if t := job.Status.CompletionTime; t != nil {
 		text += ", at " + t.UTC().Format(time.RFC3339)
 	}
-	if key := job.Annotations[event.OnceKeyAnnotation]; key != "" {
-		text += ", for the once-key " + event.Shorten(key, 100)
+	if job.Annotations[event.OnceKeyAnnotation] != "" {
+		text += ", for " + onceKey(job)
 	}
 	return text + whose(job)
+}
+
+// onceKey names the key of a Job, for a sentence.
+func onceKey(job *batchv1.Job) string {
+	if key := job.Annotations[event.OnceKeyAnnotation]; key != "" {
+		return "the once-key " + event.Shorten(key, 100)
+	}
+	return "no once-key"
 }

@@ -200,7 +200,7 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		if name == r.objects.Job.Name && r.options.IfExists != IfExistsReplaceFinished && r.options.IfExists != IfExistsSuffix {
 			return "", nil
 		}
-		return fmt.Sprintf("%s, of the run before, is still running (kubectl -n %s delete job %s ends it)", ref, ref.Namespace, ref.Name), nil
+		return fmt.Sprintf("%s, of the run before, is still running%s (kubectl -n %s delete job %s ends it)", ref, whose(job), ref.Namespace, ref.Name), nil
 	}
 	pods, err := working(ctx, r.client, ref)
 	if err != nil {
@@ -289,10 +289,7 @@ func (r *runner) unlock(ctx context.Context, left bool) <-chan struct{} {
 		close(none)
 		return none
 	}
-	limit := deleteLimit
-	if ctx.Err() != nil && r.created == nil {
-		limit = drainCancelLimit
-	}
+	limit := r.limit()
 	k.once.Do(func() {
 		go func() {
 			defer close(k.over)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -38,15 +39,16 @@ type loop struct {
 	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
-	ask func([]verdict.Question) // has a step beside the loop ask the cluster
+	ask     func([]verdict.Question) // has a step beside the loop ask the cluster
+	suspect func()                   // has one look whether the namespace goes away
 
 	sink      Sink
 	abort     context.CancelFunc
 	broken    error           // the sink's first error
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
-	lastLive  time.Time
 	began     time.Time // the run
+	lastLive  time.Time
 	away      time.Time // since when the API server has not answered; zero when it does
 	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
@@ -71,6 +73,8 @@ type loop struct {
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
 	asking    bool                                  // it is at work
 	learned   time.Time                             // when the last of the answers came
+	suspected time.Time                             // when the namespace was last looked at
+	doomed    atomic.Bool                           // it is being deleted, which nothing takes back
 	judge     bool                                  // something changed since the last judgement
 	judgeNow  bool                                  // and it cannot wait
 	lastCount time.Time
@@ -237,6 +241,13 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	watching.Go(func() { watched <- l.watch(following, l.created, facts) })
 	l.ask = func(questions []verdict.Question) {
 		watching.Go(func() { l.answered <- l.confirm(following, questions) })
+	}
+	l.suspect = func() {
+		watching.Go(func() {
+			if l.namespaceGoes(following) {
+				l.post(event.Notice{Level: event.Warning, Key: "namespace", Message: fmt.Sprintf("namespace %s is being deleted, and %s will go with it", l.ref().Namespace, l.ref())})
+			}
+		})
 	}
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
@@ -523,6 +534,11 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 			l.starts[c] = at
 		}
 	}
+	// A namespace's deletion takes the pods first, and the Job when they have ended.
+	if pod.DeletionTimestamp != nil && (before == nil || before.DeletionTimestamp == nil) && l.suspect != nil && time.Since(l.suspected) >= askAgain {
+		l.suspected = time.Now()
+		l.suspect()
+	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		l.over[pod.UID] = true
 		maps.DeleteFunc(l.events[pod.UID], func(_ types.UID, e *corev1.Event) bool {
@@ -704,23 +720,33 @@ func (l *loop) findSuccessor(ctx context.Context) {
 	}
 }
 
+// namespaceGoes tells whether the namespace is being deleted, or gone. Nobody has to be allowed to look at namespaces for it: the Job could not
+// be created any more.
+func (l *loop) namespaceGoes(ctx context.Context) bool {
+	if l.doomed.Load() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
+	defer cancel()
+	_, err := l.client.Jobs(l.ref().Namespace).Create(ctx, l.objects.Job, dryRun)
+	var status apierrors.APIStatus
+	missing := apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+	if missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		l.doomed.Store(true)
+	}
+	return l.doomed.Load()
+}
+
 // blameNamespace names a namespace that is being deleted as the cause of what that does to the Job: it is deleted, or fails because its pods
-// went first. Nobody has to be allowed to look at namespaces for it: the Job could not be created any more.
+// went first.
 func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
 	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
 	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
 	if !vanished && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainLimit)
-	defer cancel()
-	var err error
-	l.beside(func() { _, err = l.client.Jobs(l.job.Namespace).Create(ctx, l.objects.Job, dryRun) })
-	var status apierrors.APIStatus
-	switch {
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-	case apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces":
-	default:
+	var goes bool
+	if l.beside(func() { goes = l.namespaceGoes(ctx) }); !goes {
 		return
 	}
 	name := l.ref().Namespace

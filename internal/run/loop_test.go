@@ -514,8 +514,9 @@ func TestTheNamespaceGoes(t *testing.T) {
 	fails := func(change ...func(*corev1.Pod)) []beat {
 		failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
 		failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
-		return []beat{{time.Second, event.PodSeen{Pod: a("p", "Failed", change...)}}, {time.Second, failed}}
+		return []beat{{time.Second, event.PodSeen{Pod: a("p", "Running", change...)}}, {5 * time.Second, event.PodSeen{Pod: a("p", "Failed", change...)}}, {5 * time.Second, failed}}
 	}
+	deleted := fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) })
 	const gone = "namespace ns is being deleted, and Job ns/j with it, before it finished"
 	for _, test := range []struct {
 		name      string
@@ -529,7 +530,8 @@ func TestTheNamespaceGoes(t *testing.T) {
 		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
 		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
 		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) }), "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
+		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
+		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p"},
 		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -538,6 +540,13 @@ func TestTheNamespaceGoes(t *testing.T) {
 				l.options = Options{Wait: true, Logs: LogsNone, IfExists: IfExistsFail}
 				l.script(test.beats...)
 				f := l.run(t.Context())
+				warned := slices.ContainsFunc(told(l), func(e event.Event) bool {
+					n, ok := e.(event.Notice)
+					return ok && n.Message == "namespace ns is being deleted, and Job ns/j will go with it"
+				})
+				if want := len(test.beats) > 1 && test.object == "Namespace ns"; warned != want {
+					t.Errorf("warned of it: %t, want %t", warned, want)
+				}
 				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" {
 					t.Errorf("%s: %+v", f.Outcome, f.Cause)
 				}

@@ -96,6 +96,7 @@ const (
 // (actions/runner, ProcessInvoker.cs: 7.5 s to SIGTERM, 2.5 s more to SIGKILL), so what a cancelled run still does fits into that.
 const (
 	deleteLimit      = 5 * time.Second
+	endLimit         = 7 * time.Second // for the search for a Job whose creation was not answered, and its deletion
 	explainLimit     = time.Second
 	drainLimit       = 30 * time.Second
 	drainCancelLimit = 2 * time.Second

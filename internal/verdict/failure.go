@@ -515,12 +515,33 @@ func ownMessage(c container, t *corev1.ContainerStateTerminated) string {
 // killing is why the kubelet stopped a container, by its event: a probe or a hook that failed. "" when it did not, or only because the
 // pod was deleted.
 func (w *view) killing(p *corev1.Pod, c container) string {
-	for _, e := range w.Events {
-		if e.Reason == "Killing" && e.InvolvedObject.UID == p.UID && concerns(e, c) && !strings.HasPrefix(e.Message, "Stopping container") {
-			return "the kubelet stopped it: " + quote(e.Message)
-		}
+	if why := w.killedFor(p, c); why != "" {
+		return "the kubelet stopped it: " + why
 	}
 	return ""
+}
+
+// killedFor is what the kubelet says about that. A pod whose last container fails its probe, and is not restarted, is ended as a whole: then its
+// end has no reason of its own (computePodActions in pkg/kubelet/kuberuntime/kuberuntime_manager.go), and the probe's event alone has.
+func (w *view) killedFor(p *corev1.Pod, c container) string {
+	probe, stopped := "", time.Time{}
+	for _, e := range w.Events {
+		if e.InvolvedObject.UID != p.UID || !concerns(e, c) {
+			continue
+		}
+		switch first, _, _ := seen(e); {
+		case e.Reason == "Unhealthy":
+			probe = quote(e.Message)
+		case e.Reason == "Killing" && !strings.HasPrefix(e.Message, "Stopping container"):
+			return quote(e.Message)
+		case e.Reason == "Killing":
+			stopped = first
+		}
+	}
+	if deleted := deletedAt(p); stopped.IsZero() || !deleted.IsZero() && !deleted.After(stopped) {
+		return ""
+	}
+	return probe
 }
 
 func outOfMemory(who string, c container, code int32) (message, hint string) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -194,6 +193,9 @@ func (w *view) attemptNotices() (all []event.Notice) {
 		}
 		n := event.Notice{Level: event.Info, Key: fmt.Sprintf("attempt/%s/%d", f.pod.UID, f.attempts),
 			Message: fmt.Sprintf("attempt %d of %d failed (%s); Kubernetes tries again in about %s", failed, limit+1, f.Message, event.Seconds(pause))}
+		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
+			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
+		}
 		if failed == 1 {
 			n.Hint = "What must not run twice, such as a migration, wants backoffLimit: 0."
 		}
@@ -261,7 +263,7 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 	for _, e := range w.Events {
 		first, _, _ := seen(e)
 		first = first.Truncate(time.Second)
-		if e.InvolvedObject.UID != p.UID || !Stops(e) || first.After(last) {
+		if e.InvolvedObject.UID != p.UID || !Stops(e) || e.Reason == "Unhealthy" || first.After(last) {
 			continue
 		}
 		switch {
@@ -269,10 +271,13 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 			why = "was evicted (" + quote(e.Message) + ")"
 		case e.Reason != "Killing":
 			reason, why = event.Preempted, "was preempted ("+quote(e.Message)+")"
-		case !strings.HasPrefix(e.Message, "Stopping container"):
-			reason, why = event.ContainerExit, "was stopped by the kubelet ("+quote(e.Message)+")"
-		case stopsWork(p, e):
-			told = told || first.Before(w.succeeded().LastTransitionTime.Time)
+		default:
+			told = told || stopsWork(p, e) && first.Before(w.succeeded().LastTransitionTime.Time)
+		}
+	}
+	for c := range containers(p) {
+		if said := w.killedFor(p, c); c.kind == event.Main && said != "" && why == "" {
+			reason, why = event.ContainerExit, "was stopped by the kubelet ("+said+")"
 		}
 	}
 	deleted := deletedAt(p)

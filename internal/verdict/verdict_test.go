@@ -733,6 +733,19 @@ func TestProgress(t *testing.T) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "Error", "", 5)
 		})), "0/1 done, 1 waiting to be restarted (4.0 s)"},
 		{"init containers", state(9, pod("a", waits("PodInitializing", ""), with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))), "0/1 done, 1 running init containers (5.0 s)"},
+		{"a sidecar whose startup probe does not succeed", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started = &corev1.Probe{}, working, ptr(false)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded`},
+		{"and that is restarted for that", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started, s.RestartCount, s.LastTerminationState.Terminated = &corev1.Probe{}, working, ptr(false), 2, terminated(137, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded; it was restarted (2 times), and exited with code 137`},
+		{"a sidecar that ends again and again", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.RestartCount, s.LastTerminationState.Terminated = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}, 1, terminated(1, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): sidecar "mesh" of pod a has not started; it was restarted (1 time), and exited with code 1`},
+		{"a sidecar that has started", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) { s.State, s.Started = working, ptr(true) }))), "0/1 done, 1 creating container (19 s)"},
+		{"a sidecar that is created", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.Started = &corev1.ContainerStateWaiting{Reason: "PodInitializing"}, ptr(false)
+		}))), "0/1 done, 1 creating container (19 s)"},
 		{"a first failed pull", state(9, pullFails("dial tcp: no route to host", 1, 2)),
 			`0/1 done, 1 waiting for its image (8.0 s): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (dial tcp: no route to host)`},
 		{"rate limit", state(9, pullFails("toomanyrequests: You have reached your pull rate limit", 1, 2)),
@@ -758,6 +771,15 @@ func TestProgress(t *testing.T) {
 				t.Errorf("elapsed %v, want %v", p.Elapsed, want)
 			}
 		})
+	}
+}
+
+// mesh gives a pod a native sidecar.
+func mesh(change func(*corev1.Container, *corev1.ContainerStatus)) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		with("mesh", corev1.ContainerState{})(p)
+		p.Spec.InitContainers[0].RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
+		change(&p.Spec.InitContainers[0], &p.Status.InitContainerStatuses[0])
 	}
 }
 
@@ -852,6 +874,29 @@ func fallsBack(p *corev1.Pod) {
 
 // TestProbe: what a container was killed for stands in an event only.
 func TestProbe(t *testing.T) {
+	probed := func(code int32, more ...func(*corev1.Pod)) State {
+		s := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", append([]func(*corev1.Pod){exits(code, "Error", "", 40)}, more...)...),
+			happened("Unhealthy", "Liveness probe failed: connection refused\n", 3, 20, 28), happened("Killing", "Stopping container main", 1, 30, 30))
+		if code == 0 {
+			s.Job.Status = batchv1.JobStatus{}
+			condition(batchv1.JobComplete, "", "", 60)(&s)
+		}
+		return s
+	}
+	const last = `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL)`
+	if v := Decide(probed(137)); v.Cause.Message != last+"; the kubelet stopped it: Liveness probe failed: connection refused" || strings.Contains(v.Cause.Hint, "memory") {
+		t.Errorf("without a restart: %v", v.Cause)
+	}
+	if v := Decide(probed(137, deleted(25))); strings.Contains(v.Cause.Message, "Liveness") {
+		t.Errorf("deleted, with a probe that had failed: %v", v.Cause)
+	}
+	if v := Decide(probed(0)); len(v.Warnings) != 1 || v.Warnings[0].Message != "pod migrate-x2k9 was stopped by the kubelet (Liveness probe failed: connection refused) while it worked, and then ended with code 0: its work may be incomplete" {
+		t.Errorf("ended with 0: %v", v.Warnings)
+	}
+	survived := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(1, "Error", "", 40)), happened("Unhealthy", "Startup probe failed: not yet", 3, 20, 28))
+	if v := Decide(survived); strings.Contains(v.Cause.Message, "probe") {
+		t.Errorf("a probe that stopped nothing: %v", v.Cause)
+	}
 	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(137, "Error", "", 40)), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 30, 30)))
 	if want := `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL); the kubelet stopped it: Container main failed liveness probe, will be restarted`; v.Cause == nil || v.Cause.Message != want || strings.Contains(v.Cause.Hint, "memory") {
 		t.Errorf("cause %v", v.Cause)
@@ -940,6 +985,13 @@ func TestNotices(t *testing.T) {
 		{"a classic sidecar, at first", state(23, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), nil},
 		{"a classic sidecar runs on", state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), []event.Notice{{Level: event.Warning, Key: "lingers/a",
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
+		{"an attempt failed, and its pod has not ended yet", state(12, retried, pod("a", exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"restarted in place", state(12, retried, pod("a", runs, func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+			p.Status.ContainerStatuses[0].RestartCount, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = 1, terminated(5, "Error", "", 9)
+		})), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 5); the container is started again in its pod`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"a pod was told to stop, and may still succeed", state(12, retried, pod("a", runs, deleted(9), disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), nil},
 		{"a worker failed, and another had succeeded", state(12, retried, job(func(j *batchv1.Job) {
 			j.Spec.Completions, j.Spec.Parallelism, j.Status.Succeeded, j.Status.Failed = nil, ptr[int32](3), 1, 1
