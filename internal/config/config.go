@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -153,6 +154,8 @@ func declare(o *Options) []option {
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
+		{Name: "path-map", Group: results, value: (*lines)(&o.Report.PathMap),
+			Help: "Where files of the container are in the repository, one `/app=services/api` per line: an error whose file and line stand in the last lines of a failed container becomes an annotation on that file. `/app`, `/src`, `/code`, `/workspace`, `/usr/src/app` and `/go/src/app` are the root of the repository when nothing else is said. Counts on GitHub."},
 		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText),
 			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` detects which."},
 
@@ -252,6 +255,11 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	if o.Render.Others == render.OthersAfterSuccess && !o.Run.Wait {
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
+	}
+	for _, m := range o.Report.PathMap {
+		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
+			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
+		}
 	}
 	if o.Cluster.APITimeout == 0 {
 		refuse("api-timeout", "must be greater than 0")

@@ -18,6 +18,8 @@ type Options struct {
 	Timestamps bool   // each line of a container begins with the kubelet's time stamp, in UTC
 	Summary    bool   // write the step summary, where there is one
 	DotenvFile string // also write the outputs to this file; "" for none
+	// Where files of containers are in the workspace, for annotations on them: "/app=services/api", an absolute path and one from the root of the workspace.
+	PathMap []string
 }
 
 // maxNames is how many secrets are named in one sentence.
