@@ -26,6 +26,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
+	"github.com/planton/kubernetes-job-action/internal/report/json"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
 )
@@ -151,6 +152,8 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 		log = github.New(stdout, a.getenv, o)
 	case report.FormatGitLab:
 		log = text.New(stdout, stdout, a.getenv, o, !noColor)
+	case report.FormatJSON:
+		log = json.New(stdout)
 	default:
 		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
 	}

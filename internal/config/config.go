@@ -23,6 +23,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/render"
 	"github.com/planton/kubernetes-job-action/internal/report"
 	"github.com/planton/kubernetes-job-action/internal/run"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
 // Options are the validated values of one run, in the structs of the packages that act on them. A list is nil when the option was
@@ -150,14 +151,16 @@ func declare(o *Options) []option {
 		{Name: "dry-run", Group: ownership, Default: "none", value: oneOf(&o.DryRun, DryRunNone, DryRunClient, DryRunServer),
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
+		{Name: "result-from", Group: results, Default: "none", value: oneOf(&o.Run.Verdict.ResultFrom, verdict.ResultFromNone, verdict.ResultFromTerminationMessage),
+			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
 		{Name: "path-map", Group: results, value: (*lines)(&o.Report.PathMap),
 			Help: "Where files of the container are in the repository, one `/app=services/api` per line: an error whose file and line stand in the last lines of a failed container becomes an annotation on that file. `/app`, `/src`, `/code`, `/workspace`, `/usr/src/app` and `/go/src/app` are the root of the repository when nothing else is said. Counts on GitHub."},
-		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI. `auto` detects which."},
+		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText, report.FormatJSON),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of the first three."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},

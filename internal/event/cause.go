@@ -137,13 +137,13 @@ func (r Reason) Class() Class {
 // Cause says why something failed: a stable reason, the object that it concerns, one sentence, and what to do next.
 // A *Cause is an error, so what fails before a Job exists is returned like any other error.
 type Cause struct {
-	Reason    Reason
-	Object    Ref
-	Container string // "" when the cause is not one container's
-	ExitCode  *int32 // of that container
-	Message   string // what failed, where and why: one sentence without a full stop
-	Hint      string // the next command or the fix; may be empty
-	Err       error  // the underlying error, for errors.Is and debug output; may be nil
+	Reason    Reason `json:"reason,omitempty"`
+	Object    Ref    `json:"object,omitzero"`
+	Container string `json:"container,omitempty"` // "" when the cause is not one container's
+	ExitCode  *int32 `json:"exitCode,omitempty"`  // of that container
+	Message   string `json:"message"`             // what failed, where and why: one sentence without a full stop
+	Hint      string `json:"hint,omitempty"`      // the next command or the fix; may be empty
+	Err       error  `json:"-"`                   // the underlying error, for errors.Is and debug output; may be nil
 }
 
 // Error is the message and the hint.

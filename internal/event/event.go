@@ -5,6 +5,8 @@
 // Two families travel here. A Fact comes from the cluster's side into the loop of internal/run. An Event is a piece of news that goes
 // from the loop to the sink, one at a time, in the order in which they happened. Lines, Gap, Notice, Object and Finding
 // are both.
+//
+// The JSON names of an Event are those of docs/events.schema.json; what JSON has no value for, internal/report/json writes.
 package event
 
 import (
@@ -31,9 +33,9 @@ var (
 
 // Ref names one object of the cluster. Namespace is empty for what has none.
 type Ref struct {
-	Kind      string
-	Namespace string
-	Name      string
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
 }
 
 // String is "Kind namespace/name", as it is shown to users; the empty Ref is "".
@@ -72,15 +74,15 @@ type Connection struct {
 
 // Stream identifies the output of one container run: one container id of one pod. It is shared by pointer and never changed.
 type Stream struct {
-	Namespace   string
-	Pod         string
-	PodUID      string
-	Container   string
-	ContainerID string
-	Kind        ContainerKind
-	Index       int // completion index of an Indexed Job, -1 without one
-	Attempt     int // 1 for the first pod (of its index), 2 for the pod that replaced it, …
-	Restart     int // 0 for the first run of the container in its pod, 1 after one restart in place, …
+	Namespace   string        `json:"namespace"`
+	Pod         string        `json:"pod"`
+	PodUID      string        `json:"podUID"`
+	Container   string        `json:"container"`
+	ContainerID string        `json:"containerID"`
+	Kind        ContainerKind `json:"kind"`
+	Index       int           `json:"-"`       // completion index of an Indexed Job, -1 without one
+	Attempt     int           `json:"attempt"` // 1 for the first pod (of its index), 2 for the pod that replaced it, …
+	Restart     int           `json:"restart"` // 0 for the first run of the container in its pod, 1 after one restart in place, …
 }
 
 // ContainerKind is the role of a container in its pod.
@@ -95,9 +97,9 @@ const (
 
 // Line is one line of container output without its newline, as the container wrote it (untrusted text, any bytes).
 type Line struct {
-	At   time.Time // the kubelet's time stamp
-	Text string
-	More bool // the line is too long for one text: the next Line of the stream goes on with it
+	At   time.Time `json:"at,omitzero"` // the kubelet's time stamp
+	Text string    `json:"text"`
+	More bool      `json:"more,omitempty"` // the line is too long for one text: the next Line of the stream goes on with it
 }
 
 // Lines are one or more lines of one stream, in order. Each line is delivered exactly once in a run.
@@ -110,10 +112,10 @@ type Lines struct {
 // After is the time stamp of the last line before the gap, and Until that of the first line after it; each is zero when there is
 // no such line.
 type Gap struct {
-	Stream *Stream
-	After  time.Time
-	Until  time.Time
-	Why    string // "the log was rotated away", "the pod was deleted before it could be read", …
+	Stream *Stream   `json:"-"`
+	After  time.Time `json:"after,omitzero"`
+	Until  time.Time `json:"until,omitzero"`
+	Why    string    `json:"why"` // "the log was rotated away", "the pod was deleted before it could be read", …
 }
 
 // Drained says that every log stream was read to its end (or given up, with a Gap), after the loop asked for that.
@@ -121,50 +123,50 @@ type Drained struct{}
 
 // Started opens a run: the Job exists, nothing was followed yet.
 type Started struct {
-	Job        Ref
-	Alone      bool // the run ends here, and the Job goes on
-	UID        string
-	Cluster    string // the API server's address, credentials never included
-	Context    string // the kubeconfig context, "" without one
-	Pods       int    // pods that the Job wants to succeed (completions, else parallelism)
-	Indexed    bool
-	Containers int // containers of each pod, init containers and sidecars included
-	CreatedAt  time.Time
+	Job        Ref       `json:"job"`
+	Alone      bool      `json:"alone,omitempty"` // the run ends here, and the Job goes on
+	UID        string    `json:"uid"`
+	Cluster    string    `json:"cluster"`           // the API server's address, credentials never included
+	Context    string    `json:"context,omitempty"` // the kubeconfig context, "" without one
+	Pods       int       `json:"pods"`              // pods that the Job wants to succeed (completions, else parallelism)
+	Indexed    bool      `json:"indexed"`
+	Containers int       `json:"containers"` // containers of each pod, init containers and sidecars included
+	CreatedAt  time.Time `json:"createdAt,omitzero"`
 }
 
 // Object tells what was done to one object of the cluster.
 type Object struct {
-	Object Ref
-	Action string // created, adopted, updated, applied, replaced, deleted, kept
-	Detail string // why, or until when; may be empty
-	UID    string // set when the run's own Job was created, empty otherwise
+	Object Ref    `json:"object"`
+	Action string `json:"action"`           // created, adopted, updated, applied, replaced, deleted, kept
+	Detail string `json:"detail,omitempty"` // why, or until when; may be empty
+	UID    string `json:"uid,omitempty"`    // set when the run's own Job was created, empty otherwise
 }
 
 // Attempt is the news of one pod in words: it was scheduled, it pulls its image, a container started, restarted or ended.
 type Attempt struct {
-	Pod     string
-	Index   int // -1 without one
-	Message string
+	Pod     string `json:"pod"`
+	Index   int    `json:"-"` // -1 without one
+	Message string `json:"message"`
 }
 
 // Progress is the state of the whole Job in numbers. It is sent when the numbers change, and as a heartbeat.
 type Progress struct {
-	Wanted    int // pods that must succeed; 0 when the Job names no number
-	Succeeded int
-	Failed    int
-	Running   int
-	Waiting   []Waiting // pods that do not run yet, grouped by what they wait for, largest group first
-	Suspended bool
-	Note      string // what explains the waiting: a queue, an unschedulable pod; may be empty
-	Elapsed   time.Duration
-	Heartbeat bool // nothing new: sent only because nothing else was sent for a while
+	Wanted    int           `json:"wanted"` // pods that must succeed; 0 when the Job names no number
+	Succeeded int           `json:"succeeded"`
+	Failed    int           `json:"failed"`
+	Running   int           `json:"running"`
+	Waiting   []Waiting     `json:"-"` // pods that do not run yet, grouped by what they wait for, largest group first
+	Suspended bool          `json:"suspended"`
+	Note      string        `json:"note,omitempty"` // what explains the waiting: a queue, an unschedulable pod; may be empty
+	Elapsed   time.Duration `json:"-"`
+	Heartbeat bool          `json:"heartbeat,omitempty"` // nothing new: sent only because nothing else was sent for a while
 }
 
 // Waiting is a group of pods that wait for the same thing.
 type Waiting struct {
-	Pods int
-	For  string        // "pulling image", "being scheduled", …
-	Long time.Duration // how long the longest of them has waited
+	Pods int           `json:"pods"`
+	For  string        `json:"for"` // "pulling image", "being scheduled", …
+	Long time.Duration `json:"-"`   // how long the longest of them has waited
 }
 
 // String is "2/10 done, 3 running, 1 pulling image (45 s)".
@@ -267,32 +269,32 @@ const (
 // Notice is one sentence for the user that changes nothing about the run. Key is for notices that must not repeat: the loop
 // sends each key once.
 type Notice struct {
-	Level   Level
-	Key     string
-	Message string
-	Hint    string
+	Level   Level  `json:"level"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
 }
 
 // Finished closes a run; it is the last event. It holds everything that outputs, summaries and exit codes are made from.
 type Finished struct {
-	Outcome       Outcome
-	Cause         *Cause // nil when the outcome is succeeded or created
-	Job           Ref
-	UID           string
-	Attempts      int // pods that were started
-	Succeeded     int
-	Failed        int
-	FailedIndexes string // as the Job's status writes them: "1,3-5"
-	StartedAt     time.Time
-	CompletedAt   time.Time     // zero when the Job did not end on its own
-	Duration      time.Duration // by the cluster's own time stamps where they exist
-	Pods          []PodResult
-	Tail          []string // last lines of the container that decided the outcome
-	Warnings      []Cause  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
-	Undeleted     bool     // the Job may still run: it should have been deleted, and could not be
-	Times         Times    // of the whole Job
-	Result        *string  // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
-	Events        []Past   // what Kubernetes said about the Job and its pods, oldest first
+	Outcome       Outcome       `json:"outcome"`
+	Cause         *Cause        `json:"cause,omitempty"` // nil when the outcome is succeeded or created
+	Job           Ref           `json:"job"`
+	UID           string        `json:"uid,omitempty"`
+	Attempts      int           `json:"attempts"` // pods that were started
+	Succeeded     int           `json:"succeeded"`
+	Failed        int           `json:"failed"`
+	FailedIndexes string        `json:"failedIndexes,omitempty"` // as the Job's status writes them: "1,3-5"
+	StartedAt     time.Time     `json:"startedAt,omitzero"`
+	CompletedAt   time.Time     `json:"completedAt,omitzero"` // zero when the Job did not end on its own
+	Duration      time.Duration `json:"-"`                    // by the cluster's own time stamps where they exist
+	Pods          []PodResult   `json:"-"`
+	Tail          []string      `json:"tail,omitempty"`      // last lines of the container that decided the outcome
+	Warnings      []Cause       `json:"warnings,omitempty"`  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
+	Undeleted     bool          `json:"undeleted,omitempty"` // the Job may still run: it should have been deleted, and could not be
+	Times         Times         `json:"-"`                   // of the whole Job
+	Result        *string       `json:"result,omitempty"`    // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
+	Events        []Past        `json:"events,omitempty"`    // what Kubernetes said about the Job and its pods, oldest first
 }
 
 // Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for
@@ -308,12 +310,12 @@ type Times struct {
 
 // Past is one event of Kubernetes about the Job or one of its pods, or several that are alike.
 type Past struct {
-	At      time.Time // the last of them
-	Object  Ref
-	Type    string // Normal, Warning
-	Reason  string
-	Message string
-	Count   int
+	At      time.Time `json:"at,omitzero"` // the last of them
+	Object  Ref       `json:"object"`
+	Type    string    `json:"type"` // Normal, Warning
+	Reason  string    `json:"reason"`
+	Message string    `json:"message"`
+	Count   int       `json:"count"`
 }
 
 // PodResult is what became of one pod.
@@ -329,6 +331,7 @@ type PodResult struct {
 	EndedAt   *time.Time `json:"endedAt,omitempty"`
 
 	// What the output "pods" has no room for.
+
 	Attempt   int        `json:"-"` // as in Stream
 	CreatedAt *time.Time `json:"-"`
 	Times     Times      `json:"-"`

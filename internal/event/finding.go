@@ -9,13 +9,13 @@ import (
 
 // Finding is something wrong (Error) or unwise (Warning) in what the user wrote, as data: formatting comes last.
 type Finding struct {
-	Level      Level
-	File       string // as the user named it; "<stdin>" and "manifest-content" where there is no file; "" for an option
-	Line       int    // from 1; 0 when unknown
-	Column     int    // from 1; 0 when unknown
-	Path       string // spec.env.secrets.DB_PASSWORD.secretRef.key, or the option's name
-	Message    string // what is wrong and what is allowed
-	Suggestion string // the nearest known name, or the fix; may be empty
+	Level      Level  `json:"level"`
+	File       string `json:"file,omitempty"`       // as the user named it; "<stdin>" and "manifest-content" where there is no file; "" for an option
+	Line       int    `json:"line,omitempty"`       // from 1; 0 when unknown
+	Column     int    `json:"column,omitempty"`     // from 1; 0 when unknown
+	Path       string `json:"path,omitempty"`       // spec.env.secrets.DB_PASSWORD.secretRef.key, or the option's name
+	Message    string `json:"message"`              // what is wrong and what is allowed
+	Suggestion string `json:"suggestion,omitempty"` // the nearest known name, or the fix; may be empty
 }
 
 // String is "file:line:column: path: message (did you mean …?)".

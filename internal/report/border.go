@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,6 +39,27 @@ func (b *border) texts(lines []string) []string {
 		lines[i] = b.text(line)
 	}
 	return lines
+}
+
+// result is what the containers gave as their result. In an array, the escapes of JSON would hide from the border what each text is.
+func (b *border) result(s string) string {
+	var all []*string
+	if err := json.Unmarshal([]byte(s), &all); err != nil {
+		return b.text(s)
+	}
+	changed := false
+	for i, one := range all {
+		if one != nil {
+			text := b.text(*one)
+			all[i], changed = &text, changed || text != *one
+		}
+	}
+	if changed {
+		if masked, err := json.Marshal(all); err == nil {
+			s = string(masked)
+		}
+	}
+	return b.text(s)
 }
 
 // word is a text in one line.
@@ -150,7 +172,7 @@ func (b *border) event(e event.Event) event.Event {
 			e.Events[i].Object, e.Events[i].Type, e.Events[i].Reason, e.Events[i].Message = b.ref(p.Object), b.word(p.Type), b.word(p.Reason), b.text(p.Message)
 		}
 		if e.Result != nil {
-			result := b.text(*e.Result)
+			result := b.result(*e.Result)
 			e.Result = &result
 		}
 		return e

@@ -421,3 +421,29 @@ func FuzzBorder(f *testing.F) {
 		}
 	})
 }
+
+// TestResultOverTheBorder: a result is cleaned and masked; that of several indexes stays an array, and each text in it is one for itself, with
+// nothing hidden by the escapes of JSON. What needs no change is as it was given.
+func TestResultOverTheBorder(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                "",
+		`{"rows": 3}`:                     `{"rows": 3}`,
+		"with hunter2secret and \x1b[0m.": "with *** and .",
+		`[ "a", null ]`:                   `[ "a", null ]`,
+		`["hunter2secret",null]`:          `["***",null]`,
+		`["hunter\u001b[0m2secret",null]`: `["***",null]`,
+		`["\u0068unter2secret"]`:          `["***"]`,
+		`["a\nb","\u001b]0;x\u0007"]`:     `["a\nb",""]`,
+		`["a",{"b":"hunter2secret"}]`:     `["a",{"b":"***"}]`,
+	} {
+		sink := &recorder{}
+		f := New(sink)
+		f.AddSecrets(event.Secret{Name: "s", Value: "hunter2secret"})
+		if err := f.Event(event.Finished{Result: &in}); err != nil {
+			t.Fatal(err)
+		}
+		if got := *sink.events[0].(event.Finished).Result; got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+}

@@ -41,6 +41,10 @@ var OutputDocs = []OutputDoc{
 	{"started-at", "When the Job started, by the cluster's clock, as RFC 3339 in UTC."},
 	{"completed-at", "When the Job ended, by the cluster's clock, as RFC 3339 in UTC; empty when it did not end on its own."},
 	{"duration-seconds", "How long the Job took, or ran until this run ended it, in seconds, with fractions."},
+	{"queue-seconds", "How long the Job was suspended, or had no pod yet, by the cluster's time stamps, in seconds."},
+	{"pull-seconds", "How long its furthest pod had a node and waited for volumes and images, in seconds."},
+	{"run-seconds", "How long a main container was at work, in seconds."},
+	{"result", "With `result-from: termination-message`, what the main container wrote to `/dev/termination-log`. A Job that wants several pods to succeed has a JSON array: by index, or else in the order of their creation; `null` where there is no message. Empty when it was not asked for. At most 256 KiB."},
 	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB; if not all fit, failed pods come first."},
 	{"log-tail", "Last lines of the container that decided the outcome. At most 64 KiB."},
 	{"job_name", "Same as `job-name`, for workflows that use the earlier name."},
@@ -78,7 +82,11 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 		}
 	}
 	if f.Duration > 0 || !f.CompletedAt.IsZero() {
-		values["duration-seconds"] = strconv.FormatFloat(f.Duration.Round(time.Millisecond).Seconds(), 'f', -1, 64)
+		values["duration-seconds"] = seconds(f.Duration)
+		values["queue-seconds"], values["pull-seconds"], values["run-seconds"] = seconds(f.Times.Queue), seconds(f.Times.Pull), seconds(f.Times.Run)
+	}
+	if f.Result != nil {
+		values["result"] = *f.Result
 	}
 	values["pods"], note = podsJSON(f.Pods)
 	values["log-tail"] = Tail(f.Tail, maxTail)
@@ -86,6 +94,10 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 		outputs = append(outputs, Output{d.Name, values[d.Name]})
 	}
 	return outputs, note
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Round(time.Millisecond).Seconds(), 'f', -1, 64)
 }
 
 func rfc3339(t time.Time) string {

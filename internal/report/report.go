@@ -34,6 +34,7 @@ const (
 	FormatGitHub Format = "github"
 	FormatGitLab Format = "gitlab"
 	FormatText   Format = "text"
+	FormatJSON   Format = "json" // docs/events.schema.json
 )
 
 // Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that

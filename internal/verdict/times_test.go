@@ -219,7 +219,7 @@ func TestTimes(t *testing.T) {
 
 // TestTimesAddUp: whatever the time stamps are, no part is negative, and the parts are the time from the creation to the end.
 func TestTimesAddUp(t *testing.T) {
-	const seeds = 2000
+	const seeds = 500
 	with := 0
 	for seed := range uint64(seeds) {
 		r := rand.New(rand.NewPCG(seed, 1))

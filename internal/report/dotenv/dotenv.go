@@ -18,9 +18,12 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
-// limit is how many bytes the file must be smaller than (gitlab-org/gitlab, the plan limit dotenv_size). The limit of
-// variables, 20 at its lowest, is above the number of outputs.
-const limit = 5 << 10
+// What GitLab takes of a file (gitlab-org/gitlab, the plan limits dotenv_size and dotenv_variables at their lowest): fewer bytes than limit, and
+// as many variables as variables.
+const (
+	limit     = 5 << 10
+	variables = 20
+)
 
 // expanded is what GitLab or its runner would replace.
 var expanded = regexp.MustCompile(`\$|%[A-Za-z_][A-Za-z0-9_]*%`)
@@ -80,9 +83,11 @@ func format(outputs []report.Output) (content []byte, left []string) {
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return len(lines[a]) - len(lines[b]) })
 	size := 0
-	for _, i := range order {
+	for n, i := range order {
 		if size += len(lines[i]); size >= limit {
 			why[i] = "too long"
+		} else if n >= variables {
+			why[i] = "more variables than GitLab takes"
 		}
 	}
 	for i, o := range outputs {

@@ -98,6 +98,7 @@ func TestFile(t *testing.T) {
 		"KUBERNETES_JOB_MESSAGE":  `container "migrate" exited with code 3; a=b # c`,
 		"KUBERNETES_JOB_ATTEMPTS": "1", "KUBERNETES_JOB_SUCCEEDED": "0", "KUBERNETES_JOB_FAILED": "1", "KUBERNETES_JOB_FAILED_INDEXES": "",
 		"KUBERNETES_JOB_STARTED_AT": "2026-03-01T12:00:00Z", "KUBERNETES_JOB_COMPLETED_AT": "2026-03-01T12:00:04Z", "KUBERNETES_JOB_DURATION_SECONDS": "4.2",
+		"KUBERNETES_JOB_QUEUE_SECONDS": "0", "KUBERNETES_JOB_PULL_SECONDS": "0", "KUBERNETES_JOB_RUN_SECONDS": "0", "KUBERNETES_JOB_RESULT": "",
 		"KUBERNETES_JOB_PODS": `[{"name":"data-migration-x7k2p","phase":"Failed","exitCode":3,"restarts":0}]`,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -109,7 +110,7 @@ func TestFile(t *testing.T) {
 
 	// A run that could not begin: nothing of an earlier one is left in the file.
 	got, notices = written(t, event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.Forbidden, Message: "cannot create jobs"}})
-	if got["KUBERNETES_JOB_STATUS"] != "failed" || got["KUBERNETES_JOB_REASON"] != "Forbidden" || got["KUBERNETES_JOB_NAME"] != "" || len(got) != 16 || notices != nil {
+	if got["KUBERNETES_JOB_STATUS"] != "failed" || got["KUBERNETES_JOB_REASON"] != "Forbidden" || got["KUBERNETES_JOB_NAME"] != "" || len(got) != 20 || notices != nil {
 		t.Errorf("without a Job: %q, notices %q", got, notices)
 	}
 }
@@ -220,5 +221,17 @@ func TestVariables(t *testing.T) {
 			t.Errorf("%s of %s is the name of %q too, or none", v, o.Name, other)
 		}
 		seen[v] = o.Name
+	}
+}
+
+// TestVariablesAreLimited: GitLab refuses a file with too many variables, so the longest are left out.
+func TestVariablesAreLimited(t *testing.T) {
+	outputs := []report.Output{{Name: "long", Value: "xxx"}}
+	for i := range variables {
+		outputs = append(outputs, report.Output{Name: fmt.Sprint("o-", i), Value: "x"})
+	}
+	content, left := format(outputs)
+	if n := strings.Count(string(content), "\n"); n != variables || len(left) != 1 || left[0] != "long (more variables than GitLab takes)" {
+		t.Errorf("%d variables, left out: %v", n, left)
 	}
 }

@@ -113,10 +113,10 @@ func verdict(f event.Finished) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "> <b>%s</b>\n", escape(f.Cause.Message, summaryText))
+	fmt.Fprintf(&b, "<b>%s</b>\n", escape(f.Cause.Message, summaryText))
 	hint, snippet, several := strings.Cut(f.Cause.Hint, "\n")
 	if hint != "" {
-		fmt.Fprintf(&b, ">\n> → %s\n", escape(hint, summaryText))
+		fmt.Fprintf(&b, "\n→ %s\n", escape(hint, summaryText))
 	}
 	if several {
 		b.WriteString("\n" + fence(strings.Split(snippet, "\n"), summaryTail))
@@ -307,16 +307,22 @@ func commands(f event.Finished, kept bool) string {
 	if f.Outcome == event.Created {
 		add("logs --follow job/%s", f.Job.Name)
 	}
-	// A pod that failed stays as long as its Job does.
-	for _, p := range report.FailedFirst(f.Pods) {
-		if p.Phase != "Failed" {
-			continue
+	// A pod that failed stays as long as its Job does. The one that the cause names comes first.
+	pods := slices.DeleteFunc(slices.Clone(f.Pods), func(p event.PodResult) bool { return p.Phase != "Failed" })
+	slices.SortStableFunc(pods, func(a, b event.PodResult) int {
+		named := func(p event.PodResult) int {
+			if f.Cause != nil && strings.Contains(f.Cause.Message, p.Name) {
+				return 0
+			}
+			return 1
 		}
+		return named(a) - named(b)
+	})
+	for _, p := range pods[:min(1, len(pods))] {
 		if p.Container != "" {
 			add("logs %s -c %s", p.Name, p.Container)
 		}
 		add("describe pod %s", p.Name)
-		break
 	}
 	add("describe job %s", f.Job.Name)
 	if len(all) == 0 {

@@ -196,7 +196,7 @@ func TestGolden(t *testing.T) {
 
 var (
 	ours    = regexp.MustCompile(`</?b>|<br>|<details>|<details open>|</details>|</?summary>|\*\*`)
-	mermaid = regexp.MustCompile(`^(?:---|displayMode: compact|config:|  gantt: \{[\w:, ]+\}|gantt|  dateFormat x|  axisFormat [%HMS:]+|  todayMarker off|  section [\w .,…-]+|  (?:queue|node|pull|init|run|end) [\w .,-]+ :(?:done, |active, |crit, )?-?\d+, -?\d+)$`)
+	mermaid = regexp.MustCompile(`^(?:---|displayMode: compact|config:|  gantt: \{[\w:, ]+\}|gantt|  dateFormat x|  axisFormat [%HMS:]+|  todayMarker off|  section [\w .,…-]*|  (?:\x{2800}|[\w .,-]+) :(?:done, |active, |crit, )?-?\d+, -?\d+)$`)
 	mention = regexp.MustCompile(`@\w|#\w|(?i:www\.)`)
 )
 
@@ -270,7 +270,7 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 	hostile := "<img src=x onerror=alert(1)> | [a](http://evil) www.evil.example `x` **b** @team a@b.example #1 acme/x#2\n# heading\n```\n</td></details><details>:x;%%{init}%%\nclick a href"
 	bars, angles, ticks := strings.Repeat("|", 5000), strings.Repeat("<", 5000), strings.Repeat("`", 1000)
 	for name, word := range map[string]string{"words": hostile, "bars": bars, "angles": angles, "backticks": ticks, "references": strings.Repeat("@#", 2500), "mermaid": "end\n  section x;click y\n```\n```mermaid\n%%{init: {}}%%#quot;:"} {
-		for n, outcome := range map[int]event.Outcome{1: event.Succeeded, 2: event.Outcome(word), 99: event.TimedOut, 3000: event.Failed} {
+		for n, outcome := range map[int]event.Outcome{1: event.Succeeded, 2: event.Outcome(word), 99: event.TimedOut, 1200: event.Failed} {
 			ref := event.Ref{Kind: "Job", Namespace: word, Name: word}
 			f := event.Finished{Outcome: outcome, Job: ref, UID: "u", Attempts: n, FailedIndexes: word, Duration: time.Hour, Result: &word, Tail: []string{"````", word, "`````", "</code>"},
 				Cause: &event.Cause{Reason: event.Reason(word), Object: ref, Container: word, ExitCode: &code, Message: word, Hint: word + "\n" + word},
@@ -289,7 +289,7 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 			for _, wrong := range markup(page) {
 				t.Errorf("%s, %d pods: %s", name, n, wrong)
 			}
-			if n == 3000 && (!strings.Contains(page, "… and 2950 more pods") || !strings.Contains(page, "… and 2980 more warnings")) {
+			if n == 1200 && (!strings.Contains(page, "… and 1150 more pods") || !strings.Contains(page, "… and 1180 more warnings")) {
 				t.Errorf("%s, %d pods: what was left out is not said", name, n)
 			}
 		}

@@ -130,11 +130,11 @@ func timeline(pods []event.PodResult, open bool) string {
 	if len(all) < 2 {
 		return ""
 	}
-	picture := gantt(all)
+	title, picture := fmt.Sprintf("Timeline of %d pods", len(all)), gantt(all)
 	if len(all) > maxBars || len(picture) > maxMermaid {
-		picture = bars(all)
+		return details(title, open, bars(all))
 	}
-	return details(fmt.Sprintf("Timeline of %d pods", len(all)), open, picture)
+	return details(title+": light while there is no node, grey for images and init containers", open, picture)
 }
 
 // gantt is a Mermaid diagram with a row for each pod. The time is the reader's own, as elsewhere on GitHub's pages.
@@ -148,7 +148,7 @@ func gantt(all []span) string {
 	if last.Sub(first) < 10*time.Minute {
 		axis = "%H:%M:%S"
 	}
-	b.WriteString("```mermaid\n---\ndisplayMode: compact\nconfig:\n  gantt: {barHeight: 14, barGap: 3, fontSize: 10, sectionFontSize: 11, topPadding: 30, leftPadding: 110, gridLineStartPadding: 20}\n---\n")
+	b.WriteString("```mermaid\n---\ndisplayMode: compact\nconfig:\n  gantt: {barHeight: 14, barGap: 3, fontSize: 10, sectionFontSize: 11, leftPadding: 110, gridLineStartPadding: 20}\n---\n")
 	fmt.Fprintf(&b, "gantt\n  dateFormat x\n  axisFormat %s\n  todayMarker off\n", axis)
 	for _, s := range all {
 		fmt.Fprintf(&b, "  section %s\n", label(s.name))
@@ -164,13 +164,20 @@ func gantt(all []span) string {
 				look = "active, "
 			}
 			end := at.Add(part.long)
-			fmt.Fprintf(&b, "  %s %s :%s%d, %d\n", part.name, label(event.Seconds(part.long)), look, at.UnixMilli(), end.UnixMilli())
+			name := noName
+			if part.name == "run" {
+				name = label(event.Seconds(part.long))
+			}
+			fmt.Fprintf(&b, "  %s :%s%d, %d\n", name, look, at.UnixMilli(), end.UnixMilli())
 			at = end
 		}
 	}
 	b.WriteString("```\n")
 	return b.String()
 }
+
+// noName is a name that cannot be seen and that Mermaid takes: it is no white space. There is no room for words in a bar of a second.
+const noName = "\u2800"
 
 // label is a text that means nothing to Mermaid, whose marks (":", ";", "#", "%%", line breaks, keywords at the start of a line) no quotes
 // protect in a gantt: only what names and durations are made of stays.
