@@ -31,7 +31,47 @@ func (c *Cluster) Act(ctx context.Context) (string, error) { return c.build(ctx,
 
 // GitLabCILocal is the path of gitlab-ci-local, which runs pipelines of GitLab.
 func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
-	b := build{name: "gitlab-ci-local", folder: "gitlab-ci-local", inputs: []string{"package.json", "package-lock.json"}}
+	folder, err := c.npm(ctx, "gitlab-ci-local")
+	return filepath.Join(folder, "node_modules", ".bin", "gitlab-ci-local"), err
+}
+
+// browsers are the names of a Chromium without a window, or that can do without one.
+var browsers = []string{"chromium-headless-shell", "chromium", "google-chrome"}
+
+func browser() string {
+	for _, name := range browsers {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Pictures renders step summaries as GitHub shows them: each page is the path of a Markdown file, followed by that of a PNG. It is an error when
+// one of them cannot be rendered, or has what a summary must not have (pictures/render.mjs).
+func (c *Cluster) Pictures(ctx context.Context, pages ...string) error {
+	font := func(name string) func() bool {
+		return func() bool {
+			found, err := filepath.Glob("/usr/share/fonts/*/*/" + name)
+			return err == nil && len(found) > 0
+		}
+	}
+	if err := c.installPackages(ctx, []need{{"nodejs", onPath("node")}, {"npm", onPath("npm")}, {"chromium-headless-shell", func() bool { return browser() != "" }},
+		{"fonts-liberation", font("LiberationSans-Regular.ttf")}, {"fonts-dejavu-core", font("DejaVuSansMono.ttf")}, {"fonts-noto-color-emoji", font("NotoColorEmoji.ttf")}}); err != nil {
+		return err
+	}
+	folder, err := c.npm(ctx, "pictures", "render.mjs")
+	if err != nil {
+		return err
+	}
+	node := exec.CommandContext(ctx, "node", append([]string{filepath.Join(folder, "render.mjs"), browser()}, pages...)...)
+	_, err = run(node)
+	return err
+}
+
+// npm is the folder in which the packages are installed that a folder of this module pins, beside its files.
+func (c *Cluster) npm(ctx context.Context, name string, files ...string) (string, error) {
+	b := build{name: name, folder: name, inputs: append([]string{"package.json", "package-lock.json"}, files...)}
 	source := filepath.Join(c.source, b.folder)
 	key, err := b.key(source)
 	if err != nil {
@@ -42,11 +82,10 @@ func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("no place to keep installed programs: %w", err)
 	}
 	folder := filepath.Join(cache, "kubernetes-job-action", b.name+"-"+key)
-	program := filepath.Join(folder, "node_modules", ".bin", "gitlab-ci-local")
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
+	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err == nil {
+		return folder, nil
 	}
-	c.out.printf("installing gitlab-ci-local in %s", folder)
+	c.out.printf("installing %s in %s", name, folder)
 	started := time.Now()
 	// Renamed when complete, as a built program is.
 	fresh := fmt.Sprintf("%s.%d", folder, os.Getpid())
@@ -66,11 +105,11 @@ func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
 	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	npm.Dir = fresh
 	if _, err := run(npm); err != nil {
-		return "", fmt.Errorf("gitlab-ci-local cannot be installed: %w", err)
+		return "", fmt.Errorf("%s cannot be installed: %w", name, err)
 	}
 	if err := os.Rename(fresh, folder); err != nil && !errors.Is(err, fs.ErrExist) { // somebody else was first
 		return "", err
 	}
-	c.out.printf("installed gitlab-ci-local in %s", round(time.Since(started)))
-	return program, nil
+	c.out.printf("installed %s in %s", name, round(time.Since(started)))
+	return folder, nil
 }

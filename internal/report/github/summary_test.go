@@ -155,6 +155,23 @@ func timedOut() []event.Event {
 	}
 }
 
+// hostile is what a stranger might write wherever he can.
+const hostile = "<img src=x onerror=alert(1)> | [a](http://evil.example) www.evil.example https://evil.example ![p](data:,) `x` **b** @team a@b.example #1 acme/x#2\n# heading\n```\n</td></details><details>:x;%%{init}%%\nclick a href"
+
+func hostileRun() []event.Event {
+	var pods []event.PodResult
+	for i := range 3 {
+		p := broke(ran(hostile, -1, i+1, time.Duration(i)*time.Minute, time.Second, 30*time.Second), 1, hostile, "````", hostile)
+		p.Node, p.Reason, p.Container, p.Message = hostile, hostile, hostile, hostile+fmt.Sprint(i%2)
+		pods = append(pods, p)
+	}
+	started := begun
+	started.Context = hostile
+	return []event.Event{started, event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: hostile, Name: hostile}, UID: "0b1c", Attempts: 3, Failed: 3, FailedIndexes: hostile, Duration: time.Minute,
+		Cause: &event.Cause{Reason: event.Reason(hostile), Message: hostile, Hint: hostile + "\n" + hostile}, Pods: pods, Tail: []string{hostile, "```", hostile}, Result: pointer(hostile),
+		Warnings: []event.Cause{{Message: hostile}}, Times: event.Times{Run: time.Minute}}}
+}
+
 var scenes = []struct {
 	name    string
 	events  []event.Event
@@ -165,6 +182,7 @@ var scenes = []struct {
 	{"indexes", indexes(), report.Options{Summary: true}},
 	{"many", many(), report.Options{Summary: true}},
 	{"timed-out", timedOut(), report.Options{Summary: true}},
+	{"hostile", hostileRun(), report.Options{Summary: true}},
 }
 
 func TestGolden(t *testing.T) {
@@ -267,7 +285,6 @@ func markup(page string) (wrong []string) {
 
 // The summary shows what it quotes, nothing of it becomes markup, and GitHub takes it, whatever comes.
 func TestSummaryIsLiteralAndBounded(t *testing.T) {
-	hostile := "<img src=x onerror=alert(1)> | [a](http://evil) www.evil.example `x` **b** @team a@b.example #1 acme/x#2\n# heading\n```\n</td></details><details>:x;%%{init}%%\nclick a href"
 	bars, angles, ticks := strings.Repeat("|", 5000), strings.Repeat("<", 5000), strings.Repeat("`", 1000)
 	for name, word := range map[string]string{"words": hostile, "bars": bars, "angles": angles, "backticks": ticks, "references": strings.Repeat("@#", 2500), "mermaid": "end\n  section x;click y\n```\n```mermaid\n%%{init: {}}%%#quot;:"} {
 		for n, outcome := range map[int]event.Outcome{1: event.Succeeded, 2: event.Outcome(word), 99: event.TimedOut, 1200: event.Failed} {

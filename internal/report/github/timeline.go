@@ -2,6 +2,7 @@ package github
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,9 +133,12 @@ func timeline(pods []event.PodResult, open bool) string {
 	}
 	title, picture := fmt.Sprintf("Timeline of %d pods", len(all)), gantt(all)
 	if len(all) > maxBars || len(picture) > maxMermaid {
+		if rows := few(all); len(rows) < len(all) {
+			return details(fmt.Sprintf("Timeline of %d of %d pods", len(rows), len(all)), open, bars(rows))
+		}
 		return details(title, open, bars(all))
 	}
-	return details(title+": light while there is no node, grey for images and init containers", open, picture)
+	return details(title+": light while there is no node, grey for images and init containers", open || len(all) <= summaryOpen, picture)
 }
 
 // gantt is a Mermaid diagram with a row for each pod. The time is the reader's own, as elsewhere on GitHub's pages.
@@ -192,15 +196,36 @@ func label(s string) string {
 	return event.Shorten(s, 20)
 }
 
-// bars are the pods in a block of text, failed ones first.
-func bars(all []span) string {
-	sorted := make([]event.PodResult, len(all))
-	for i, s := range all {
-		sorted[i] = s.PodResult
+// few are at most maxBars of the pods, in the order of their beginning: up to half of them failed ones, and of all others as many as there is room for,
+// evenly, so that the whole time is in the picture.
+func few(all []span) []span {
+	var failed, others []span
+	for _, s := range all {
+		if report.Failed(s.PodResult) {
+			failed = append(failed, s)
+		} else {
+			others = append(others, s)
+		}
 	}
-	rows := spans(report.FailedFirst(sorted))
-	left := len(rows) - maxBars
-	rows = rows[:min(len(rows), maxBars)]
+	kept := evenly(failed, max(maxBars/2, maxBars-len(others)))
+	kept = append(kept, evenly(others, maxBars-len(kept))...)
+	slices.SortStableFunc(kept, func(a, b span) int { return a.begin.Compare(b.begin) })
+	return kept
+}
+
+func evenly(all []span, limit int) []span {
+	if len(all) <= limit {
+		return all
+	}
+	var kept []span
+	for i := range limit {
+		kept = append(kept, all[i*len(all)/limit])
+	}
+	return kept
+}
+
+// bars are pods in a block of text.
+func bars(rows []span) string {
 	first, last, width := rows[0].begin, rows[0].end(), 0
 	for _, s := range rows {
 		first, last, width = earlier(first, s.begin), later(last, s.end()), max(width, len([]rune(s.name)))
@@ -225,11 +250,7 @@ func bars(all []span) string {
 		}
 		lines = append(lines, fmt.Sprintf("%s %-*s │%-*s│ %s", mark, width, s.name, barWidth, bar.String(), event.Seconds(s.end().Sub(s.begin))))
 	}
-	text := fence(lines, summaryTail)
-	if left > 0 {
-		text += fmt.Sprintf("\n… and %d more pods\n", left)
-	}
-	return text
+	return fence(lines, summaryTail)
 }
 
 func earlier(a, b time.Time) time.Time {
