@@ -30,8 +30,9 @@ const (
 func summary(started event.Started, f event.Finished, kept bool) string {
 	var b strings.Builder
 	for i, section := range []string{
-		headline(started, f),
+		headline(f),
 		verdict(f),
+		facts(started, f),
 		anatomy(f.Times),
 		lastLines(f),
 		result(f),
@@ -55,8 +56,8 @@ func summary(started event.Started, f event.Finished, kept bool) string {
 	return b.String()
 }
 
-// headline is how the Job ended, and the facts about it in a line.
-func headline(started event.Started, f event.Finished) string {
+// headline is how the Job ended.
+func headline(f event.Finished) string {
 	var b strings.Builder
 	mark := "❌"
 	switch f.Outcome {
@@ -82,28 +83,6 @@ func headline(started event.Started, f event.Finished) string {
 	}
 	fmt.Fprintf(&b, "### %s %s %s\n", mark, escape(title, summaryCell), escape(ended, summaryCell))
 
-	var facts []string
-	fact := func(name, value string) {
-		if value != "" {
-			facts = append(facts, name+" <b>"+escape(value, summaryCell)+"</b>")
-		}
-	}
-	if c := f.Cause; c != nil {
-		fact("reason", string(c.Reason))
-		if c.ExitCode != nil {
-			fact("exit code", fmt.Sprint(*c.ExitCode))
-		}
-	}
-	if f.Attempts > 1 {
-		fact("pods", fmt.Sprintf("%d started, %d succeeded, %d failed", f.Attempts, f.Succeeded, f.Failed))
-	}
-	fact("failed indexes", f.FailedIndexes)
-	if f.UID != "" {
-		fact("cluster", cmp.Or(started.Context, strings.TrimPrefix(started.Cluster, "https://")))
-	}
-	if len(facts) > 0 {
-		fmt.Fprintf(&b, "\n%s\n", strings.Join(facts, " · "))
-	}
 	return b.String()
 }
 
@@ -122,6 +101,33 @@ func verdict(f event.Finished) string {
 		b.WriteString("\n" + fence(strings.Split(snippet, "\n"), summaryTail))
 	}
 	return b.String()
+}
+
+// facts are a line about the Job and its pods.
+func facts(started event.Started, f event.Finished) string {
+	var all []string
+	fact := func(name, value string) {
+		if value != "" {
+			all = append(all, name+"\u00a0<b>"+escape(value, summaryCell)+"</b>")
+		}
+	}
+	if c := f.Cause; c != nil {
+		fact("reason", string(c.Reason))
+		if c.ExitCode != nil {
+			fact("exit code", fmt.Sprint(*c.ExitCode))
+		}
+	}
+	if f.Attempts > 1 {
+		fact("pods", fmt.Sprintf("%d started, %d succeeded, %d failed", f.Attempts, f.Succeeded, f.Failed))
+	}
+	fact("failed indexes", f.FailedIndexes)
+	if f.UID != "" {
+		fact("cluster", cmp.Or(started.Context, strings.TrimPrefix(started.Cluster, "https://")))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return strings.Join(all, " · ") + "\n"
 }
 
 // lastLines are those of the container that decided. They are of no interest after a success.

@@ -77,7 +77,7 @@ func anatomy(t event.Times) string {
 		if percent := float64(s.long) / whole * 100; percent >= 1 {
 			share = fmt.Sprintf("%.0f", percent)
 		}
-		words = append(words, fmt.Sprintf("%s %s %s (%s %%)", s.square, s.name, event.Seconds(s.long), share))
+		words = append(words, strings.ReplaceAll(fmt.Sprintf("%s %s %s (%s %%)", s.square, s.name, event.Seconds(s.long), share), " ", "\u00a0"))
 	}
 	return bar.String() + "<br>\n" + strings.Join(words, " · ") + "\n"
 }
