@@ -35,9 +35,10 @@ var below = map[string][]string{
 	"internal/refusal":       {"internal/event"},
 	"internal/pods":          {},
 	"internal/event":         {},
-	"internal/golden":        {}, // for tests
-	"internal/apitest":       {}, // for tests
-	"internal/actionsrunner": {}, // for tests
+	"internal/golden":        {},                                                                               // for tests
+	"internal/recorded":      {"internal/report/json", "internal/report", "internal/golden", "internal/event"}, // for tests
+	"internal/apitest":       {},                                                                               // for tests
+	"internal/actionsrunner": {},                                                                               // for tests
 }
 
 type listed struct {
