@@ -288,7 +288,11 @@ func attempts(f event.Finished) string {
 	if left := len(sorted) - len(rows); left > 0 {
 		fmt.Fprintf(&b, "\n… and %d more pods\n", left)
 	}
-	return details(fmt.Sprintf("All %d pods, failed ones first", len(sorted)), len(sorted) <= summaryOpen, b.String())
+	title := "The pod"
+	if len(sorted) > 1 {
+		title = fmt.Sprintf("All %d pods, failed ones first", len(sorted))
+	}
+	return details(title, len(sorted) <= summaryOpen, b.String())
 }
 
 func seconds(d time.Duration) string {

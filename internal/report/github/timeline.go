@@ -138,7 +138,7 @@ func timeline(pods []event.PodResult, open bool) string {
 		}
 		return details(title, open, bars(all))
 	}
-	return details(title+": light while there is no node, grey for images and init containers", open || len(all) <= summaryOpen, picture)
+	return details(title+" (grey: images and init containers)", open || len(all) <= summaryOpen, picture)
 }
 
 // gantt is a Mermaid diagram with a row for each pod. The time is the reader's own, as elsewhere on GitHub's pages.
@@ -160,7 +160,7 @@ func gantt(all []span) string {
 		for _, part := range s.stages {
 			look := "done, "
 			switch {
-			case part.name == "run" && report.Failed(s.PodResult):
+			case (part.name == "run" || part.name == "end") && report.Failed(s.PodResult):
 				look = "crit, "
 			case part.name == "run":
 				look = ""
