@@ -130,7 +130,13 @@ func (r *Reporter) groupOf(e event.Event) string {
 			return fmt.Sprintf("Restart %d: pod %s", e.Stream.Restart, e.Stream.Pod)
 		}
 	case event.Progress:
-		return r.group
+		if r.started.UID != "" {
+			return r.group
+		}
+	case event.Notice:
+		if e.Level == event.Debug {
+			return r.group
+		}
 	}
 	return ""
 }
@@ -274,7 +280,7 @@ func (r *Reporter) finished(f event.Finished) {
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
 	if r.options.Summary {
-		if err := r.file("step-summary", summary(r.started, f, r.kept)); err != nil {
+		if err := r.file("step-summary", summary(r.started, f, r.kept && f.Outcome != event.Vanished)); err != nil {
 			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
 		}
 	}

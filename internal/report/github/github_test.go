@@ -372,7 +372,8 @@ func FuzzReports(f *testing.F) {
 			event.Notice{Level: event.Warning, Message: text + secret}, event.Notice{Level: event.Info, Message: text, Hint: text + "\n" + text},
 			event.Finding{Level: event.Error, File: text, Line: 1, Path: text, Message: text},
 			event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: text, Name: text}, UID: text, FailedIndexes: text, Tail: []string{text, secret, text + secret},
-				Cause: &event.Cause{Reason: event.Reason(text), Message: text + secret, Hint: text}, Pods: []event.PodResult{{Name: text, Node: text, Phase: text, Reason: text}}}} {
+				Cause: &event.Cause{Reason: event.Reason(text), Message: text + secret, Hint: text}, Pods: []event.PodResult{{Name: text, Node: text, Phase: text, Reason: text, Message: text, Tail: []string{text, secret}, CreatedAt: &at, Times: event.Times{Run: 1}},
+					{Name: text, Phase: "Failed", Container: text, Tail: []string{text}, CreatedAt: &at, Times: event.Times{Pull: 1, End: 1}}}}} {
 			if err := fan.Event(e); err != nil {
 				t.Fatal(err)
 			}
@@ -383,12 +384,15 @@ func FuzzReports(f *testing.F) {
 				t.Errorf("the runner obeyed %q of %q", c, s.log.String())
 			}
 		}
-		if len(r.All("warning")) > 2 || len(r.All("error")) != 2 || r.Stopped {
+		if len(r.All("warning")) > 2 || len(r.All("error")) < 2 || len(r.All("error")) > 2+2 || r.Stopped {
 			t.Errorf("the runner obeyed %q of %q", r.Obeyed, s.log.String())
 		}
 		outputs := s.outputs(t)
 		if len(outputs) != len(report.OutputDocs) || outputs["status"] != "failed" {
 			t.Errorf("outputs %q", outputs)
+		}
+		for _, wrong := range markup(s.file(t, "GITHUB_STEP_SUMMARY")) {
+			t.Error(wrong)
 		}
 		for name, shown := range map[string]string{"log": s.log.String(), "outputs": s.file(t, "GITHUB_OUTPUT"), "summary": html.UnescapeString(s.file(t, "GITHUB_STEP_SUMMARY"))} {
 			if strings.Contains(shown, secret) || strings.ContainsAny(strings.ReplaceAll(shown, "\x1b[", ""), "\x1b\r\x00") {

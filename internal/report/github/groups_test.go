@@ -54,7 +54,7 @@ func TestAttemptsInGroups(t *testing.T) {
 			append([]string{"one", "· pod a: failed", "▸ Attempt 2: pod b", "· pod b: failed", "▸ Attempt 3: pod c"}, last...)},
 		{"after a success they need not", begun, []event.Event{from("a", -1, 1, 0, "one"), from("b", -1, 2, 0, "the last line"), fine}, []string{"one", "▸ Attempt 2: pod b", good}},
 		{"news end a group, counts that come while it is silent do not", begun,
-			[]event.Event{from("b", -1, 2, 0, "two"), event.Progress{Heartbeat: true, Running: 1}, from("b", -1, 2, 0, "two"), event.Notice{Level: event.Warning, Message: "w"}, from("b", -1, 2, 0, "two"), event.Object{Object: job, Action: "kept"}, failed},
+			[]event.Event{from("b", -1, 2, 0, "two"), event.Progress{Heartbeat: true, Running: 1}, from("b", -1, 2, 0, "two"), event.Notice{Level: event.Debug, Message: "d"}, event.Notice{Level: event.Warning, Message: "w"}, from("b", -1, 2, 0, "two"), event.Object{Object: job, Action: "kept"}, failed},
 			append([]string{"▸ Attempt 2: pod b", "::warning::w", "▸ Attempt 2: pod b", "· Job batch-jobs/data-migration kept"}, last...)},
 		{"lines of the first attempt that come late are open", begun, []event.Event{from("b", -1, 2, 0, "two"), from("a", -1, 1, 0, "late"), failed}, append([]string{"▸ Attempt 2: pod b", "late"}, last...)},
 		{"restarts in place", begun, []event.Event{from("a", -1, 1, 0, "one"), from("a", -1, 1, 1, "two"), failed}, append([]string{"one", "▸ Restart 1: pod a"}, last...)},
@@ -227,5 +227,11 @@ func TestCommandsToLookFurther(t *testing.T) {
 		if got := strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job"); got != want {
 			t.Errorf("a Job that is %s has commands: %v", action, got)
 		}
+	}
+	s := newStep(t, report.Options{Summary: true})
+	f.Outcome = event.Vanished
+	s.tell(t, begun, f)
+	if strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job") {
+		t.Error("a Job that somebody has deleted has commands")
 	}
 }

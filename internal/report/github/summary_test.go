@@ -214,7 +214,7 @@ func TestGolden(t *testing.T) {
 
 var (
 	ours    = regexp.MustCompile(`</?b>|<br>|<details>|<details open>|</details>|</?summary>|\*\*`)
-	mermaid = regexp.MustCompile(`^(?:---|displayMode: compact|config:|  gantt: \{[\w:, ]+\}|gantt|  dateFormat x|  axisFormat [%HMS:]+|  todayMarker off|  section [\w .,…-]*|  (?:\x{2800}|[\w .,-]+) :(?:done, |active, |crit, )?-?\d+, -?\d+)$`)
+	mermaid = regexp.MustCompile(`^(?:---|displayMode: compact|config:|  gantt: \{[\w:, ]+\}|gantt|  dateFormat x|  axisFormat [%HMS:]+|  todayMarker off|  section [\w .,…-]*[\w.,…-][\w .,…-]*|  (?:\x{2800}|[\w .,-]+) :(?:done, |active, |crit, )?-?\d+, -?\d+)$`)
 	mention = regexp.MustCompile(`@\w|#\w|(?i:www\.)`)
 )
 
@@ -286,7 +286,7 @@ func markup(page string) (wrong []string) {
 // The summary shows what it quotes, nothing of it becomes markup, and GitHub takes it, whatever comes.
 func TestSummaryIsLiteralAndBounded(t *testing.T) {
 	bars, angles, ticks := strings.Repeat("|", 5000), strings.Repeat("<", 5000), strings.Repeat("`", 1000)
-	for name, word := range map[string]string{"words": hostile, "bars": bars, "angles": angles, "backticks": ticks, "references": strings.Repeat("@#", 2500), "mermaid": "end\n  section x;click y\n```\n```mermaid\n%%{init: {}}%%#quot;:"} {
+	for name, word := range map[string]string{"words": hostile, "bars": bars, "angles": angles, "backticks": ticks, "references": strings.Repeat("@#", 2500), "no name": "-", "mermaid": "end\n  section x;click y\n```\n```mermaid\n%%{init: {}}%%#quot;:"} {
 		for n, outcome := range map[int]event.Outcome{1: event.Succeeded, 2: event.Outcome(word), 99: event.TimedOut, 1200: event.Failed} {
 			ref := event.Ref{Kind: "Job", Namespace: word, Name: word}
 			f := event.Finished{Outcome: outcome, Job: ref, UID: "u", Attempts: n, FailedIndexes: word, Duration: time.Hour, Result: &word, Tail: []string{"````", word, "`````", "</code>"},

@@ -193,6 +193,9 @@ func label(s string) string {
 		}
 		return '_'
 	}, s)
+	if strings.Trim(s, " ") == "" { // a pod that no Kubernetes has named
+		return "pod"
+	}
 	return event.Shorten(s, 20)
 }
 
