@@ -206,7 +206,7 @@ func warnings(all []event.Cause) string {
 			fmt.Fprintf(&b, "… and %d more warnings\n", len(all)-i)
 			break
 		}
-		fmt.Fprintf(&b, "⚠️ %s\n", escape(strings.TrimSpace(w.Message+" "+w.Hint), summaryText))
+		fmt.Fprintf(&b, "⚠️ %s\n", escape(w.Error(), summaryText))
 	}
 	return b.String()
 }
