@@ -38,9 +38,11 @@ lint:
 	go mod tidy -diff
 	go -C e2e mod tidy -diff
 
-# The program on the systems that it is used on and not tested on.
+# The program on the systems that it is used on and not tested on: those of a release.
 cross:
-	set -e; for os in darwin windows; do GOOS=$$os go vet ./...; GOOS=$$os go build -o /dev/null ./cmd/kubernetes-job-action; done
+	set -e; for os in darwin windows; do GOOS=$$os go vet ./...; done
+	set -e; for os in linux darwin windows; do for arch in amd64 arm64; do \
+	  GOOS=$$os GOARCH=$$arch go build -trimpath -gcflags=all=-dwarf=false -ldflags "$(LDFLAGS)" -o /dev/null ./cmd/kubernetes-job-action; done; done
 
 # Asks the Go vulnerability database, so it needs the internet.
 vuln:
@@ -52,7 +54,7 @@ bench: build
 
 # A flag of the test's own stands behind the package.
 soak: build
-	go -C e2e test . -v -timeout 4h -run 'TestSoak|TestFaults|TestScenarios/(proxy_.*|restarts)$$' -soak
+	go -C e2e test . -v -timeout 4h -run 'TestSoak|TestCancelTimes|TestNextRunNeverOverlaps|TestFaults|TestScenarios/(proxy_.*|restarts)$$' -soak
 
 FUZZTIME ?= 10m
 fuzz:

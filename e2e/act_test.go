@@ -16,7 +16,8 @@ import (
 	"github.com/planton/kubernetes-job-action/e2e/images"
 )
 
-// runnerImage is where the CI clients run what is no action: a bash, and the rsync that gitlab-ci-local copies artifacts with.
+// runnerImage is where the CI clients run what is no container action: a bash, the Node.js of node actions, which act takes from there, and the
+// rsync that gitlab-ci-local copies artifacts with.
 const runnerImage = "kubernetes-job-action-runner:e2e"
 
 // runnerEngine is engine with that image.
@@ -31,7 +32,11 @@ var runnerEngine = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	img, err := images.WithPrograms(shell, map[string]string{"bin/bash": "/bin/bash", "usr/bin/rsync": "/usr/bin/rsync"})
+	node, err := shared.cluster.Node(context.Background(), "24")
+	if err != nil {
+		return err
+	}
+	img, err := images.WithPrograms(shell, map[string]string{"bin/bash": "/bin/bash", "usr/bin/rsync": "/usr/bin/rsync", "usr/local/bin/node": node})
 	if err != nil {
 		return err
 	}

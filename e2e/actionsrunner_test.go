@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -48,15 +49,19 @@ func cmdEngine(ts *testscript.TestScript, args []string) {
 	ts.Setenv("IMAGE", actionImage)
 }
 
-// step is one use of the action as GitHub's runner runs it: ContainerActionHandler.cs and DockerCommandManager.cs of
-// actions/runner. The network is the machine's, where the API server listens, and not one that the runner makes for the job.
+// step is one use of the action as GitHub's runner runs it: ContainerActionHandler.cs and DockerCommandManager.cs, or
+// NodeScriptActionHandler.cs, of actions/runner. A container's network is the machine's, where the API server listens, and not one that
+// the runner makes for the job.
 type step struct {
+	Uses    string            // the folder of the action, in the script's; that of the project without it
+	Node    string            // the version that runs a node24 action, when it is another one
 	With    map[string]string // the inputs that the workflow gives; ${{ secrets.KUBECONFIG }} is known
 	Env     map[string]string
 	Options []string // more options for docker run: what users do to containers that they run themselves
 	NoMount []string `yaml:"no-mount"` // folders in the container that are not mounted
 
 	name      string
+	action    string // the action's folder
 	runs      actionRuns
 	inputs    map[string]string // those of action.yml with their defaults, then With
 	secrets   []string          // what nobody may be shown
@@ -71,6 +76,8 @@ type actionRuns struct {
 	Args           []string
 	Entrypoint     string
 	PostEntrypoint string `yaml:"post-entrypoint"`
+	Main           string
+	Post           string
 	PostIf         string `yaml:"post-if"`
 }
 
@@ -78,18 +85,19 @@ var secretKubeconfig = regexp.MustCompile(`\$\{\{\s*secrets\.KUBECONFIG\s*\}\}`)
 
 // newStep reads a step and the action's own file.
 func newStep(ts *testscript.TestScript, name, file string) *step {
-	data, err := os.ReadFile("../action.yml")
+	s := &step{name: name, action: "..", inputs: map[string]string{}, dir: ts.MkAbs(".runner-" + name), workspace: ts.MkAbs("."), commands: map[string]string{}}
+	ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(file)), s))
+	if s.Uses != "" {
+		s.action = ts.MkAbs(s.Uses)
+	}
+	data, err := os.ReadFile(filepath.Join(s.action, "action.yml"))
 	ts.Check(err)
 	var action struct {
 		Inputs map[string]struct{ Default string }
 		Runs   actionRuns
 	}
 	ts.Check(yaml.Unmarshal(data, &action))
-	if action.Runs.Using != "docker" {
-		ts.Fatalf("action.yml is no container action: %q", action.Runs.Using)
-	}
-	s := &step{name: name, runs: action.Runs, inputs: map[string]string{}, dir: ts.MkAbs(".runner-" + name), workspace: ts.MkAbs("."), commands: map[string]string{}}
-	ts.Check(yaml.Unmarshal([]byte(ts.ReadFile(file)), s))
+	s.runs = action.Runs
 	for input, declared := range action.Inputs {
 		s.inputs[input] = declared.Default
 	}
@@ -114,24 +122,25 @@ func newStep(ts *testscript.TestScript, name, file string) *step {
 	return s
 }
 
-// command is the docker run of one stage of the step.
-func (s *step) command(ts *testscript.TestScript, name, entrypoint string, state map[string]string) *exec.Cmd {
-	container := stateOf(ts).id + "_" + name
-	ts.Setenv("CONTAINER", container)
+// folders are where a step finds what the runner gives it.
+type folders struct{ workspace, event, commands, temp, tools string }
+
+// environment is that of one stage of the step, with the paths that the stage sees. It makes the command files.
+func (s *step) environment(ts *testscript.TestScript, name string, in folders, state map[string]string) map[string]string {
 	env := map[string]string{
-		"HOME": "/github/home", "GITHUB_WORKSPACE": "/github/workspace", "GITHUB_ACTION": s.name, "GITHUB_EVENT_PATH": "/github/workflow/event.json",
+		"GITHUB_WORKSPACE": in.workspace, "GITHUB_ACTION": s.name, "GITHUB_EVENT_PATH": filepath.Join(in.event, "event.json"),
 		"GITHUB_JOB": "migrate", "GITHUB_REF": "refs/heads/main", "GITHUB_SHA": "0123456789012345678901234567890123456789",
 		"GITHUB_REPOSITORY": "shop/orders", "GITHUB_REPOSITORY_OWNER": "shop", "GITHUB_RUN_ID": "7000000001", "GITHUB_RUN_NUMBER": "12",
 		"GITHUB_RUN_ATTEMPT": "1", "GITHUB_ACTOR": "somebody", "GITHUB_WORKFLOW": "deploy", "GITHUB_EVENT_NAME": "push",
 		"GITHUB_SERVER_URL": "https://github.example", "GITHUB_API_URL": "https://api.github.example", "GITHUB_REF_NAME": "main", "GITHUB_REF_TYPE": "branch",
-		"RUNNER_OS": "Linux", "RUNNER_ARCH": "X64", "RUNNER_NAME": "played", "RUNNER_TEMP": "/github/runner_temp", "RUNNER_TOOL_CACHE": "/opt/hostedtoolcache",
+		"RUNNER_OS": "Linux", "RUNNER_ARCH": "X64", "RUNNER_NAME": "played", "RUNNER_TEMP": in.temp, "RUNNER_TOOL_CACHE": in.tools,
 		"ACTIONS_RUNTIME_URL": "http://127.0.0.1:1/", "ACTIONS_RUNTIME_TOKEN": "played-runtime-token",
 	}
 	for _, file := range []string{"OUTPUT", "STATE", "ENV", "PATH", "STEP_SUMMARY"} {
 		base := strings.ToLower(file) + "_" + name
 		s.commands[file] = filepath.Join(s.dir, "_runner_file_commands", base)
 		ts.Check(os.WriteFile(s.commands[file], nil, 0o644))
-		env["GITHUB_"+file] = "/github/file_commands/" + base
+		env["GITHUB_"+file] = filepath.Join(in.commands, base)
 	}
 	for input, value := range s.inputs {
 		env["INPUT_"+strings.ToUpper(strings.ReplaceAll(input, " ", "_"))] = value
@@ -139,6 +148,48 @@ func (s *step) command(ts *testscript.TestScript, name, entrypoint string, state
 	for key, value := range state {
 		env["STATE_"+key] = value
 	}
+	return env
+}
+
+// command is what the runner starts for one stage of the step.
+func (s *step) command(ts *testscript.TestScript, name, script, entrypoint string, state map[string]string) *exec.Cmd {
+	switch s.runs.Using {
+	case "docker":
+		return s.container(ts, name, entrypoint, state)
+	case "node24":
+		return s.script(ts, name, script, state)
+	}
+	ts.Fatalf("%s is no action that is played: it uses %q", s.action, s.runs.Using)
+	return nil
+}
+
+// script is Node.js with a script of the action, in the workspace (NodeScriptActionHandler.cs). The runner's own environment is there too, and
+// standard input is at its end (ProcessInvoker.cs).
+func (s *step) script(ts *testscript.TestScript, name, script string, state map[string]string) *exec.Cmd {
+	node, err := shared.cluster.Node(context.Background(), cmp.Or(s.Node, "24"))
+	ts.Check(err)
+	path, err := filepath.Abs(filepath.Join(s.action, script))
+	ts.Check(err)
+	cmd := exec.Command(node, path)
+	cmd.Dir = s.workspace
+	env := s.environment(ts, name, folders{workspace: s.workspace, event: filepath.Join(s.dir, "_github_workflow"),
+		commands: filepath.Join(s.dir, "_runner_file_commands"), temp: filepath.Join(s.dir, "_temp"), tools: ts.MkAbs(".tools")}, state)
+	env["PATH"], env["HOME"], env["GITHUB_ACTIONS"], env["CI"] = ts.Getenv("PATH"), ts.Getenv("HOME"), "true", "true"
+	env["ACTIONS_ID_TOKEN_REQUEST_URL"], env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"] = "http://127.0.0.1:1/", "played-id-token"
+	maps.Copy(env, s.Env)
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		cmd.Env = append(cmd.Env, key+"="+env[key])
+	}
+	return cmd
+}
+
+// container is the docker run of one stage of the step.
+func (s *step) container(ts *testscript.TestScript, name, entrypoint string, state map[string]string) *exec.Cmd {
+	container := stateOf(ts).id + "_" + name
+	ts.Setenv("CONTAINER", container)
+	env := s.environment(ts, name, folders{workspace: "/github/workspace", event: "/github/workflow", commands: "/github/file_commands",
+		temp: "/github/runner_temp", tools: "/opt/hostedtoolcache"}, state)
+	env["HOME"] = "/github/home"
 	// The environment of the workflow; what begins with a mounted folder's path is translated (ContainerInfo.cs).
 	for key, value := range s.Env {
 		env[key] = strings.Replace(value, s.workspace, "/github/workspace", 1)
@@ -172,7 +223,7 @@ func cmdStep(ts *testscript.TestScript, args []string) {
 	needArgs(ts, args, 2, "step NAME FILE")
 	s := newStep(ts, args[0], args[1])
 	stateOf(ts).steps[s.name] = s
-	startProcess(ts, s.name, s.command(ts, s.name, s.runs.Entrypoint, nil))
+	startProcess(ts, s.name, s.command(ts, s.name, s.runs.Main, s.runs.Entrypoint, nil))
 }
 
 func stepOf(ts *testscript.TestScript, name string) *step {
@@ -221,19 +272,19 @@ func cmdRan(ts *testscript.TestScript, args []string) {
 func cmdPost(ts *testscript.TestScript, args []string) {
 	needArgs(ts, args, 2, "post NAME CODE")
 	s := stepOf(ts, args[0])
-	if s.runs.PostEntrypoint == "" || s.runs.PostIf != "always()" {
-		ts.Fatalf("action.yml has no post-entrypoint that always runs: %+v", s.runs)
+	if s.runs.PostEntrypoint+s.runs.Post == "" || s.runs.PostIf != "always()" {
+		ts.Fatalf("action.yml has no post step that always runs: %+v", s.runs)
 	}
 	state, err := actionsrunner.Values(ts.ReadFile(s.commands["STATE"]))
 	ts.Check(err)
 	name := s.name + ".post"
-	startProcess(ts, name, s.command(ts, name, s.runs.PostEntrypoint, state))
+	startProcess(ts, name, s.command(ts, name, s.runs.Post, s.runs.PostEntrypoint, state))
 	cmdFinish(ts, []string{name, args[1]})
 	s.read(ts, name)
 }
 
 // read reads what a stage of the step has written, as the runner does, into files of the script: NAME.shown, the text that users see,
-// NAME.obeyed, a command a line, and the command files NAME.output and NAME.state, a value a line in Go's syntax, and NAME.summary.
+// NAME.obeyed, a command a line, and the command files NAME.output and NAME.state, a value a line in Go's syntax, and NAME.summary and NAME.path as they are.
 func (s *step) read(ts *testscript.TestScript, name string) {
 	var log actionsrunner.Log
 	log.Play(ts.ReadFile(name + ".stdout"))
@@ -246,7 +297,7 @@ func (s *step) read(ts *testscript.TestScript, name string) {
 	for _, c := range log.Obeyed {
 		fmt.Fprintf(&obeyed, "%s %v %q\n", c.Name, c.Properties, c.Data)
 	}
-	files := map[string]string{"shown": shown, "obeyed": obeyed.String(), "summary": ts.ReadFile(s.commands["STEP_SUMMARY"])}
+	files := map[string]string{"shown": shown, "obeyed": obeyed.String(), "summary": ts.ReadFile(s.commands["STEP_SUMMARY"]), "path": ts.ReadFile(s.commands["PATH"])}
 	for _, file := range []string{"OUTPUT", "STATE"} {
 		values, err := actionsrunner.Values(ts.ReadFile(s.commands[file]))
 		ts.Check(err)

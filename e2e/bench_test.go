@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -91,6 +93,52 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
+// BenchmarkNative compares the native action, whose program is in the tool cache, with the program alone: its shortest run, which needs no
+// cluster, and the whole of a Job that prints one line.
+func BenchmarkNative(b *testing.B) {
+	bed := newBed(b)
+	node, err := shared.cluster.Node(context.Background(), "24")
+	if err != nil {
+		b.Fatal(err)
+	}
+	program := filepath.Join(shared.bin, "kubernetes-job-action")
+	content, err := os.ReadFile(program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	arch := strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
+	release, err := json.Marshal(map[string]any{"version": "0.0.0", "programs": map[string]any{
+		runtime.GOOS + "-" + arch: map[string]any{"size": len(content), "sha256": fmt.Sprintf("%x", sha256.Sum256(content))}}})
+	cached := filepath.Join(bed.dir, "tools", "kubernetes-job-action", "0.0.0", arch)
+	err = errors.Join(err, os.CopyFS(filepath.Join(bed.dir, "native"), os.DirFS("../native")), os.WriteFile(filepath.Join(bed.dir, "native", "release.json"), release, 0o600),
+		os.MkdirAll(cached, 0o755), os.WriteFile(filepath.Join(cached, "kubernetes-job-action"), content, 0o755))
+	if err != nil {
+		b.Fatal(err)
+	}
+	bed.env = append(bed.env, "RUNNER_TOOL_CACHE="+filepath.Join(bed.dir, "tools"))
+	env := bed.env
+	run := func(input string, command ...string) usage {
+		bed.env = append(slices.Clip(env), input, "INPUT_MANIFEST="+bed.job("native", "echo done"))
+		return bed.run(nil, command[0], command[1:]...)
+	}
+	wall := func(u usage) float64 { return u.wall.Seconds() }
+	for b.Loop() {
+		for _, c := range []struct {
+			what, input, unit string
+			rounds            int
+		}{{"start", "INPUT_DRY-RUN=client", "ratio", 5 * rounds}, {"Job", "INPUT_DRY-RUN=none", "job-ratio", rounds}} {
+			var direct, launched []usage
+			for range c.rounds {
+				direct = append(direct, run(c.input, program))
+				launched = append(launched, run(c.input, node, filepath.Join(bed.dir, "native", "main.cjs")))
+			}
+			b.ReportMetric(median(launched, wall)/median(direct, wall), c.unit)
+			b.Logf("%s: %.0f ms by the launcher, %.0f ms without it: ratio %.2f (medians of %d); %v, %v", c.what, 1000*median(launched, wall), 1000*median(direct, wall),
+				median(launched, wall)/median(direct, wall), c.rounds, walls(launched), walls(direct))
+		}
+	}
+}
+
 // BenchmarkSize tells what a user downloads, and what is behind it.
 func BenchmarkSize(b *testing.B) {
 	for b.Loop() {
@@ -133,7 +181,8 @@ func newBed(tb testing.TB) *bed {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		if err := kubectl(config, "delete", "namespace", b.namespace); err != nil {
+		_, measured := tb.(*testing.B) // what still ends would be measured with the next one
+		if err := kubectl(config, "delete", "namespace", b.namespace, fmt.Sprintf("--wait=%t", measured)); err != nil {
 			tb.Error(err)
 		}
 	})
@@ -195,6 +244,8 @@ func (b *bed) try(out *os.File, name string, args ...string) (usage, string, err
 	path := filepath.Join(shared.bin, name)
 	if name == "kubectl" {
 		path = filepath.Join(shared.cluster.Bin(), name)
+	} else if filepath.IsAbs(name) {
+		path = name
 	}
 	cmd := exec.Command(path, args...)
 	cmd.Env = b.env

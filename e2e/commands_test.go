@@ -29,6 +29,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"finish":     positive(cmdFinish),
 	"grace":      positive(cmdGrace),
 	"image":      positive(cmdImage),
+	"junit":      positive(cmdJUnit),
+	"keys":       positive(cmdKeys),
 	"lines":      positive(cmdLines),
 	"numbered":   positive(cmdNumbered),
 	"pipeline":   positive(cmdPipeline),
@@ -38,11 +40,15 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"pulled":     positive(cmdPulled),
 	"ran":        positive(cmdRan),
 	"registry":   positive(cmdRegistry),
+	"resize":     positive(cmdResize),
+	"screen":     cmdScreen,
+	"release":    positive(cmdRelease),
 	"signal":     positive(cmdSignal),
 	"start":      positive(cmdStart),
 	"step":       positive(cmdStep),
 	"subst":      positive(cmdSubst),
 	"tally":      positive(cmdTally),
+	"terminal":   positive(cmdTerminal),
 	"volume":     positive(cmdVolume),
 	"wait-log":   positive(cmdWaitLog),
 	"webhook":    positive(cmdWebhook),
@@ -103,7 +109,8 @@ func (s *script) end() {
 	}
 }
 
-// exitCode returns the exit code in err, or fails the script when it never ran.
+// exitCode returns the exit code in err, or fails the script when it never ran. What a signal has ended counts as in a shell, and as the
+// runner counts it.
 func exitCode(ts *testscript.TestScript, err error) int {
 	var exit *exec.ExitError
 	switch {
@@ -111,6 +118,8 @@ func exitCode(ts *testscript.TestScript, err error) int {
 		return 0
 	case errors.As(err, &exit) && exit.Exited():
 		return exit.ExitCode()
+	case exit != nil:
+		return 128 + int(exit.Sys().(syscall.WaitStatus).Signal())
 	}
 	ts.Fatalf("no exit code: %v", err)
 	return 0
@@ -236,7 +245,7 @@ func running(ts *testscript.TestScript, name string) *process {
 }
 
 var signals = map[string]syscall.Signal{
-	"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT,
+	"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP, "QUIT": syscall.SIGQUIT, "ABRT": syscall.SIGABRT,
 	"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "PIPE": syscall.SIGPIPE,
 }
 

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 )
 
@@ -26,13 +28,37 @@ func (c *Cluster) InstallClients(ctx context.Context) error {
 	return c.installPackages(ctx, []need{{"git", onPath("git")}, {"rsync", onPath("rsync")}, {"nodejs", onPath("node")}, {"npm", onPath("npm")}})
 }
 
+// InstallReaders installs the Debian packages of what reads a terminal and JUnit reports.
+func (c *Cluster) InstallReaders(ctx context.Context) error {
+	library := func() bool { return exec.Command(Python, "-c", "import junitparser").Run() == nil }
+	return c.installPackages(ctx, []need{{"tmux", onPath("tmux")}, {"libxml2-utils", onPath("xmllint")}, {"python3-junitparser", library}})
+}
+
+// Python is Debian's, which finds the libraries of Debian's packages.
+const Python = "/usr/bin/python3"
+
 // Act is the path of act, which runs workflows of GitHub Actions.
 func (c *Cluster) Act(ctx context.Context) (string, error) { return c.build(ctx, actBuild) }
 
 // GitLabCILocal is the path of gitlab-ci-local, which runs pipelines of GitLab.
 func (c *Cluster) GitLabCILocal(ctx context.Context) (string, error) {
-	folder, err := c.npm(ctx, "gitlab-ci-local")
-	return filepath.Join(folder, "node_modules", ".bin", "gitlab-ci-local"), err
+	modules, err := c.npm(ctx, "gitlab-ci-local")
+	return filepath.Join(modules, ".bin", "gitlab-ci-local"), err
+}
+
+// NodeModules is the folder of what node/package.json pins: Node.js 20 and 24, for GitHub's actions, and GitHub's reader of action.yml.
+func (c *Cluster) NodeModules(ctx context.Context) (string, error) {
+	if err := c.InstallClients(ctx); err != nil { // npm
+		return "", err
+	}
+	return c.npm(ctx, "node")
+}
+
+// Node is the path of Node.js, of the version 20 or 24.
+func (c *Cluster) Node(ctx context.Context, major string) (string, error) {
+	modules, err := c.NodeModules(ctx)
+	// The packages are named as Node.js names processors.
+	return filepath.Join(modules, "node"+major+"-"+strings.Replace(runtime.GOARCH, "amd64", "x64", 1), "bin", "node"), err
 }
 
 // browsers are the names of a Chromium without a window, or that can do without one.
@@ -60,16 +86,16 @@ func (c *Cluster) Pictures(ctx context.Context, pages ...string) error {
 		{"fonts-liberation", font("LiberationSans-Regular.ttf")}, {"fonts-dejavu-core", font("DejaVuSansMono.ttf")}, {"fonts-noto-color-emoji", font("NotoColorEmoji.ttf")}}); err != nil {
 		return err
 	}
-	folder, err := c.npm(ctx, "pictures", "render.mjs")
+	modules, err := c.npm(ctx, "pictures", "render.mjs")
 	if err != nil {
 		return err
 	}
-	node := exec.CommandContext(ctx, "node", append([]string{filepath.Join(folder, "render.mjs"), browser()}, pages...)...)
+	node := exec.CommandContext(ctx, "node", append([]string{filepath.Join(filepath.Dir(modules), "render.mjs"), browser()}, pages...)...)
 	_, err = run(node)
 	return err
 }
 
-// npm is the folder in which the packages are installed that a folder of this module pins, beside its files.
+// npm installs what the lock file in the folder pins, once, and gives the folder node_modules. Beside it are the files of the folder that are named.
 func (c *Cluster) npm(ctx context.Context, name string, files ...string) (string, error) {
 	b := build{name: name, folder: name, inputs: append([]string{"package.json", "package-lock.json"}, files...)}
 	source := filepath.Join(c.source, b.folder)
@@ -82,10 +108,11 @@ func (c *Cluster) npm(ctx context.Context, name string, files ...string) (string
 		return "", fmt.Errorf("no place to keep installed programs: %w", err)
 	}
 	folder := filepath.Join(cache, "kubernetes-job-action", b.name+"-"+key)
-	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err == nil {
-		return folder, nil
+	modules := filepath.Join(folder, "node_modules")
+	if _, err := os.Stat(modules); err == nil {
+		return modules, nil
 	}
-	c.out.printf("installing %s in %s", name, folder)
+	c.out.printf("installing %s in %s", b.name, folder)
 	started := time.Now()
 	// Renamed when complete, as a built program is.
 	fresh := fmt.Sprintf("%s.%d", folder, os.Getpid())
@@ -105,11 +132,11 @@ func (c *Cluster) npm(ctx context.Context, name string, files ...string) (string
 	npm := exec.CommandContext(ctx, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	npm.Dir = fresh
 	if _, err := run(npm); err != nil {
-		return "", fmt.Errorf("%s cannot be installed: %w", name, err)
+		return "", fmt.Errorf("%s cannot be installed: %w", b.name, err)
 	}
 	if err := os.Rename(fresh, folder); err != nil && !errors.Is(err, fs.ErrExist) { // somebody else was first
 		return "", err
 	}
-	c.out.printf("installed %s in %s", name, round(time.Since(started)))
-	return folder, nil
+	c.out.printf("installed %s in %s", b.name, round(time.Since(started)))
+	return modules, nil
 }

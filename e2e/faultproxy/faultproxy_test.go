@@ -147,4 +147,7 @@ func TestFront(t *testing.T) {
 	if r := f.Requests(); len(r) != 6 || slices.ContainsFunc(r, func(s string) bool { return s != "PUT /api?x=y" }) || f.Faults() != 5 {
 		t.Errorf("%d faults in %q", f.Faults(), r)
 	}
+	if a := f.Answers(); len(a) != 1 || a[0].Request != "PUT /api?x=y" {
+		t.Errorf("answers %v", a)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
+	"time"
 )
 
 // Fault is what is done to a request.
@@ -45,11 +46,18 @@ type Front struct {
 
 	mu       sync.Mutex
 	requests []string
+	answers  []Answer
 	faults   int
 }
 
+// Answer is one of the API server's that a client was given.
+type Answer struct {
+	Request string // method, path and query
+	At      time.Time
+}
+
 // NewFront serves on a port of the loopback address, until Close. The target is the API server's address, and the config is
-// how it is reached. The choice is made for each request; nil means that nothing is hurt.
+// how it is reached. The choice is made for each request, which waits for it; nil means that nothing is hurt.
 func NewFront(target string, config *tls.Config, choose func(*http.Request) Fault) (*Front, error) {
 	to, err := url.Parse(target)
 	if err != nil {
@@ -71,6 +79,12 @@ func NewFront(target string, config *tls.Config, choose func(*http.Request) Faul
 	lose.ModifyResponse = func(*http.Response) error { return errors.New("lost") }
 
 	f := &Front{}
+	pass.ModifyResponse = func(r *http.Response) error {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.answers = append(f.answers, Answer{r.Request.Method + " " + r.Request.URL.RequestURI(), time.Now()})
+		return nil
+	}
 	f.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fault := None
 		if choose != nil {
@@ -124,6 +138,13 @@ func (f *Front) Requests() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]string(nil), f.requests...)
+}
+
+// Answers are those that the API server has given, in order.
+func (f *Front) Answers() []Answer {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]Answer(nil), f.answers...)
 }
 
 // Faults is how many of them were hurt.

@@ -15,7 +15,9 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
+	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -27,6 +29,9 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 	"github.com/planton/kubernetes-job-action/internal/report/github"
 	"github.com/planton/kubernetes-job-action/internal/report/json"
+	"github.com/planton/kubernetes-job-action/internal/report/junit"
+	"github.com/planton/kubernetes-job-action/internal/report/lines"
+	"github.com/planton/kubernetes-job-action/internal/report/result"
 	"github.com/planton/kubernetes-job-action/internal/report/text"
 	"github.com/planton/kubernetes-job-action/internal/run"
 )
@@ -42,7 +47,14 @@ type Process struct {
 	Stderr    io.Writer
 	LookupEnv func(string) (string, bool)
 	Dir       string // the working directory
-	Terminal  bool   // Stderr is a terminal
+	Terminal  Terminal
+}
+
+// Terminal is what Stderr is shown on.
+type Terminal struct {
+	Color bool       // it is a terminal
+	Width func() int // its columns now, 0 when that is unknown; nil when no line on it can be drawn anew
+	Both  bool       // Stdout is shown on it too
 }
 
 // commands are the words that may come first on the command line; run is the default.
@@ -88,7 +100,7 @@ func Main(p Process) int {
 		options.Report.Format = p.format()
 	}
 	a := &app{Process: p, options: options}
-	ctx, stop := untilSignal()
+	ctx, stop := untilSignal(a.clear)
 	defer stop()
 	// A closed standard output must not end the process silently: it is an error of the sink, and the Job is deleted.
 	signal.Ignore(syscall.SIGPIPE)
@@ -101,10 +113,10 @@ func Main(p Process) int {
 	return code
 }
 
-// untilSignal is a context that a signal ends. The second one ends the process at once, as users expect of a command that
-// hangs. The end of the terminal counts too, unless nohup says otherwise.
-func untilSignal() (ctx context.Context, stop func()) {
-	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+// untilSignal is a context that a signal ends. The second one ends the process at once, after clear, as users expect of a command that
+// hangs. The end of the terminal counts too, unless nohup says otherwise, and so does what would print Go's stacks.
+func untilSignal(clear func()) (ctx context.Context, stop func()) {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT}
 	if !signal.Ignored(syscall.SIGHUP) {
 		signals = append(signals, syscall.SIGHUP)
 	}
@@ -112,7 +124,10 @@ func untilSignal() (ctx context.Context, stop func()) {
 	signal.Notify(arrived, signals...)
 	ctx, cancel := context.WithCancel(context.Background())
 	// A signal that is not caught would not end process 1, which this is in a container: the kernel ignores it there.
-	exit := func() { os.Exit(int(event.Interrupted)) }
+	exit := func() {
+		clear()
+		os.Exit(int(event.Interrupted))
+	}
 	go func() {
 		for _, do := range []func(){cancel, exit} {
 			select {
@@ -146,38 +161,101 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 		stdout = a.Stderr
 	}
 	_, noColor := a.LookupEnv("NO_COLOR")
+	noColor = noColor || a.getenv("TERM") == "dumb"
 	var log report.Sink
 	switch o.Format {
 	case report.FormatGitHub:
 		log = github.New(stdout, a.getenv, o)
-	case report.FormatGitLab:
+	case report.FormatGitLab, report.FormatBuildkite, report.FormatAzure:
 		log = text.New(stdout, stdout, a.getenv, o, !noColor)
 	case report.FormatJSON:
 		log = json.New(stdout)
 	default:
-		log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal && !noColor)
+		t := text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
+		if a.live() && command == "run" {
+			t.Live(a.Terminal.Width, a.Terminal.Both)
+		}
+		log = t
 	}
 	sinks := []report.Sink{log}
 	var findings []event.Finding
-	if o.DotenvFile != "" && command == "run" {
-		path := o.DotenvFile
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(a.Dir, path)
-		}
-		err := report.CheckFile(path)
-		if err == nil && a.isInput(path, set) {
-			err = fmt.Errorf("%s is a file that this run reads; the outputs would replace it", path)
-		}
-		if err != nil {
-			findings = append(findings, event.Finding{Level: event.Error, Path: "dotenv-file", Message: err.Error()})
-		} else {
-			sinks = append(sinks, dotenv.New(path, log.Event))
-		}
+	if command == "run" {
+		var files []report.Sink
+		files, findings = a.files(set, log.Event)
+		sinks = append(sinks, files...)
 	}
 	a.reporter = report.New(sinks...)
 	a.reporter.AddSecrets(a.options.Render.Secrets()...)
 	a.reporter.AddSecrets(set.Secrets...)
 	return findings
+}
+
+// live tells whether there is somebody who looks at a line that is drawn anew all the time: a terminal that can do that, and no CI system,
+// some of which give their jobs a terminal and keep all that is written to it.
+func (a *app) live() bool {
+	terminal := a.getenv("TERM")
+	return a.Terminal.Width != nil && a.options.Report.Format == report.FormatText && terminal != "" && terminal != "dumb" && a.getenv("CI") == ""
+}
+
+// clear takes the status line away for a process that ends at once, unless the terminal takes nothing.
+func (a *app) clear() {
+	if !a.live() {
+		return
+	}
+	written := make(chan struct{})
+	go func() {
+		io.WriteString(a.Stderr, text.Erase) // nobody is left to hear of an error
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-time.After(100 * time.Millisecond):
+	}
+}
+
+// files are the reporters of the files that were asked for. One that cannot be written, that is given twice, that the run reads, or that is
+// where the run has no business is a finding.
+func (a *app) files(set *manifest.Set, tell func(event.Event) error) (sinks []report.Sink, findings []event.Finding) {
+	o, source := a.options.Report, a.source(context.Background())
+	if temp := a.getenv("RUNNER_TEMP"); temp != "" && len(source.Confine) > 0 {
+		source.Confine = append(source.Confine, manifest.Folder{Path: temp})
+	}
+	taken := map[string]string{}
+	for _, file := range []struct {
+		option, path string
+		sink         func(path string) report.Sink
+	}{
+		{"dotenv-file", o.DotenvFile, func(path string) report.Sink { return dotenv.New(path, tell) }},
+		{"result-file", o.ResultFile, func(path string) report.Sink { return result.New(path, tell) }},
+		{"junit-file", o.JUnitFile, func(path string) report.Sink { return junit.New(path, tell) }},
+		{"log-file", o.LogFile, func(path string) report.Sink { return lines.New(path) }},
+	} {
+		if file.path == "" {
+			continue
+		}
+		path := file.path
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(a.Dir, path)
+		}
+		err := report.CheckFile(path)
+		other := taken[report.FileName(path)]
+		switch {
+		case err != nil:
+		case !source.Holds(path):
+			err = fmt.Errorf("%s leads out of the workspace, by its name or by a symbolic link; write the file into it", path)
+		case a.isInput(path, set):
+			err = fmt.Errorf("%s is a file that this run reads; the outputs would replace it", path)
+		case other != "":
+			err = fmt.Errorf("%s is the file of %s already", path, other)
+		}
+		if err != nil {
+			findings = append(findings, event.Finding{Level: event.Error, Path: file.option, Message: err.Error()})
+			continue
+		}
+		taken[report.FileName(path)] = file.option
+		sinks = append(sinks, file.sink(path))
+	}
+	return sinks, findings
 }
 
 // isInput tells whether the run reads a file that is there: for the manifest, or as a kubeconfig.
@@ -205,6 +283,10 @@ func (p Process) format() report.Format {
 		return report.FormatGitHub
 	case p.getenv("GITLAB_CI") == "true":
 		return report.FormatGitLab
+	case p.getenv("BUILDKITE") == "true":
+		return report.FormatBuildkite
+	case p.getenv("TF_BUILD") != "":
+		return report.FormatAzure
 	}
 	return report.FormatText
 }
@@ -236,6 +318,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	o.NameSuffix, found = a.nameSuffix()
 	findings = append(findings, found...)
 	o.Stamp, o.Timeout = a.stamp(command), a.options.Run.Verdict.Timeout
+	if o.KeepSucceeded = a.options.Run.IfExists == run.IfExistsKeepSucceeded; o.KeepSucceeded && a.onceKey() == "" {
+		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
+			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
+	}
+	began := time.Now() // all that follows is part of timeout
 
 	var client *cluster.Client
 	if a.options.FromCronJob != "" {
@@ -247,7 +334,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 			return a.refused(findings, err)
 		}
 		defer client.Close()
-		err = run.Ask(ctx, client, a.reporter, func(ctx context.Context) (err error) {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		err = run.Ask(inTime, client, a.reporter, func(ctx context.Context) (err error) {
 			o.FromCronJob, err = client.CronJob(ctx, cmp.Or(o.Namespace, client.Namespace), a.options.FromCronJob)
 			return err
 		})
@@ -261,6 +350,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	findings = append(findings, found...)
 	if plan != nil {
 		findings = append(findings, a.unknownContainers(plan)...)
+		findings = append(findings, a.nameOfOneRun(plan)...)
 	}
 	if event.HasErrors(findings) {
 		return a.invalid(ctx, findings)
@@ -303,18 +393,35 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if err := a.reporter.Event(event.Notice{Level: event.Info, Message: where}); err != nil {
 		return exitJobFailed, err
 	}
-	objects := run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
+	objects := objectsOf(plan)
+	objects.Rename = func(suffix string) (run.Objects, error) {
+		renamed, findings := plan.Renamed(set, o, suffix)
+		for _, f := range findings {
+			if f.Level == event.Error {
+				return run.Objects{}, &event.Cause{Reason: event.InvalidInput, Message: "the Job cannot get another name: " + f.Message}
+			}
+		}
+		again := objectsOf(renamed)
+		again.Rename = objects.Rename
+		return again, nil
+	}
 	if a.options.DryRun == config.DryRunServer {
-		if err := run.Check(ctx, client, objects, a.reporter); err != nil {
+		inTime, stop := run.InTime(ctx, began, o.Timeout)
+		defer stop()
+		if err := run.Check(inTime, client, objects, a.reporter); err != nil {
 			return a.refused(nil, err)
 		}
 		return exitOK, a.reporter.Event(event.Notice{Level: event.Info, Message: "the API server refuses none of the objects; nothing was created"})
 	}
 	follow := a.options.Run
-	follow.DeleteAfter, follow.Lock.Holder = plan.DeleteAfter, a.holder()
+	follow.Began, follow.DeleteAfter, follow.Lock.Holder, follow.Live = began, plan.DeleteAfter, a.holder(), a.live()
 	finished, err := run.Run(ctx, client, objects, follow, &recorder{Fanout: a.reporter, getenv: a.getenv, context: client.Context,
 		lock: follow.Lock.Name, nonce: plan.Job.Annotations[cluster.NonceAnnotation]})
 	return exitCode(finished), err
+}
+
+func objectsOf(plan *render.Plan) run.Objects {
+	return run.Objects{CreateNamespace: plan.CreateNamespace, Apply: plan.Apply, After: plan.After, Job: plan.Job, OneTime: plan.OneTime, Owned: plan.Owned, Place: plan.Finding}
 }
 
 // source is where the manifest is read from. A workflow or a pipeline has no business outside of the repository's checkout.
@@ -390,6 +497,16 @@ func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
 		}
 	}
 	return findings
+}
+
+// nameOfOneRun refuses to look for the Job of another run under a name that no other run has.
+func (a *app) nameOfOneRun(plan *render.Plan) []event.Finding {
+	i, suffix := a.options.Run.IfExists, a.options.Render.NameSuffix
+	if i != run.IfExistsAttach && i != run.IfExistsKeepSucceeded || !plan.OneTime || suffix != "" && suffix != "run" {
+		return nil
+	}
+	return []event.Finding{{Level: event.Error, Path: "if-exists", Message: fmt.Sprintf("%s needs a Job name that the next run has too, and %s is new each time", i, plan.Job.Name),
+		Suggestion: "give it a name, and no name-suffix that is different in the next run"}}
 }
 
 // connect finds the cluster; clusterName is the manifest's, "" without one.
@@ -469,11 +586,30 @@ func ThisProcess() Process {
 	if err != nil {
 		dir = "." // whoever opens a file in it gets the reason
 	}
-	info, err := os.Stderr.Stat()
 	args := os.Args[1:]
 	if filepath.Base(os.Args[0]) == postName {
 		args = append([]string{"post"}, args...)
 	}
 	return Process{Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
-		Dir: dir, Terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+		Dir: dir, Terminal: thisTerminal()}
+}
+
+func thisTerminal() (t Terminal) {
+	fd := int(os.Stderr.Fd())
+	if t.Color = term.IsTerminal(fd); !t.Color {
+		return t
+	}
+	t.Both = term.IsTerminal(int(os.Stdout.Fd()))
+	info, err := os.Stdout.Stat()
+	// What reads a pipe may write to the terminal, and knows nothing of a line there.
+	if err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		t.Width = func() int {
+			width, _, err := term.GetSize(fd)
+			if err != nil {
+				return 0
+			}
+			return width
+		}
+	}
+	return t
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 const goodManifest = `apiVersion: batch/v1
@@ -236,6 +238,45 @@ func TestDotenvFile(t *testing.T) {
 	}
 }
 
+// Every file is written by a run that could not begin too, so that none of an earlier run is taken for its own. A file that cannot be
+// written, and one that two options name, is found before anything is done.
+func TestFiles(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest, "out/.keep": ""})
+	if err := os.Symlink("out", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"dotenv-file": "KUBERNETES_JOB_STATUS=failed\n", "result-file": `"status": "failed"`, "junit-file": `<error type="InvalidInput"`, "log-file": ""}
+	for option, text := range want {
+		path := filepath.Join(dir, "out", option)
+		if err := os.WriteFile(path, []byte("of an earlier run"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := call(t, dir, "", nil, "run", "-f", "job.yaml", "--kubeconfig", "nowhere", "--"+option, "out/"+option)
+		if content, err := os.ReadFile(path); err != nil || got.code != 2 || !strings.Contains(string(content), text) || strings.Contains(string(content), "earlier") {
+			t.Errorf("%s: exit code %d, the file holds %q, %v", option, got.code, content, err)
+		}
+		got = call(t, dir, "", nil, "run", "-f", "job.yaml", "--"+option, "nowhere/file")
+		if said := "✗ " + option + ": " + filepath.Join(dir, "nowhere/file") + " cannot be written: no such file or directory\n"; got.code != 2 || !strings.Contains(got.stderr, said) {
+			t.Errorf("%s: exit code %d, %q", option, got.code, got.stderr)
+		}
+		for other := range want {
+			if other == option {
+				continue
+			}
+			got := call(t, dir, "", nil, "run", "-f", "job.yaml", "--"+option, "out/../out/same", "--"+other, filepath.Join(dir, "link/same"))
+			if got.code != 2 || !strings.Contains(got.stderr, "is the file of ") || !strings.Contains(got.stderr, "fix this problem first") {
+				t.Errorf("%s and %s: exit code %d, %q", option, other, got.code, got.stderr)
+			}
+		}
+	}
+	for _, args := range [][]string{{"--logs=none"}, {"--wait=false"}} {
+		got := call(t, dir, "", nil, append([]string{"run", "-f", "job.yaml", "--log-file=lines"}, args...)...)
+		if got.code != 2 || !strings.Contains(got.stderr, "✗ log-file: needs wait, and logs other than none") {
+			t.Errorf("%v: exit code %d, %q", args, got.code, got.stderr)
+		}
+	}
+}
+
 // An action reads files of the checkout only.
 func TestMainStaysInTheWorkspace(t *testing.T) {
 	outside := folder(t, map[string]string{"job.yaml": goodManifest})
@@ -304,10 +345,35 @@ func TestTerminal(t *testing.T) {
 		"the runner":               {true, map[string]string{"GITHUB_ACTIONS": "true"}, false},
 	} {
 		var out bytes.Buffer
-		code := Main(Process{Args: []string{"validate", "-f", "job.yaml"}, Stdout: &out, Stderr: &out, Dir: dir, Terminal: c.terminal,
+		code := Main(Process{Args: []string{"validate", "-f", "job.yaml"}, Stdout: &out, Stderr: &out, Dir: dir, Terminal: Terminal{Color: c.terminal},
 			LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }})
 		if got := strings.Contains(out.String(), "\x1b["); code != 0 || got != c.want {
 			t.Errorf("%s: exit code %d, colours %v, want %v: %q", name, code, got, c.want, &out)
+		}
+	}
+}
+
+// A status line is for somebody who looks at a terminal that can draw it.
+func TestLive(t *testing.T) {
+	width := func() int { return 80 }
+	for name, c := range map[string]struct {
+		width  func() int
+		format report.Format
+		env    map[string]string
+		want   bool
+	}{
+		"a terminal":                        {width, report.FormatText, map[string]string{"TERM": "xterm"}, true},
+		"one without colours":               {width, report.FormatText, map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, true},
+		"a pipe":                            {nil, report.FormatText, map[string]string{"TERM": "xterm"}, false},
+		"one that cannot":                   {width, report.FormatText, map[string]string{"TERM": "dumb"}, false},
+		"one that nobody knows":             {width, report.FormatText, nil, false},
+		"a CI system that gives a terminal": {width, report.FormatText, map[string]string{"TERM": "xterm", "CI": "true"}, false},
+		"Buildkite":                         {width, report.FormatBuildkite, map[string]string{"TERM": "xterm"}, false},
+	} {
+		a := &app{Process: Process{Terminal: Terminal{Width: c.width}, LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}}
+		a.options.Report.Format = c.format
+		if a.live() != c.want {
+			t.Errorf("%s: %v", name, !c.want)
 		}
 	}
 }
@@ -343,5 +409,32 @@ func TestManifests(t *testing.T) {
 	}
 	if references == 0 {
 		t.Error("no manifest refers to another: the test lost its second half")
+	}
+}
+
+// The CI system is known by the variables that it sets itself.
+func TestFormat(t *testing.T) {
+	for _, c := range []struct {
+		env  map[string]string
+		want report.Format
+	}{
+		{nil, report.FormatText},
+		{map[string]string{"CI": "true"}, report.FormatText},
+		{map[string]string{"GITHUB_ACTIONS": "true"}, report.FormatGitHub},
+		{map[string]string{"GITLAB_CI": "true"}, report.FormatGitLab},
+		{map[string]string{"BUILDKITE": "true"}, report.FormatBuildkite},
+		{map[string]string{"TF_BUILD": "True"}, report.FormatAzure},
+		{map[string]string{"BUILDKITE": "", "TF_BUILD": "", "GITLAB_CI": ""}, report.FormatText},
+	} {
+		p := Process{LookupEnv: func(name string) (string, bool) { v, ok := c.env[name]; return v, ok }}
+		if got := p.format(); got != c.want {
+			t.Errorf("%v: %s, want %s", c.env, got, c.want)
+		}
+	}
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for env, want := range map[string]string{"BUILDKITE": "✗ fix this problem first", "TF_BUILD": "##vso[task.logissue type=error]fix this problem first"} {
+		if got := call(t, dir, "", map[string]string{env: "true", "NO_COLOR": "1"}, "run", "-f", "job.yaml", "--kubeconfig="); got.code != 2 || !strings.Contains(got.stdout, want) || got.stderr != "" {
+			t.Errorf("%s: exit code %d, %q, %q", env, got.code, got.stdout, got.stderr)
+		}
 	}
 }

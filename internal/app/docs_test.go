@@ -17,7 +17,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/report/dotenv"
 )
 
-// action.yml, README.md and the GitLab component hold what the declarations and the examples say, between markers.
+// The files of the action, README.md and the GitLab component hold what the declarations and the examples say, between markers.
 func TestGenerated(t *testing.T) {
 	var inputs, table, dotenvs strings.Builder
 	for _, o := range report.OutputDocs {
@@ -40,6 +40,8 @@ func TestGenerated(t *testing.T) {
 		{"../../docs/reasons.md", "reasons", "| reason | exit code | meaning |\n|---|---|---|\n" + reasons.String()},
 		{"../../action.yml", "inputs", config.ActionInputs()},
 		{"../../action.yml", "outputs", inputs.String()},
+		{"../../native/action.yml", "inputs", config.ActionInputs()},
+		{"../../native/action.yml", "outputs", inputs.String()},
 		{"../../templates/kubernetes-job.yml", "inputs", componentInputs},
 		{"../../templates/kubernetes-job.yml", "variables", componentEnv},
 		{"../../docs/gitlab.md", "variables", "| variable | output |\n|---|---|\n" + dotenvs.String()},
@@ -176,7 +178,8 @@ func TestComponent(t *testing.T) {
 
 // The YAML of docs/gitlab.md and README.md is YAML, and what it says of inputs, options and outputs exists.
 func TestDocsOfGitLab(t *testing.T) {
-	known := map[string]bool{"INPUT_": true, "PLUGIN_": true} // an ellipsis follows
+	known := map[string]bool{"INPUT_": true, "PLUGIN_": true, // an ellipsis follows
+		"KUBERNETES_JOB_ACTION_BINARY": true} // the launcher's
 	for _, name := range config.Names() {
 		upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 		known["INPUT_"+upper], known["PLUGIN_"+upper] = true, true
@@ -212,5 +215,71 @@ func TestDocsOfGitLab(t *testing.T) {
 	}
 	if included == 0 {
 		t.Error("no use of the component is found")
+	}
+}
+
+// The YAML of docs/ci.md is strict YAML, and every option and variable that it names exists.
+func TestDocsOfCI(t *testing.T) {
+	content, err := os.ReadFile("../../docs/ci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, variables := map[string]bool{}, map[string]bool{}
+	for _, name := range config.Names() {
+		upper := strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+		known[name], variables["INPUT_"+upper], variables["PLUGIN_"+upper] = true, true, true
+	}
+	outputs := map[string]bool{}
+	for _, o := range report.OutputDocs {
+		variables[dotenv.Variable(o.Name)], outputs[strings.ReplaceAll(o.Name, "-", "_")] = true, true
+	}
+	blocks := regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```").FindAllStringSubmatch(string(content), -1)
+	ofDocker, flag := regexp.MustCompile(`docker run .*? ghcr\.io\S*`), regexp.MustCompile(`(?:^|[\s"'])--([a-z-]+)`)
+	flags, parsed := 0, 0
+	for _, block := range blocks {
+		kind, text := block[1], strings.Join(strings.Fields(block[2]), " ")
+		for _, f := range flag.FindAllStringSubmatch(ofDocker.ReplaceAllString(text, ""), -1) {
+			if flags++; !known[f[1]] {
+				t.Errorf("there is no option %s", f[1])
+			}
+		}
+		if kind != "yaml" {
+			continue
+		}
+		parsed++
+		var document any
+		if err := yaml.UnmarshalStrict([]byte(block[2]), &document); err != nil {
+			t.Errorf("%v:\n%s", err, block[2])
+		}
+		var plugin struct {
+			Steps []struct{ Settings map[string]any }
+		}
+		if yaml.Unmarshal([]byte(block[2]), &plugin) == nil {
+			for _, s := range plugin.Steps {
+				for name := range s.Settings {
+					if flags++; !known[name] {
+						t.Errorf("there is no option %s, which is a setting", name)
+					}
+				}
+			}
+		}
+	}
+	if parsed < 6 || flags < 20 {
+		t.Errorf("%d blocks of YAML, %d options", parsed, flags)
+	}
+	for _, name := range regexp.MustCompile(`\b(?:INPUT|PLUGIN|KUBERNETES_JOB)_[A-Z_]*[A-Z]`).FindAllString(string(content), -1) {
+		if !variables[name] {
+			t.Errorf("there is no variable %s", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`\$\(migrate\.(\w+)\)`).FindAllStringSubmatch(string(content), -1) {
+		if !outputs[m[1]] {
+			t.Errorf("there is no output %s", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile("(?m)^- .*?\\*\\*|`([a-z]+-(?:file|suffix))`").FindAllStringSubmatch(string(content), -1) {
+		if m[1] != "" && !known[m[1]] {
+			t.Errorf("there is no option %s", m[1])
+		}
 	}
 }

@@ -15,7 +15,8 @@ const module = "github.com/planton/kubernetes-job-action/"
 // below is the table of docs/architecture.md: what each package may import of ours.
 var below = map[string][]string{
 	"cmd/kubernetes-job-action": {"internal/app"},
-	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv", "internal/report/json", "internal/watch",
+	"internal/app": {"internal/config", "internal/run", "internal/report", "internal/report/text", "internal/report/github", "internal/report/dotenv",
+		"internal/report/json", "internal/report/result", "internal/report/junit", "internal/report/lines", "internal/watch",
 		"internal/logs", "internal/verdict", "internal/render", "internal/kubernetesjob", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/config":        {"internal/run", "internal/verdict", "internal/report", "internal/render", "internal/manifest", "internal/cluster", "internal/event"},
 	"internal/run":           {"internal/watch", "internal/logs", "internal/verdict", "internal/cluster", "internal/outage", "internal/pods", "internal/event"},
@@ -24,6 +25,9 @@ var below = map[string][]string{
 	"internal/report/github": {"internal/report", "internal/event"},
 	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/report/json":   {"internal/event"},
+	"internal/report/result": {"internal/report", "internal/event"},
+	"internal/report/junit":  {"internal/report", "internal/event"},
+	"internal/report/lines":  {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/outage", "internal/event"},
 	"internal/logs":          {"internal/outage", "internal/pods", "internal/event"},
 	"internal/verdict":       {"internal/refusal", "internal/pods", "internal/event"},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,8 +70,8 @@ func TestMainStaysInTheProject(t *testing.T) {
 	}
 }
 
-// TestDotenvFileIsNoInput: what a run reads is not overwritten by its outputs, whatever the file is called.
-func TestDotenvFileIsNoInput(t *testing.T) {
+// TestFileIsNoInput: what a run reads is not overwritten by its outputs, whatever the file is called.
+func TestFileIsNoInput(t *testing.T) {
 	const kubeconfig = "apiVersion: v1\nkind: Config\n"
 	dir := folder(t, map[string]string{"job.yaml": goodManifest, "refs.yaml": "apiVersion: a/v1\nkind: A\n", "k8s/job.yaml": goodManifest, "config": kubeconfig})
 	if err := os.Link(filepath.Join(dir, "job.yaml"), filepath.Join(dir, "hard.env")); err != nil {
@@ -87,13 +88,57 @@ func TestDotenvFileIsNoInput(t *testing.T) {
 		"a reference":     {"-f", "job.yaml", "--references", "refs.yaml", "--dotenv-file", "refs.yaml"},
 		"the kubeconfig":  {"-f", "job.yaml", "--kubeconfig", "config", "--dotenv-file", "config"},
 	} {
-		got := call(t, dir, "", nil, append([]string{"run"}, args...)...)
-		if got.code != 2 || !strings.Contains(got.stderr, "✗ dotenv-file: "+dir) || !strings.Contains(got.stderr, "is a file that this run reads; the outputs would replace it") {
-			t.Errorf("%s: exit code %d:\n%s", name, got.code, got.stderr)
+		for _, option := range []string{"dotenv-file", "result-file", "junit-file", "log-file"} {
+			args := slices.Clone(args)
+			args[len(args)-2] = "--" + option
+			got := call(t, dir, "", nil, append([]string{"run"}, args...)...)
+			if got.code != 2 || !strings.Contains(got.stderr, "✗ "+option+": "+dir) || !strings.Contains(got.stderr, "is a file that this run reads; the outputs would replace it") {
+				t.Errorf("%s: exit code %d:\n%s", name, got.code, got.stderr)
+			}
+			for file, want := range map[string]string{"job.yaml": goodManifest, "k8s/job.yaml": goodManifest, "config": kubeconfig} {
+				if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(text) != want {
+					t.Errorf("%s: %s holds %q, %v", name, file, text, err)
+				}
+			}
 		}
-		for file, want := range map[string]string{"job.yaml": goodManifest, "k8s/job.yaml": goodManifest, "config": kubeconfig} {
-			if text, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(text) != want {
-				t.Errorf("%s: %s holds %q, %v", name, file, text, err)
+	}
+}
+
+// TestFilesStayInTheProject: what a run writes lies in the workspace or in the runner's folder for temporary files, whatever links lead elsewhere.
+func TestFilesStayInTheProject(t *testing.T) {
+	dir := folder(t, map[string]string{"project/job.yaml": goodManifest, "project/out/.keep": "", "elsewhere/.keep": "", "project-two/.keep": "", "temp/.keep": ""})
+	project := filepath.Join(dir, "project")
+	for link, to := range map[string]string{"up": "..", "away": filepath.Join(dir, "elsewhere"), "within": "out", "file.xml": "../elsewhere/file.xml"} {
+		if err := os.Symlink(to, filepath.Join(project, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]bool{
+		"a": true, "out/a": true, "within/a": true, project + "/a": true, filepath.Join(dir, "temp/a"): true,
+		"file.xml": true, // the link is replaced, and not followed
+		"../a":     false, "up/a": false, "up/elsewhere/a": false, "away/a": false, "../project-two/a": false, filepath.Join(dir, "elsewhere/a"): false,
+	} {
+		for _, env := range []map[string]string{
+			{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": project, "RUNNER_TEMP": filepath.Join(dir, "temp"), "GITHUB_OUTPUT": filepath.Join(dir, "output")},
+			{"GITLAB_CI": "true", "CI_PROJECT_DIR": project, "RUNNER_TEMP": filepath.Join(dir, "temp")},
+		} {
+			for _, option := range []string{"dotenv-file", "result-file", "junit-file", "log-file"} {
+				// The kubeconfig does not exist, so nothing else goes on.
+				got := call(t, project, "", env, "run", "-f", "job.yaml", "--kubeconfig", "nowhere", "--"+option, path)
+				if refused := strings.Contains(got.stdout, option) && strings.Contains(got.stdout, "leads out of the workspace"); refused == want {
+					t.Errorf("%s %s with %v: %s", option, path, env, got.stdout)
+				}
+			}
+		}
+	}
+	for _, folder := range []string{".", "elsewhere", "project-two"} {
+		entries, err := os.ReadDir(filepath.Join(dir, folder))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.Name() == "a" || e.Name() == "file.xml" {
+				t.Errorf("%s/%s was written", folder, e.Name())
 			}
 		}
 	}

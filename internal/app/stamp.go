@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"os"
@@ -10,11 +11,8 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// stampPrefix is the prefix of the annotations that say which CI run created a Job.
-const stampPrefix = "kubernetes-job-action.planton.ai/"
-
 // ciRun is what the CI system says about its run; its fields are empty outside CI.
-type ciRun struct{ url, id, attempt, pipeline, commit string }
+type ciRun struct{ url, id, attempt, pipeline, commit, actor string }
 
 // ciRun reads the variables that GitHub's and GitLab's runners set for every job. GitLab gives a job that is retried a new id, so it
 // has no attempts.
@@ -25,10 +23,22 @@ func (a *app) ciRun() ciRun {
 			id:      id,
 			attempt: a.getenv("GITHUB_RUN_ATTEMPT"),
 			commit:  a.getenv("GITHUB_SHA"),
+			actor:   cmp.Or(a.getenv("GITHUB_TRIGGERING_ACTOR"), a.getenv("GITHUB_ACTOR")), // who started this attempt, or the first one
 		}
 	}
-	return ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), pipeline: a.getenv("CI_PIPELINE_ID"), commit: a.getenv("CI_COMMIT_SHA")}
+	r := ciRun{url: a.getenv("CI_JOB_URL"), id: a.getenv("CI_JOB_ID"), pipeline: a.getenv("CI_PIPELINE_ID"), actor: a.getenv("GITLAB_USER_LOGIN")}
+	for _, variable := range commits {
+		r.commit = cmp.Or(r.commit, a.getenv(variable))
+	}
+	return r
 }
+
+// commits are the variables in which CI systems other than GitHub name the commit: GitLab and Woodpecker, Jenkins, CircleCI, Buildkite, Azure,
+// Bitbucket, Drone.
+var commits = []string{"CI_COMMIT_SHA", "GIT_COMMIT", "CIRCLE_SHA1", "BUILDKITE_COMMIT", "BUILD_SOURCEVERSION", "BITBUCKET_COMMIT", "DRONE_COMMIT_SHA"}
+
+// onceKey is the option of that name, or the commit; "" without either.
+func (a *app) onceKey() string { return cmp.Or(a.options.OnceKey, a.ciRun().commit) }
 
 // holder tells others who holds the lock: the address of the CI run, or this process outside CI.
 func (a *app) holder() string {
@@ -50,9 +60,10 @@ func (a *app) stamp(command string) map[string]string {
 	if command == "run" {
 		stamp[cluster.NonceAnnotation] = rand.Text()
 	}
-	for key, value := range map[string]string{"run-url": r.url, "run-id": r.id, "run-attempt": r.attempt, "pipeline-id": r.pipeline, "commit": r.commit} {
+	for key, value := range map[string]string{event.RunURLAnnotation: r.url, event.StampPrefix + "run-id": r.id, event.AttemptAnnotation: r.attempt, event.StampPrefix + "pipeline-id": r.pipeline,
+		event.CommitAnnotation: r.commit, event.ActorAnnotation: r.actor, event.OnceKeyAnnotation: a.onceKey()} {
 		if value != "" {
-			stamp[stampPrefix+key] = value
+			stamp[key] = value
 		}
 	}
 	return stamp

@@ -103,6 +103,9 @@ func (c *Client) Preflight(ctx context.Context, namespace string, needs []Access
 	switch {
 	case own == nil && manifest == nil:
 		return notices, nil
+	case user == anonymous:
+		cause := unknownUser
+		return nil, &cause
 	case own == nil:
 		cause.Message = fmt.Sprintf("%s may not do what the manifest asks for: %s", who, sentence(manifest, namespace))
 	default:

@@ -57,6 +57,9 @@ func Why(err error) string { return explain(err).Message }
 // (k8s.io/client-go/plugin/pkg/client/auth/exec, refreshCredsLocked).
 var answeredVersion = regexp.MustCompile(`no kind "ExecCredential" is registered for version "([^"]*)"|plugin returned version (\S+)`)
 
+// execCredential is the hint for a plugin that prints something else.
+const execCredential = "Its standard output must be an ExecCredential with a token or a certificate and its key, and nothing else."
+
 // explain finds the reason, the words and the hint for an error.
 func explain(err error) *event.Cause {
 	var status apierrors.APIStatus
@@ -75,15 +78,25 @@ func explain(err error) *event.Cause {
 		cause := &event.Cause{Reason: event.Unauthorized, Message: "the kubeconfig's credential plugin gave no credentials: " + short(text),
 			Hint: "What it printed stands above. Is it logged in, and are its environment variables set in this step?"}
 		var own *pluginError
-		version := answeredVersion.FindStringSubmatch(text)
+		version := ""
+		if m := answeredVersion.FindStringSubmatch(text); m != nil {
+			version = m[1] + m[2]
+		}
 		switch {
 		case errors.As(err, &own):
 			cause.Hint = own.hint
-		case version != nil:
+		case strings.HasSuffix(version, "/__internal"): // an empty answer, or one without an apiVersion
+			cause.Message, cause.Hint = "the kubeconfig's credential plugin printed no ExecCredential with an apiVersion", execCredential
+		case version != "":
 			cause.Reason, cause.Hint = event.InvalidInput, oldPlugin
-			cause.Message = fmt.Sprintf("the kubeconfig's credential plugin answers with the apiVersion %q, which is not what is asked for", version[1]+version[2])
+			cause.Message = fmt.Sprintf("the kubeconfig's credential plugin answers with the apiVersion %q, which is not what is asked for", version)
+			if !strings.Contains(version, "alpha") {
+				cause.Hint = fmt.Sprintf("Set the apiVersion of the kubeconfig's exec to %s, and its interactiveMode to Never.", version)
+			}
 		case strings.HasPrefix(text, "decoding stdout: "), strings.HasPrefix(text, "exec plugin didn't return"), strings.HasPrefix(text, "exec plugin returned only"):
-			cause.Hint = "Its standard output must be an ExecCredential with a token or a certificate and its key, and nothing else."
+			cause.Hint = execCredential
+		case strings.HasPrefix(text, "exec: fork/exec "):
+			cause.Hint = "The program cannot be started: is it one for this machine's processor, and is the interpreter of its first line here?"
 		case strings.HasPrefix(text, "exec plugin cannot support interactive mode"):
 			cause.Hint = "Set interactiveMode of the kubeconfig's exec to Never or IfAvailable: nobody answers questions in CI."
 		}
@@ -178,7 +191,7 @@ func isLoopback(request *url.Error) bool {
 		return false
 	}
 	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return u.Hostname() == "localhost" || ip != nil && (ip.IsLoopback() || ip.IsUnspecified())
 }
 
 // rootText is the text of an error without the request that it belongs to.
@@ -222,6 +235,11 @@ func explainStatus(s metav1.Status) *event.Cause {
 		}
 	case http.StatusUnprocessableEntity, http.StatusBadRequest, http.StatusRequestEntityTooLarge:
 		cause.Reason = event.InvalidManifest
+		if strings.Contains(s.Message, "HTTP request to an HTTPS server") { // net/http's own answer
+			cause.Reason, cause.Message = event.APIUnreachable, "the API server speaks TLS alone, and its address begins with http://"
+			cause.Hint = "Use its https:// address."
+			break
+		}
 		if refused(cause, s.Message) {
 			break
 		}
@@ -265,6 +283,13 @@ func fieldList(causes []metav1.StatusCause) string {
 // (k8s.io/apiserver/pkg/endpoints/handlers/responsewriters, ForbiddenMessage).
 var denied = regexp.MustCompile(`User "([^"]*)" cannot (\S+) resource "([^"]*)" in API group "([^"]*)"(?: in the namespace "([^"]*)")?`)
 
+// anonymous is the user of a request in which the API server finds no credentials (k8s.io/apiserver/pkg/authentication/user).
+const anonymous = "system:anonymous"
+
+// unknownUser is what to say of that user's lack of permissions: whoever grants them grants them to everybody.
+var unknownUser = event.Cause{Reason: event.Unauthorized, Message: "the API server finds no credentials in the requests (system:anonymous)",
+	Hint: "The kubeconfig's user needs a token, a client certificate with its key, or exec; user names and passwords are not looked at since Kubernetes 1.19. A proxy in between may take credentials away."}
+
 // Denied tells whether an error says that the user may not do what was asked for, whatever the object is.
 func Denied(err error) bool {
 	var status apierrors.APIStatus
@@ -281,6 +306,10 @@ func explainForbidden(cause *event.Cause, message string) {
 		return
 	}
 	user, verb, resource, group, namespace := m[1], m[2], m[3], m[4], m[5]
+	if user == anonymous {
+		*cause = unknownUser
+		return
+	}
 	a := Access{Group: group, Resource: resource, Verbs: []string{verb}, ClusterWide: namespace == ""}
 	cause.Message = fmt.Sprintf("%s may not %s %s", user, verb, a.name())
 	in := "--all-namespaces"

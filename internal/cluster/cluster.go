@@ -77,7 +77,7 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 	if err := c.dial(t.config, o); err != nil {
 		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), hintOf(err), err)
 	}
-	return c, append(notices, insecure(t.config)...), nil
+	return c, append(append(notices, insecure(t.config)...), c.oddProxy()...), nil
 }
 
 // HearPlugin has tell told what the kubeconfig's credential plugin writes to its standard error, line by line, and nobody else from then on:

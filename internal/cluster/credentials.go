@@ -40,7 +40,7 @@ func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
 		}
 		if p := u.AuthProvider; p != nil {
 			for name, value := range p.Config {
-				if secretive(name) {
+				if event.SecretName(name) {
 					add("auth provider", value)
 				}
 			}
@@ -48,12 +48,12 @@ func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
 		if e := u.Exec; e != nil {
 			for _, v := range e.Env {
 				if !slices.Contains(plainVariables, v.Name) {
-					tell("variable "+v.Name+" of the credential plugin", v.Value, secretive(v.Name) || event.LooksSecret(v.Value))
+					tell("variable "+v.Name+" of the credential plugin", v.Value, event.SecretName(v.Name) || event.LooksSecret(v.Value))
 				}
 			}
 			for i, arg := range e.Args {
 				switch name, value, is := strings.Cut(arg, "="); {
-				case !strings.HasPrefix(arg, "-") || !secretive(name):
+				case !strings.HasPrefix(arg, "-") || !event.SecretName(name):
 				case is:
 					tell("argument of the credential plugin", value, event.LooksSecret(value))
 				case i+1 < len(e.Args) && !strings.HasPrefix(e.Args[i+1], "-"):
@@ -68,12 +68,6 @@ func credentials(kubeconfig *clientcmdapi.Config) (found []event.Secret) {
 // plainVariables are those that "aws eks update-kubeconfig" writes. Their values are words such as default and eu-central-1, which
 // stand in messages and outputs too.
 var plainVariables = []string{"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_STS_REGIONAL_ENDPOINTS"}
-
-// secretive tells whether a name promises a secret.
-func secretive(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"token", "secret", "password", "key", "credential"}, func(word string) bool { return strings.Contains(name, word) })
-}
 
 // userInfo is what a URL has before its host, in the ways in which it may be shown: the password, or a name that stands alone as tokens
 // do, and both as they are sent. The text need not be a URL that can be parsed.

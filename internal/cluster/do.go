@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,8 @@ import (
 const shortly = 10 * time.Second
 
 // Do calls the API server until the call succeeds, or fails in a way that time does not heal, or the patience ends: that is
-// APITimeout for connection errors and the answers 429, 500, 502, 503 and 504, and shorter for some, see patience. The
-// pauses grow, have jitter, and are at least as long as the server's Retry-After. A 401 is tried once more at once: client-go
+// APITimeout for connection errors and the answers 429, 500, 502, 503 and 504, from the first that nobody was answered after, and shorter for
+// some, see patience. The pauses grow, have jitter, and are at least as long as the server's Retry-After. A 401 is tried once more at once: client-go
 // mints a new token then (exec plugins, token files). A try may take half of APITimeout, but at least 10 s.
 //
 // The context given to call is that of one try. what is the call in words, such as "create Job ns/name". Errors are *event.Cause
@@ -53,7 +54,7 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 		if apierrors.IsUnauthorized(err) && !renewed {
 			renewed, wait = true, 0
 		} else {
-			patience := c.patience(err, kind, away)
+			patience := c.patience(err, kind, away, begin)
 			if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 				wait = max(wait, time.Duration(seconds)*time.Second)
 			}
@@ -80,21 +81,33 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 func interrupted(ctx context.Context, what string, last error) error {
 	var cause *event.Cause
 	switch err := context.Cause(ctx); {
+	case errors.As(err, &cause) && cause.Reason == event.Timeout: // what took so long belongs to it
+		why, told := late(what, err, last), *cause
+		told.Message += ": " + why.Message
+		told.Hint = cmp.Or(why.Hint, told.Hint)
+		return &told
 	case errors.As(err, &cause):
 		return cause
-	case errors.Is(err, context.DeadlineExceeded) && errors.Is(last, context.DeadlineExceeded) && !errors.As(last, new(*proxyError)):
-		return &event.Cause{Reason: event.APIUnreachable, Message: fmt.Sprintf("cannot %s: the API server did not answer in time", what), Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
-		cause = Cause(last, what)
-		cause.Err = errors.Join(err, last)
-		return cause
+		return late(what, err, last)
 	default:
 		return &event.Cause{Reason: event.ReasonCancelled, Message: fmt.Sprintf("the run was cancelled before it could %s", what), Err: err}
 	}
 }
 
-// patience is how long a call that fails like this is tried again, from its first try on; 0 when time does not heal it.
-func (c *Client) patience(err error, kind outage.Kind, away bool) time.Duration {
+// late is the error of a call whose time is over.
+func late(what string, err, last error) *event.Cause {
+	if errors.Is(last, context.DeadlineExceeded) && !errors.As(last, new(*proxyError)) || errors.As(last, new(*event.Cause)) {
+		return &event.Cause{Reason: event.APIUnreachable, Message: fmt.Sprintf("cannot %s: the API server did not answer in time", what), Err: err}
+	}
+	cause := Cause(last, what)
+	cause.Err = errors.Join(err, last)
+	return cause
+}
+
+// patience is how long a call that fails like this is tried again, from its first try on; 0 when time does not heal it. What others have
+// waited for the same outage before the call began counts: there is one patience for it, and a call that comes after it has a short one.
+func (c *Client) patience(err error, kind outage.Kind, away bool, began time.Time) time.Duration {
 	var cause *event.Cause
 	switch {
 	case errors.As(err, &cause):
@@ -102,7 +115,11 @@ func (c *Client) patience(err error, kind outage.Kind, away bool) time.Duration 
 	case kind == outage.Webhook, kind == outage.Unconnected && !c.Health.Reached():
 		return min(shortly, c.APITimeout)
 	case kind.Away():
-		return c.APITimeout
+		patience := c.APITimeout
+		if since := c.Health.Since(); !since.IsZero() && since.Before(began) {
+			patience -= began.Sub(since)
+		}
+		return max(patience, min(shortly, c.APITimeout))
 	case away && (apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err)):
 		return shortly
 	default:

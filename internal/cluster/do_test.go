@@ -57,7 +57,8 @@ func TestDo(t *testing.T) {
 	tests := []struct {
 		name    string
 		reached bool
-		fail    []error // nil is success
+		since   time.Duration // how long others have met an outage before
+		fail    []error       // nil is success
 		reason  event.Reason
 		is      func(error) bool
 		least   time.Duration // how long Do took
@@ -71,6 +72,9 @@ func TestDo(t *testing.T) {
 		{name: "a blip is not mentioned", fail: []error{errBusy, errCut, errInternal, nil}, most: 2 * time.Second, tries: 4},
 		{name: "an outage", reached: true, fail: append(times(12, errRefused), nil), least: 10 * time.Second, most: time.Minute, tries: 13, outages: "lost found "},
 		{name: "an outage for too long", reached: true, fail: []error{errRefused}, reason: event.APIUnreachable, least: 110 * time.Second, most: 2 * time.Minute, outages: "lost "},
+		{name: "an outage that others have waited for", reached: true, since: 100 * time.Second, fail: []error{errRefused}, reason: event.APIUnreachable, least: 14 * time.Second, most: 20 * time.Second, outages: "lost "},
+		{name: "an outage that others have waited for too long", reached: true, since: 3 * time.Minute, fail: []error{errRefused}, reason: event.APIUnreachable, least: 4 * time.Second, most: shortly, outages: "lost "},
+		{name: "an outage that others have waited for too long ends", reached: true, since: 3 * time.Minute, fail: []error{errRefused, nil}, most: time.Second, tries: 2, outages: "lost found "},
 		{name: "a server that is starting for too long", fail: []error{errBusy}, reason: event.APIUnreachable, least: 110 * time.Second, most: 2 * time.Minute, outages: "lost "},
 		{name: "an outage that ends with a refusal", reached: true, fail: append(times(12, errRefused), errMissing), reason: event.InvalidInput, is: apierrors.IsNotFound, least: 10 * time.Second, most: time.Minute, outages: "lost found "},
 		{name: "refused at the first contact", fail: []error{errRefused}, reason: event.APIUnreachable, least: 4 * time.Second, most: shortly, outages: "lost "},
@@ -105,6 +109,11 @@ func TestDo(t *testing.T) {
 				}
 				if test.reached {
 					c.Health.Answered()
+				}
+				if test.since > 0 {
+					began := time.Now()
+					time.Sleep(test.since)
+					c.Health.Failed(began, errCut)
 				}
 				tries := 0
 				begin := time.Now()

@@ -50,15 +50,15 @@ const InCluster = "in-cluster"
 // locate finds the cluster: the option, $KUBECONFIG, ~/.kube/config, and the service account of the pod that this runs in. The last
 // two belong to the machine: an empty secret must not lead there. GitHub's runner sets every input, if only to "".
 func locate(o Options) (*target, []event.Notice, error) {
-	variable, _ := o.LookupEnv("KUBECONFIG")
+	variable, set := o.LookupEnv("KUBECONFIG")
 	switch {
 	case o.Kubeconfig == InCluster:
 		return fromPod(o)
 	case o.Kubeconfig != "":
 		return fromKubeconfig(o, o.Kubeconfig, "the kubeconfig")
-	case variable != "" && strings.TrimSpace(variable) == "":
-		return nil, nil, invalid("$KUBECONFIG is set, but is empty", secretHint+"."+forkHint, nil)
-	case variable != "":
+	case set && strings.TrimSpace(variable) == "": // kubectl would go on with ~/.kube/config, which may be another cluster's
+		return nil, nil, invalid("$KUBECONFIG is set, but is empty", "Give it a value, or unset it. "+secretHint+"."+forkHint, nil)
+	case set:
 		return fromKubeconfig(o, variable, "$KUBECONFIG")
 	}
 	github, _ := o.LookupEnv("GITHUB_ACTIONS")
@@ -151,6 +151,9 @@ func fromKubeconfig(o Options, text, name string) (*target, []event.Notice, erro
 	for _, u := range kubeconfig.AuthInfos {
 		u.Token = strings.TrimSpace(u.Token) // what a file ends with is copied along
 	}
+	for _, c := range kubeconfig.Clusters {
+		c.Server = strings.TrimSpace(c.Server)
+	}
 	if o.AddSecrets != nil {
 		o.AddSecrets(credentials(kubeconfig)...)
 	}
@@ -215,22 +218,30 @@ func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 	if p := user.AuthProvider; p != nil {
 		return invalid(fmt.Sprintf("%s cannot be used: its user needs the auth provider %q, which Kubernetes clients no longer have", t.name, p.Name), pluginHint(p.Name), nil)
 	}
-	if why := badTLS(cluster, user); why != "" {
-		return wrong(why, "The fields that end with -data hold the PEM file in base64, encoded once: base64 -w0 ca.crt")
+	if why, hint := badTLS(cluster, user); why != "" {
+		return wrong(why, hint)
 	}
-	if why := unsendable(user); why != "" {
-		return wrong(why, "Write it on one line: a token that is copied from a terminal or a file is often broken into several.")
+	if why, hint := badToken(user); why != "" {
+		return wrong(why, hint)
+	}
+	if strings.HasPrefix(cluster.Server, "https://") && !strings.Contains(cluster.Server, "@") && !authenticates(user) {
+		return wrong(fmt.Sprintf("its user %q holds no credentials, so the API server would know nobody", kubeconfig.Contexts[t.context].AuthInfo),
+			"A user has a token, a client certificate with its key, or exec. A field that a secret fills is empty when the secret is.")
 	}
 	if e := user.Exec; e != nil {
 		const v1, v1beta1 = "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"
+		_, err := exec.LookPath(e.Command)
 		switch {
+		case e.Command == "":
+			return wrong("the exec of its user has no command", viewHint)
+		case err != nil && strings.Contains(e.Command, " "):
+			return wrong("the command of its user's exec is one word with blanks in it", "The command is the program alone. Its arguments belong into args, one element for each.")
 		case e.APIVersion != v1 && e.APIVersion != v1beta1:
 			return wrong(fmt.Sprintf("the apiVersion of its user's exec is %q, which is not known here", e.APIVersion), oldPlugin)
 		case e.APIVersion == v1 && e.InteractiveMode == "":
 			return wrong("the exec of its user has no interactiveMode, which "+v1+" needs", "Set it to Never: nobody answers questions in CI.")
 		}
-		// clientcmd has made a command with a path absolute already; one without is looked up in PATH.
-		if _, err := exec.LookPath(e.Command); err != nil {
+		if err != nil { // clientcmd has made a command with a path absolute already; one without is looked up in PATH
 			return pluginMissing(t.name, e.Command, err)
 		}
 	}
@@ -240,9 +251,19 @@ func usable(t *target, kubeconfig *clientcmdapi.Config) error {
 // oldPlugin is the hint for a version of credential plugins that is gone.
 const oldPlugin = "Write the kubeconfig anew with the current command line program of the cluster's provider, such as aws eks update-kubeconfig; or set the apiVersion to client.authentication.k8s.io/v1beta1, when the plugin answers with that."
 
+const (
+	dataHint = "The fields that end with -data hold the PEM file in base64, encoded once: base64 -w0 ca.crt"
+	rawHint  = "Without --raw, kubectl config view leaves credentials out. A whole kubeconfig is written by: kubectl config view --raw --flatten --minify"
+)
+
+// authenticates tells whether a user has anything that says who it is.
+func authenticates(u *clientcmdapi.AuthInfo) bool {
+	return u.Token != "" || u.TokenFile != "" || len(u.ClientCertificateData) > 0 || u.ClientCertificate != "" || u.Username != "" || u.Exec != nil || u.AuthProvider != nil
+}
+
 // badTLS is what is wrong with the keys, certificates and authorities, in the words of the kubeconfig; "" when nothing is. Files that
 // cannot be read are clientcmd's to complain of.
-func badTLS(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) string {
+func badTLS(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) (why, hint string) {
 	content := func(data []byte, file, field string) ([]byte, string) {
 		if len(data) > 0 || file == "" {
 			return data, field + "-data"
@@ -253,22 +274,37 @@ func badTLS(cluster *clientcmdapi.Cluster, user *clientcmdapi.AuthInfo) string {
 	authority, ofAuthority := content(cluster.CertificateAuthorityData, cluster.CertificateAuthority, "certificate-authority")
 	cert, ofCert := content(user.ClientCertificateData, user.ClientCertificate, "client-certificate")
 	key, ofKey := content(user.ClientKeyData, user.ClientKey, "client-key")
+	no := func(field, of, what string, text []byte) (string, string) {
+		if bytes.Equal(text, omitted) {
+			return fmt.Sprintf("the %s of its %s is what kubectl config view shows instead of it", field, of), rawHint
+		}
+		return fmt.Sprintf("the %s of its %s is not a %s in PEM, %s", field, of, what, holds(text)), dataHint
+	}
 	switch {
 	case cluster.InsecureSkipTLSVerify && len(authority) > 0:
-		return "its cluster has both insecure-skip-tls-verify and " + ofAuthority + ", which exclude each other: take one of them out"
+		return "its cluster has both insecure-skip-tls-verify and " + ofAuthority + ", which exclude each other: take one of them out",
+			"Take insecure-skip-tls-verify out, unless the API server's certificate comes of another authority and nobody else can be on the way."
 	case len(authority) > 0 && !x509.NewCertPool().AppendCertsFromPEM(authority):
-		return "the " + ofAuthority + " of its cluster is not a certificate in PEM, " + holds(authority)
+		return no(ofAuthority, "cluster", "certificate", authority)
 	case len(cert) > 0 && !bytes.Contains(cert, []byte("-----BEGIN CERTIFICATE-----")):
-		return "the " + ofCert + " of its user is not a certificate in PEM, " + holds(cert)
+		return no(ofCert, "user", "certificate", cert)
 	case len(key) > 0 && !bytes.Contains(key, []byte("PRIVATE KEY-----")):
-		return "the " + ofKey + " of its user is not a key in PEM, " + holds(key)
+		return no(ofKey, "user", "key", key)
+	case bytes.Contains(key, []byte("-----BEGIN ENCRYPTED ")):
+		return fmt.Sprintf("the %s of its user is encrypted, and nobody gives its password here", ofKey), "Decrypt it for this use: openssl pkey -in me.key"
 	case len(cert) > 0 && len(key) > 0:
 		if _, err := tls.X509KeyPair(cert, key); err != nil {
-			return fmt.Sprintf("the %s and the %s of its user cannot be used together: %v", ofCert, ofKey, err)
+			return fmt.Sprintf("the %s and the %s of its user cannot be used together: %v", ofCert, ofKey, err), dataHint
 		}
 	}
-	return ""
+	return "", ""
 }
+
+// omitted is what kubectl writes in the place of keys and certificates, as it is decoded (k8s.io/client-go/tools/clientcmd/api,
+// ShortenConfig); redacted stands for tokens.
+var omitted, _ = base64.StdEncoding.DecodeString("DATA+OMITTED")
+
+const redacted = "REDACTED"
 
 // holds says what a text is that should have been PEM of another type, and quotes nothing.
 func holds(text []byte) string {
@@ -285,22 +321,51 @@ func holds(text []byte) string {
 	return "which begins with -----BEGIN"
 }
 
-// unsendable is the field of a user that cannot stand in the header of a request; "" without one.
-func unsendable(user *clientcmdapi.AuthInfo) string {
+// badToken is what is wrong with a user's token, or with another field that is sent in a header; "" when nothing is. No token has
+// blanks (RFC 6750, b64token), and no form of the others has control characters.
+func badToken(user *clientcmdapi.AuthInfo) (why, hint string) {
+	const oneLine = "Write it on one line: a token that is copied from a terminal or a file is often broken into several."
+	const alone = "Write the token alone, as kubectl create token prints it."
+	token, of := user.Token, "token"
+	if user.TokenFile != "" && token == "" {
+		text, err := readPlain(user.TokenFile)
+		if err != nil {
+			return "", "" // clientcmd's to complain of
+		}
+		token, of = strings.TrimSpace(string(text)), "tokenFile"
+		if token == "" {
+			return "the tokenFile of its user is empty", "client-go reads " + user.TokenFile + " for each run: is it written before this one?"
+		}
+	}
 	for _, f := range []struct {
 		field  string
 		values []string
-	}{{"token", []string{user.Token}}, {"as", []string{user.Impersonate}}, {"as-uid", []string{user.ImpersonateUID}}, {"as-groups", user.ImpersonateGroups}} {
+	}{{of, []string{token}}, {"as", []string{user.Impersonate}}, {"as-uid", []string{user.ImpersonateUID}}, {"as-groups", user.ImpersonateGroups}} {
 		for _, v := range f.values {
 			switch {
 			case strings.ContainsAny(v, "\r\n"):
-				return "the " + f.field + " of its user holds a line break"
+				return "the " + f.field + " of its user holds a line break", oneLine
 			case strings.ContainsFunc(v, unicode.IsControl):
-				return "the " + f.field + " of its user holds a control character"
+				return "the " + f.field + " of its user holds a control character", oneLine
 			}
 		}
 	}
-	return ""
+	of = "the " + of + " of its user "
+	switch {
+	case token == redacted:
+		return of + "is what kubectl config view shows instead of it", rawHint
+	case strings.HasPrefix(strings.ToLower(token), "bearer "):
+		return of + "begins with Bearer, which the request's header has already", alone
+	case strings.ContainsFunc(token, unicode.IsSpace):
+		return of + "holds a blank, which no token does", alone
+	case strings.ContainsAny(token, `"'`):
+		return of + "holds a quotation mark", alone
+	case strings.ContainsFunc(token, func(r rune) bool { return r > unicode.MaxASCII }):
+		return of + "holds a character that is not ASCII, such as the mark with which some programs begin a file", alone
+	case !strings.Contains(token, ".") && bytes.HasPrefix(unbase64(token), []byte("eyJ")): // a JWT is base64 of a JSON object, and has dots
+		return of + "is base64 of a token, as a Secret holds it", "Decode it: base64 -d"
+	}
+	return "", ""
 }
 
 // isURL tells whether a text is a URL with one of the schemes.
@@ -369,10 +434,16 @@ func read(text, name, dir string) (*clientcmdapi.Config, error) {
 		if found {
 			return readFiles(paths, name)
 		}
+		if unreplaced.MatchString(text) {
+			return nil, invalid(name+" is the name of a variable that nobody has replaced", "Expressions of GitHub are replaced in workflows, and variables of a shell by a shell, outside of single quotes. "+secretHint, nil)
+		}
+		if jwt.MatchString(text) {
+			return nil, invalid(name+" is a token, which alone does not say where the cluster is", "It takes a whole kubeconfig: the cluster's server and certificate-authority-data, a user with this token, and a context with both.", nil)
+		}
 		if looksLikePath(text) {
 			hint := fmt.Sprintf("Relative paths start at %s. %s", dir, secretHint)
-			if strings.HasPrefix(text, "~") {
-				hint = "~ is not expanded here, because a container has another home: write the whole path. " + secretHint
+			if strings.HasPrefix(text, "~") || strings.HasPrefix(text, "$") {
+				hint = text[:1] + " is not expanded here, because a container has another home: write the whole path. " + secretHint
 			}
 			return nil, invalid(fmt.Sprintf("%s: there is no file %q", name, text), hint, fs.ErrNotExist)
 		}
@@ -385,13 +456,29 @@ func read(text, name, dir string) (*clientcmdapi.Config, error) {
 	case base64Like.MatchString(text) && len(text) > 64:
 		return nil, invalid(name+" looks like base64, but is cut off or damaged", "Encode it again and copy all of it: base64 -w0 kubeconfig", nil)
 	case lines || strings.Contains(text, ": "):
-		return nil, invalid(fmt.Sprintf("%s is not YAML: %v", name, mapping([]byte(text))), "Check that the indentation survived: in a workflow, a secret keeps it, a plain string may not.", nil)
+		return nil, invalid(fmt.Sprintf("%s is not YAML: %v", name, mapping([]byte(text))), textHint(text), nil)
 	default:
 		return nil, invalid(name+" is neither YAML, nor base64, nor the path of a file (its text is not shown: it may be a secret)", secretHint, nil)
 	}
 }
 
+// textHint says what may have happened to the text of a kubeconfig on its way.
+func textHint(text string) string {
+	first, last := text[0], text[len(text)-1]
+	switch lines := strings.Contains(text, "\n"); {
+	case first == last && (first == '\'' || first == '"'):
+		return "It stands in quotes, which belong to a shell or to YAML: take them away."
+	case !lines && strings.Contains(text, `\n`):
+		return `Its line breaks are written as \n: give it as it is in the file, or as base64: base64 -w0 kubeconfig`
+	case !lines:
+		return `Its line breaks are gone: a shell keeps them in "$VARIABLE" with quotes, and base64 has none: base64 -w0 kubeconfig`
+	}
+	return "Check that the indentation survived: in a workflow, a secret keeps it, a plain string may not."
+}
+
 var (
+	unreplaced = regexp.MustCompile(`^(?:\$\{\{[^{}]*\}\}|\{\{[^{}]*\}\}|\$\{?[A-Za-z_]\w*\}?|\$\([^()]*\)|%\w+%|<[\w -]+>)$`)
+	jwt        = regexp.MustCompile(`^eyJ[\w-]+\.[\w-]+\.[\w-]*$`)
 	base64Like = regexp.MustCompile(`^[A-Za-z0-9+/_=][A-Za-z0-9+/_=\s-]+$`) // PEM begins with hyphens
 	spaces     = regexp.MustCompile(`\s`)
 )
@@ -440,7 +527,7 @@ func parse(text []byte, name, dir string) (*clientcmdapi.Config, error) {
 	}
 	kubeconfig, err := clientcmd.Load(text)
 	if err != nil {
-		return nil, invalid(fmt.Sprintf("%s is not a kubeconfig: %v", name, err), "", err)
+		return nil, malformed(text, name, err)
 	}
 	if len(kubeconfig.Contexts) == 0 {
 		return nil, noContexts(name)
@@ -516,6 +603,9 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		case err != nil:
 			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), "", err)
 		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, invalid(fmt.Sprintf("the file %s is empty", p), "Was it written from a secret?"+forkHint, nil)
+		}
 		if err := mapping(text); err != nil {
 			hint := ""
 			if mapping(unbase64(string(text))) == nil {
@@ -526,6 +616,9 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		if err := isConfig(text, "the file "+p); err != nil {
 			return nil, err
 		}
+		if _, err := clientcmd.Load(text); err != nil {
+			return nil, malformed(text, "the file "+p, err)
+		}
 	}
 	kubeconfig, err := (&clientcmd.ClientConfigLoadingRules{Precedence: paths}).Load()
 	if err != nil {
@@ -535,6 +628,49 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		return nil, noContexts("the file " + strings.Join(paths, ", "))
 	}
 	return kubeconfig, nil
+}
+
+// wrongKind is how encoding/json says that a field has a value of another kind.
+var wrongKind = regexp.MustCompile(`cannot unmarshal (\w+)[^.]* into Go struct field \w+\.(\S+) of type`)
+
+// malformed is the error of YAML that is not of a kubeconfig's form. clientcmd does not say where base64 is damaged.
+func malformed(text []byte, name string, err error) error {
+	var fields struct {
+		Clusters []struct {
+			Name    string
+			Cluster map[string]any
+		}
+		Users []struct {
+			Name string
+			User map[string]any
+		}
+	}
+	if yaml.Unmarshal(text, &fields) == nil {
+		damaged := func(of, owner string, field string, value any) error {
+			s, _ := value.(string)
+			if _, err := base64.StdEncoding.DecodeString(s); err == nil {
+				return nil
+			}
+			return invalid(fmt.Sprintf("%s is not a kubeconfig: the %s of the %s %q is not base64", name, field, of, owner), dataHint, err)
+		}
+		for _, c := range fields.Clusters {
+			if err := damaged("cluster", c.Name, "certificate-authority-data", c.Cluster["certificate-authority-data"]); err != nil {
+				return err
+			}
+		}
+		for _, u := range fields.Users {
+			for _, field := range []string{"client-certificate-data", "client-key-data"} {
+				if err := damaged("user", u.Name, field, u.User[field]); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if m := wrongKind.FindStringSubmatch(err.Error()); m != nil {
+		kinds := strings.NewReplacer("array", "a list", "object", "a mapping", "bool", "a boolean", "number", "a number", "string", "a text")
+		return invalid(fmt.Sprintf("%s is not a kubeconfig: %s cannot be %s", name, m[2], kinds.Replace(m[1])), viewHint, err)
+	}
+	return invalid(fmt.Sprintf("%s is not a kubeconfig: %v", name, err), "", err)
 }
 
 // isConfig finds YAML that is something else.

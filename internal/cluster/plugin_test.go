@@ -101,7 +101,8 @@ func TestPluginFails(t *testing.T) {
 		hint    string
 	}{
 		"an answer of a version that is gone":  {`echo '{"apiVersion":"client.authentication.k8s.io/v1alpha1","kind":"ExecCredential","status":{"token":"t"}}'`, nil, event.InvalidInput, `answers with the apiVersion "client.authentication.k8s.io/v1alpha1"`, "client.authentication.k8s.io/v1beta1"},
-		"an answer of another version":         {`echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"t"}}'`, nil, event.InvalidInput, `answers with the apiVersion "client.authentication.k8s.io/v1beta1"`, "kubeconfig anew"},
+		"an answer of another version":         {`echo '{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"t"}}'`, nil, event.InvalidInput, `answers with the apiVersion "client.authentication.k8s.io/v1beta1"`, "Set the apiVersion of the kubeconfig's exec to client.authentication.k8s.io/v1beta1"},
+		"no answer":                            {`exit 0`, nil, event.Unauthorized, "printed no ExecCredential with an apiVersion", "Its standard output must be an ExecCredential"},
 		"an answer that is none":               {`echo Please log in`, nil, event.Unauthorized, "gave no credentials", "Its standard output must be an ExecCredential"},
 		"an answer without a token":            {`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{}}'`, nil, event.Unauthorized, "gave no credentials", "Its standard output must be an ExecCredential"},
 		"a failure":                            {`exit 255`, nil, event.Unauthorized, "exit code 255", "What it printed stands above. Is it logged in"},

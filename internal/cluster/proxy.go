@@ -61,7 +61,7 @@ func (c *Client) proxied(r *http.Request, err error) error {
 		return err
 	}
 	if u, _ := c.proxy(r); u != nil {
-		return &proxyError{err, address(u.String()), c.proxySource(r.URL.Scheme)}
+		return &proxyError{err, shown(u), c.proxySource(r.URL.Scheme)}
 	}
 	return err
 }
@@ -78,6 +78,22 @@ func (c *Client) proxySource(scheme string) string {
 	return name
 }
 
+// shown is what is told of a proxy's address: net/http takes one that it cannot read apart, and a password may be in its path.
+func shown(proxy *url.URL) string { return proxy.Scheme + "://" + proxy.Host }
+
+// oddProxy warns of a variable that names no proxy. net/http goes on without one, or with a part of it
+// (golang.org/x/net/http/httpproxy, parseProxy).
+func (c *Client) oddProxy() []event.Notice {
+	scheme, _, _ := strings.Cut(c.Server, "://")
+	name := c.proxySource(scheme)
+	value := os.Getenv(name)
+	if c.ownProxy || value == "" || isURL(value, "http", "https", "socks5", "socks5h") || !strings.Contains(value, "://") && isURL("http://"+value, "http") {
+		return nil
+	}
+	return []event.Notice{{Level: event.Warning, Key: "proxy", Message: name + " is not the address of a proxy",
+		Hint: "It looks like http://host:3128. In a user name and a password, characters such as # % / @ are written as %23 %25 %2F %40."}}
+}
+
 // connected hears what a proxy answers to the request for a connection; net/http would keep the words of its status alone. That it
 // does not let us through does not heal.
 func (c *Client) connected(_ context.Context, proxy *url.URL, r *http.Request, answer *http.Response) error {
@@ -85,7 +101,7 @@ func (c *Client) connected(_ context.Context, proxy *url.URL, r *http.Request, a
 	case http.StatusOK:
 		return nil
 	case http.StatusForbidden, http.StatusProxyAuthRequired:
-		p := &proxyError{proxy: address(proxy.String()), source: c.proxySource("https")} // nobody else is asked for a connection
+		p := &proxyError{proxy: shown(proxy), source: c.proxySource("https")} // nobody else is asked for a connection
 		return &event.Cause{Reason: event.APIUnreachable, Hint: p.hint(),
 			Message: fmt.Sprintf("the proxy %s (from %s) does not let this through to %s: it answers %s", p.proxy, p.source, r.Host, short(answer.Status))}
 	}

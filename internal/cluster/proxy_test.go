@@ -99,3 +99,31 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 		}
 	}
 }
+
+// TestProxyThatIsNoAddress: net/http goes without a proxy whose address it cannot read, or takes a part of it for a host, password and all.
+func TestProxyThatIsNoAddress(t *testing.T) {
+	for _, test := range []struct {
+		value string
+		odd   bool
+	}{
+		{"http://me:s3cr3t#t@proxy.example:3128", true}, {"http://me:s3cr3t%zz@proxy.example:3128", true}, {"ftp://proxy.example", true}, {"http://proxy.example:99999", true},
+		{"http://me:s3cr3t%23@proxy.example:3128", false}, {"proxy.example:3128", false}, {"socks5://proxy.example", false}, {"", false},
+	} {
+		t.Setenv("HTTPS_PROXY", test.value)
+		t.Setenv("https_proxy", "")
+		_, notices, err := connect(t, Options{Kubeconfig: kubeconfig}, nil)
+		said := fmt.Sprint(notices)
+		if err != nil || strings.Contains(said, "HTTPS_PROXY is not the address of a proxy") != test.odd || strings.Contains(said, "s3cr3t") {
+			t.Errorf("%s: %v, %s", test.value, err, said)
+		}
+	}
+	misread := &url.URL{Scheme: "http", Host: "http", Path: "//me:s3cr3t", Fragment: "t@proxy.example:3128"}
+	c := &Client{proxy: func(*http.Request) (*url.URL, error) { return misread, nil }}
+	r, err := http.NewRequest(http.MethodGet, "https://203.0.113.7:6443/api", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cause := Cause(c.proxied(r, io.EOF), "look"); strings.Contains(cause.Error(), "s3cr3t") || !strings.Contains(cause.Error(), "the proxy http://http ") {
+		t.Errorf("got %v", cause)
+	}
+}

@@ -35,6 +35,7 @@ type Options struct {
 	Run     run.Options
 	Report  report.Options
 
+	OnceKey     string // "" for the commit of the CI run
 	FromCronJob string // the CronJob's name, which the caller reads into Render.FromCronJob
 	DryRun      DryRun
 	ShowSecrets bool
@@ -118,7 +119,7 @@ func declare(o *Options) []option {
 		{Name: "wait", Group: follow, Default: "true", value: (*truth)(&o.Run.Wait),
 			Help: "Wait for the Job to end. `false` creates it and returns."},
 		{Name: "timeout", Group: follow, Default: "1h", Common: true, value: (*duration)(&o.Run.Verdict.Timeout),
-			Help: "How long the Job may take in total, waiting in a queue included. Also sets `activeDeadlineSeconds`, one minute longer, when the manifest has none, so that the Job ends even when the runner is killed. `0` means no limit."},
+			Help: "How long the run may take in total: what comes before the Job, such as a `lock` or an earlier Job of its name, waiting in a queue, and reading the logs to their end included. Only the deletion of the Job is tried for up to 5 s more. Also sets `activeDeadlineSeconds`, one minute longer, when the manifest has none, so that the Job ends even when the runner is killed. `0` means no limit."},
 		{Name: "start-timeout", Group: follow, Default: "5m", value: (*duration)(&o.Run.Verdict.StartTimeout),
 			Help: "How long it may take until a first main container runs, without the time in which the Job is suspended or init containers run. Also how long a Job that is replaced may take to go away. `0` means no limit."},
 		{Name: "queue-timeout", Group: follow, Default: "0", value: (*duration)(&o.Run.Verdict.QueueTimeout),
@@ -134,16 +135,18 @@ func declare(o *Options) []option {
 		{Name: "timestamps", Group: follow, Default: "false", value: (*truth)(&o.Report.Timestamps),
 			Help: "Begin every line of container output with the time when it was written."},
 
-		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail),
-			Help: "What to do when a Job of that name exists: replace it if this tool made it and it has finished (else fail), replace it in any case, or fail."},
+		{Name: "if-exists", Group: ownership, Default: "replace-finished", Common: true, value: oneOf(&o.Run.IfExists, run.IfExistsReplaceFinished, run.IfExistsReplace, run.IfExistsFail, run.IfExistsSuffix, run.IfExistsAttach, run.IfExistsKeepSucceeded),
+			Help: "What to do when a Job of that name exists: `replace-finished` replaces one that this tool made and that has finished, else the run fails; `replace` replaces any; `fail` fails; `suffix` takes another name; `attach` follows a running one of the same manifest; `keep-succeeded` does that too, and takes an earlier success of the same manifest and `once-key` for its own. See [Two runs, one name](#two-runs-one-name)."},
+		{Name: "once-key", Group: ownership, Common: true, value: (*name)(&o.OnceKey),
+			Help: "What `if-exists: keep-succeeded` does the work once for; the CI system's commit by default. Without either, the manifest alone decides. It is no place for a secret: the Job shows it."},
 		{Name: "lock", Group: ownership, Common: true, value: (*objectName)(&o.Run.Lock.Name),
 			Help: "A name under which one run at a time works, across repositories and CI systems: a Lease of that name in the Job's namespace. Runs that find it held wait for it, in no promised order."},
 		{Name: "lock-timeout", Group: ownership, Default: "1h", value: (*duration)(&o.Run.Lock.Timeout),
-			Help: "How long to wait for `lock`; that time is no part of `timeout`. `0` means no limit."},
+			Help: "How long to wait for `lock`, at most; that time is a part of `timeout`, which may end it sooner. `0` means no limit of its own."},
 		{Name: "cleanup", Group: ownership, Default: "auto", Common: true, value: oneOf(&o.Render.Cleanup, render.CleanupAuto, render.CleanupAlways, render.CleanupOnSuccess, render.CleanupNever),
 			Help: "When the finished Job is deleted. `auto`: the manifest's `ttlSecondsAfterFinished` decides; without one, a succeeded Job is deleted at once and a failed one stays for a day."},
 		{Name: "others", Group: ownership, Default: "skip", Common: true, value: oneOf(&o.Render.Others, render.OthersSkip, render.OthersFail, render.OthersAfterSuccess),
-			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of Helm hooks of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
+			Help: "What becomes of the objects in the manifest that run or serve beside the Job (Deployment, StatefulSet, Service, Pod, another Job …) and of hooks of Helm and Argo CD of another time, such as tests. `skip` leaves them out with a notice, `fail` refuses the file, `after-success` applies what serves once the Job has succeeded. What the Job may need, such as a ConfigMap, is applied before it in any case."},
 		{Name: "on-cancel", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnCancel, run.UnfinishedDelete, run.UnfinishedLeave),
 			Help: "What happens to the Job when the run is cancelled."},
 		{Name: "on-timeout", Group: ownership, Default: "delete", value: oneOf(&o.Run.OnTimeout, run.UnfinishedDelete, run.UnfinishedLeave),
@@ -155,12 +158,18 @@ func declare(o *Options) []option {
 			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
+		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),
+			Help: "A file to write how the run ended to, as JSON: outputs, cause, pods with their last lines, warnings, events, and where the time went. `docs/result.schema.json` describes it."},
+		{Name: "junit-file", Group: results, value: (*name)(&o.Report.JUnitFile),
+			Help: "A file to write a JUnit report to: a test case for each index, or for each attempt of a Job without indexes, with the cause and the last lines of a failure."},
+		{Name: "log-file", Group: results, value: (*name)(&o.Report.LogFile),
+			Help: "A file to write the lines of the containers to while they come, each with its time and prefix, and without colours."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
 		{Name: "path-map", Group: results, value: (*lines)(&o.Report.PathMap),
 			Help: "Where files of the container are in the repository, one `/app=services/api` per line: an error whose file and line stand in the last lines of a failed container becomes an annotation on that file. `/app`, `/src`, `/code`, `/workspace`, `/usr/src/app` and `/go/src/app` are the root of the repository when nothing else is said. Counts on GitHub."},
-		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatText, report.FormatJSON),
-			Help: "How output is written: `github` for the GitHub runner, `gitlab` for GitLab's job log, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of the first three."},
+		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatBuildkite, report.FormatAzure, report.FormatText, report.FormatJSON),
+			Help: "How output is written: `github` for the GitHub runner, `gitlab`, `buildkite` and `azure` for the logs of GitLab, Buildkite and Azure Pipelines, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of them, and never `json`."},
 
 		{Name: "show-secrets", Group: results, Default: "false", FlagOnly: true, value: (*truth)(&o.ShowSecrets),
 			Help: "`render` prints secret values instead of hiding them."},
@@ -263,6 +272,9 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
 			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
 		}
+	}
+	if o.Report.LogFile != "" && (o.Run.Logs == run.LogsNone || !o.Run.Wait) {
+		refuse("log-file", "needs wait, and logs other than none: there would be no lines")
 	}
 	if o.Cluster.APITimeout == 0 {
 		refuse("api-timeout", "must be greater than 0")

@@ -117,7 +117,7 @@ var Reasons = []ReasonMeaning{
 	{OthersNotApplied, ClusterSays, "The Job succeeded, but what `others: after-success` applies then could not be applied."},
 	{StartTimeout, OurTimeout, "No container started within start-timeout."},
 	{QueueTimeout, OurTimeout, "The Job was suspended, mostly by a queue, for longer than queue-timeout."},
-	{Timeout, OurTimeout, "The Job did not end within timeout."},
+	{Timeout, OurTimeout, "The run did not end within timeout: the Job, or what comes before it."},
 	{LockTimeout, OurTimeout, "The lock was not free within lock-timeout; nothing was created."},
 	{JobDeleted, JobGone, "The Job was deleted by someone else before it ended."},
 	{JobReplaced, JobGone, "The Job was deleted, and another one has taken its name."},

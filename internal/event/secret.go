@@ -3,6 +3,7 @@ package event
 import (
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,16 @@ type Secret struct {
 	// only these. It hides them in all of the job, so an ordinary word of a manifest's Secret would damage the logs and outputs
 	// of other steps.
 	Credential bool
+	// Whole says that its lines and parts are no secrets by themselves: it is a script, or a configuration.
+	Whole bool
+	// Word says that it is a word like any other, and that nothing but the place where it stands makes it a secret.
+	Word bool
+}
+
+// SecretName tells whether a name promises a secret.
+func SecretName(name string) bool {
+	name = strings.ToLower(name)
+	return slices.ContainsFunc([]string{"token", "secret", "pass", "pwd", "key", "credential", "netrc"}, func(word string) bool { return strings.Contains(name, word) })
 }
 
 var (

@@ -99,8 +99,9 @@ type container struct {
 
 	// Guarded by f.mu; only the goroutine that reads changes at.
 	runs   []*run
-	at     int  // the run that is read
-	queued bool // waits for a place, or has one
+	at     int       // the run that is read
+	silent time.Time // since when its log has been open and has brought nothing; zero when that is not so
+	queued bool      // waits for a place, or has one
 
 	// The rest belongs to the goroutine that reads.
 	progress
@@ -154,6 +155,13 @@ func (c *container) look() (s state, ending bool) {
 	return s, s.over() || c.f.draining
 }
 
+// quiet notes since when the log of the run has been open without a line.
+func (c *container) quiet(since time.Time) {
+	c.f.mu.Lock()
+	defer c.f.mu.Unlock()
+	c.silent = since
+}
+
 // done goes on to the next run.
 func (c *container) done() {
 	c.close()
@@ -202,7 +210,9 @@ func (c *container) open(ctx context.Context, s state, ending bool) (err error) 
 		err = c.rest(ctx, s)
 	default:
 		c.phase, c.orderly = following, false
-		c.src, err = c.connect(ctx, s)
+		if c.src, err = c.connect(ctx, s); err == nil && c.volume == 0 {
+			c.quiet(time.Now())
+		}
 	}
 	return err
 }
@@ -261,6 +271,7 @@ func (c *container) empty() {
 // close closes the stream. The beginning of a line is kept in case that the rest never comes.
 func (c *container) close() {
 	if c.src != nil {
+		c.quiet(time.Time{})
 		if half := c.src.close(); half != nil {
 			c.half = half
 		}
@@ -507,6 +518,7 @@ func (c *container) deliver(ctx context.Context, lines []event.Line) error {
 	for i := range lines {
 		c.volume += int64(len(lines[i].Text)) + 32 // and its time stamp
 	}
+	c.quiet(time.Time{})
 	c.cur.add(lines)
 	c.past.add(lines)
 	c.half, c.tail, c.still, c.odd = nil, "", 0, 0

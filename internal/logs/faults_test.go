@@ -46,6 +46,43 @@ func TestFailedCheckOfASilentStream(t *testing.T) {
 	})
 }
 
+// A container is silent only while its log is open and empty: what cannot be read may hold anything.
+func TestSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log := newKubelet(), newContainerLog()
+		k.serve("p/main", log, nil)
+		broken := errors.New("connection refused")
+		f := New(t.Context(), Options{Out: make(chan event.Fact, 9), Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+			if broken != nil {
+				return nil, broken
+			}
+			return k.Open(ctx, namespace, pod, o)
+		}})
+		check := func(when string, want bool) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if got := f.Silent("uid-p", "main"); got != want {
+				t.Errorf("%s: %v", when, got)
+			}
+		}
+		check("nobody knows the container", false)
+		f.Observe(pod("p", running("id")), false)
+		check("its log cannot be opened", false)
+		broken = nil
+		check("its log is empty", true)
+		if f.Silent("uid-p", "other") || f.Silent("uid-q", "main") {
+			t.Error("another container is silent")
+		}
+		log.write(time.Now(), "a line")
+		check("it has written", false)
+		f.Close()
+		if f.Silent("uid-p", "main") {
+			t.Error("it is silent when nobody reads")
+		}
+	})
+}
+
 // A log that was read to its end is not called unread when the time for draining ends while it is waited for what the runtime may
 // still write.
 func TestDrainLimitBehindTheEnd(t *testing.T) {

@@ -45,7 +45,8 @@ type Options struct {
 	Streams    int               // containers that are read at once; 0 means 64
 	Containers []string          // names of the containers to follow; empty means all
 	Health     *outage.Health    // hears what every request says about the API server; may be nil
-	Outage     func() bool       // tells whether the API server is out of reach, and waited for; nil: never
+	// Outage tells whether the API server is out of reach, and whether that is still waited for; nil: never.
+	Outage func() (away, waited bool)
 }
 
 // Follower follows the containers of the pods that it is shown.
@@ -107,6 +108,15 @@ func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
 		f.observe(base, s, restartPolicy(pod, pod.Spec.Containers, s.Name), gone)
 	}
 	f.admit()
+}
+
+// Silent tells whether the log of a container's present run is open and has brought nothing yet. What a program has written without the end
+// of the line is in no log.
+func (f *Follower) Silent(podUID, container string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.containers[[2]string{podUID, container}]
+	return c != nil && !c.silent.IsZero() && time.Since(c.silent) >= behind
 }
 
 // restartPolicy is a container's own restart policy, or its pod's. A Job's pod never has Always, so an init container that has
@@ -292,7 +302,8 @@ func (f *Follower) announce() {
 	})
 }
 
-// Drain reads every log to its end, for at most limit, which begins anew after an outage; what is unread then is given up with a Gap.
+// Drain reads every log to its end, for at most limit, which begins anew after an outage; what is unread then, or when an outage is not
+// waited for any more, is given up with a Gap.
 // Then event.Drained is sent once, and pods are not looked at any more. Containers that still run are read up to now. It does not wait,
 // and must be called once at most.
 func (f *Follower) Drain(limit time.Duration) {
@@ -307,21 +318,32 @@ func (f *Follower) Drain(limit time.Duration) {
 	}
 	f.admit()
 	f.last.Go(func() {
+		why := "the log could not be read to its end within " + event.Seconds(limit) + " after the Job's end"
 		for left := limit; left > 0; {
 			select {
 			case <-f.drained:
 				left = 0
 			case <-time.After(min(left, time.Second)):
-				if left -= time.Second; f.Outage != nil && f.Outage() {
+				left -= time.Second
+				if away, waited := f.outage(); waited {
 					left = limit
+				} else if away {
+					left, why = 0, "the API server does not answer, and is not waited for any more"
 				}
 			case <-f.ctx.Done():
 				return
 			}
 		}
-		f.abandon("the log could not be read to its end within " + event.Seconds(limit) + " after the Job's end")
+		f.abandon(why)
 		f.send(f.ctx, event.Drained{})
 	})
+}
+
+func (f *Follower) outage() (away, waited bool) {
+	if f.Outage == nil {
+		return false, false
+	}
+	return f.Outage()
 }
 
 // abandon ends all reading, and says what is lost by that.

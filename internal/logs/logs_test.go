@@ -869,6 +869,31 @@ func TestDrainLimit(t *testing.T) {
 	})
 }
 
+// An outage that is not waited for any more ends the draining with it.
+func TestDrainAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k, log, s := newKubelet(), newContainerLog(), newSink()
+		k.serve("a/main", log, nil)
+		log.write(time.Now(), "line 0")
+		log.end()
+		k.fault = func() (int, error, error) {
+			return 0, nil, &url.Error{Op: "Get", URL: "https://api.example", Err: syscall.ECONNREFUSED}
+		}
+		begin := time.Now()
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Outage: func() (bool, bool) { return true, time.Since(begin) < 20*time.Second }})
+		f.Observe(pod("a", terminated("ida")), false)
+		f.Drain(30 * time.Second)
+		<-s.done
+		f.Close()
+		if took := time.Since(begin); took != 20*time.Second {
+			t.Errorf("took %s", took)
+		}
+		if got := s.text(); !strings.Contains(got, "the API server does not answer, and is not waited for any more") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
 // An outage at the end costs time alone. Whoever else asks the API server hears of it, and of its end.
 func TestDrainLimitInAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -886,7 +911,7 @@ func TestDrainLimitInAnOutage(t *testing.T) {
 		}
 		var told []bool
 		health := &outage.Health{Tell: func(c event.Connection) { told = append(told, c.Err != nil) }}
-		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Health: health, Outage: func() bool { return !health.Since().IsZero() }})
+		f := New(t.Context(), Options{Open: k.Open, Out: s.out, Health: health, Outage: func() (bool, bool) { away := !health.Since().IsZero(); return away, away }})
 		f.Observe(pod("a", terminated("ida")), false)
 		f.Drain(5 * time.Second)
 		<-s.done

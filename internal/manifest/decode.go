@@ -84,6 +84,9 @@ func (w *walker) misplaced(key *yaml.Node, path, message, suggestion string) {
 
 // wrong is the problem that a node is not what its field wants.
 func (w *walker) wrong(n *yaml.Node, path, want, suggestion string) any {
+	if _, variable := w.substituted[n]; suggestion == "" && n.Kind == yaml.ScalarNode && !variable {
+		suggestion = Unfilled(n.Value)
+	}
 	w.problem(path, fmt.Sprintf("must be %s, not %s", want, kindOf(n)), suggestion)
 	return nil
 }

@@ -50,9 +50,16 @@ type Set struct {
 func Load(s Source) (*Set, []event.Finding) {
 	r := &reader{source: s, budget: budget{bytes: maxBytes, nodes: maxNodes}, variables: map[string]*value{}}
 	defer r.close()
-	for _, name := range s.Substitute {
-		if !variable.MatchString("${" + name + "}") {
-			r.problem("substitute", fmt.Sprintf("%q is not the name of an environment variable", name), "")
+	for i, name := range s.Substitute {
+		if !variableOnly.MatchString(name) { // unshown: it may be a secret
+			message, suggestion := fmt.Sprintf("line %d is not the name of an environment variable", i+1), "write one name a line"
+			bare := strings.Trim(name, "${}")
+			if before, _, pair := strings.Cut(name, "="); pair && variableOnly.MatchString(before) {
+				message, suggestion = before+" has a value here, and takes it from the environment", "write the name alone"
+			} else if variableOnly.MatchString(bare) && bare != name {
+				suggestion = "write " + bare
+			}
+			r.problem("substitute", message, suggestion)
 			continue
 		}
 		v := &value{}
@@ -71,6 +78,9 @@ func Load(s Source) (*Set, []event.Finding) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.variables)) {
 		switch v := r.variables[name]; {
+		case v.used && v.set && v.value == "":
+			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("the environment variable %s is empty, so that nothing takes the place of ${%s}", name, name),
+				Suggestion: "is it a secret? one is empty when its name is wrong, and in runs of forks and of Dependabot"})
 		case v.used:
 		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
@@ -97,18 +107,27 @@ func KubernetesJobVersions() []string {
 
 const allowedWorkloads = "what runs is a KubernetesJob, a batch/v1 Job or a batch/v1 CronJob"
 
-// Hooks are the words of the annotation helm.sh/hook, which say when Helm applies the document; nil without it.
+// Hooks are the words that say when the document is applied, in small letters: Argo CD's, which come before Helm's as they do there
+// (argoproj/gitops-engine, pkg/sync/hook), or else Helm's, whose letters may be of any case (helm/helm, pkg/release/util,
+// manifest_sorter.go). nil for what is applied with everything else, which is what Argo CD's Sync means.
 func (d *Document) Hooks() []string {
-	n, found := d.find(`metadata.annotations["helm.sh/hook"]`)
-	if !found || n.Tag != strTag {
-		return nil
+	for _, annotation := range []string{"argocd.argoproj.io/hook", "helm.sh/hook"} {
+		n, found := d.find(`metadata.annotations["` + annotation + `"]`)
+		if !found || n.Tag != strTag {
+			continue
+		}
+		words := strings.FieldsFunc(strings.ToLower(n.Value), func(r rune) bool { return r == ',' || r == ' ' })
+		if slices.Contains(words, "sync") {
+			return nil
+		}
+		return words
 	}
-	return strings.FieldsFunc(n.Value, func(r rune) bool { return r == ',' || r == ' ' })
+	return nil
 }
 
-// Early tells whether Helm has the document, a hook, there before what serves is installed or upgraded.
+// Early tells whether the document is a hook that is there before what serves is installed or upgraded.
 func (d *Document) Early() bool {
-	return slices.ContainsFunc(d.Hooks(), func(hook string) bool { return hook == "pre-install" || hook == "pre-upgrade" })
+	return slices.ContainsFunc(d.Hooks(), func(hook string) bool { return hook == "pre-install" || hook == "pre-upgrade" || hook == "presync" })
 }
 
 // IsWorkload tells whether the document can become the Job.
@@ -156,7 +175,7 @@ func (d *Document) meant() (event.Finding, bool) {
 }
 
 // Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob. Of several,
-// it is the one that Helm would run before an installation or an upgrade, else the only one that is no hook of another time, else the
+// it is the one that Helm or Argo CD would run before an installation or an upgrade, else the only one that is no hook of another time, else the
 // only one without a schedule. Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is
 // said about a workload that is not there.
 func (s *Set) Workload() (*Document, []event.Finding) {
@@ -192,7 +211,7 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}
 	}
 	for _, d := range workloads[1:] {
-		findings = append(findings, d.Finding(event.Error, "kind", fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, or name one file in manifest"))
+		findings = append(findings, d.Finding(event.Error, "kind", fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"))
 	}
 	return nil, findings
 }

@@ -295,7 +295,7 @@ spec:
   template: {spec: {containers: []}}
 `
 	set, findings := Load(Source{Content: text, Substitute: []string{"TAG", "N", "YES", "EVIL", "EMPTY"}, LookupEnv: lookup})
-	if len(findings) > 0 || len(set.Documents) != 1 {
+	if event.HasErrors(findings) || len(set.Documents) != 1 {
 		t.Fatalf("%d documents, %v", len(set.Documents), findings)
 	}
 	var got batchv1.Job
@@ -322,9 +322,24 @@ spec:
 			t.Errorf("findings %v", findings)
 		}
 	})
+	t.Run("empty", func(t *testing.T) {
+		_, findings := Load(Source{Content: "apiVersion: v1\nkind: A\na: x${NO}\n", Substitute: []string{"NO"}, LookupEnv: func(string) (string, bool) { return "", true }})
+		if got := said(findings); got != "warning: substitute: the environment variable NO is empty, so that nothing takes the place of ${NO} (is it a secret? one is empty when its name is wrong, and in runs of forks and of Dependabot)\n" {
+			t.Errorf("said %s", got)
+		}
+	})
+	t.Run("a value, a list, a form of a shell", func(t *testing.T) {
+		_, findings := Load(Source{Content: object("A", "a"), Substitute: []string{"PASSWORD=s3cr3t", "A,B", "${TAG}", "s3cr3t s3cr3t"}, LookupEnv: lookup})
+		if diff := cmp.Diff("error: substitute: PASSWORD has a value here, and takes it from the environment (write the name alone)\n"+
+			"error: substitute: line 2 is not the name of an environment variable (write one name a line)\n"+
+			"error: substitute: line 3 is not the name of an environment variable (write TAG)\n"+
+			"error: substitute: line 4 is not the name of an environment variable (write one name a line)\n", said(findings)); diff != "" {
+			t.Error(diff)
+		}
+	})
 	t.Run("unused and misnamed", func(t *testing.T) {
 		_, findings := Load(Source{Content: object("A", "a"), Substitute: []string{"TAG", "NOT-A-NAME"}, LookupEnv: lookup})
-		if got := said(findings); got != "error: substitute: \"NOT-A-NAME\" is not the name of an environment variable\nwarning: substitute: ${TAG} stands nowhere in the manifest\n" {
+		if got := said(findings); got != "error: substitute: line 2 is not the name of an environment variable (write one name a line)\nwarning: substitute: ${TAG} stands nowhere in the manifest\n" {
 			t.Errorf("said %s", got)
 		}
 	})
@@ -423,24 +438,31 @@ func TestWorkload(t *testing.T) {
 	hook := func(when, name string) string {
 		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, annotations: {helm.sh/hook: %q}}\n---\n", name, when)
 	}
+	argo := func(when, name string) string {
+		return fmt.Sprintf("---\napiVersion: batch/v1\nkind: Job\nmetadata: {name: %s, annotations: {argocd.argoproj.io/hook: %q}}\n---\n", name, when)
+	}
 	for name, test := range map[string]struct {
 		text    string
 		want    string
 		helpers []string
 		said    string
 	}{
-		"alone":                {batchJob, "j", nil, ""},
-		"with helpers":         {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, ""},
-		"another group's Job":  {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
-		"only another group's": {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
-		"a list":               {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
-		"a hook, and more":     {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
-		"hooks of other times": {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
-		"one hook":             {hook("post-upgrade", "a"), "a", nil, ""},
-		"two hooks":            {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
-		"a Job and a CronJob":  {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
-		"nothing":              {"", "", nil, "there is no manifest"},
-		"after an error":       {"a: [\n", "", nil, ""},
+		"capital letters in a hook": {hook("Pre-Install", "p") + hook("Test", "t"), "p", nil, ""},
+		"hooks of Argo CD":          {argo("PostSync", "after") + argo("PreSync", "p") + argo("SyncFail", "f") + argo("Sync", "s"), "p", nil, ""},
+		"a Job of Argo CD's sync":   {argo("Sync", "s") + argo("PostSync", "p") + argo("Skip", "n"), "s", nil, ""},
+		"several, with the way out": {batchJob + "---\n" + planton, "", nil, "there is more than one workload: Job j (manifest-content:2), KubernetesJob k (manifest-content:6); exactly one can run (keep one, such as by helm template --show-only, or name one file in manifest)"},
+		"alone":                     {batchJob, "j", nil, ""},
+		"with helpers":              {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, ""},
+		"another group's Job":       {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
+		"only another group's":      {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
+		"a list":                    {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
+		"a hook, and more":          {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
+		"hooks of other times":      {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
+		"one hook":                  {hook("post-upgrade", "a"), "a", nil, ""},
+		"two hooks":                 {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
+		"a Job and a CronJob":       {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
+		"nothing":                   {"", "", nil, "there is no manifest"},
+		"after an error":            {"a: [\n", "", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, _ := Load(Source{Content: test.text})

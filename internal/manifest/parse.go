@@ -75,31 +75,41 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		}
 	}
 	if len(documents) == 0 && len(r.findings) == before {
-		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: "a manifest begins with apiVersion and kind"})
+		suggestion := "a manifest begins with apiVersion and kind"
+		if f.name == stdin {
+			suggestion += "; has the command before the pipe failed?"
+		}
+		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: suggestion})
 	}
 	return documents
 }
+
+const kustomization = "this is a kustomization, which holds no manifest itself"
 
 // unbuilt is the finding about a file that says how manifests are made, and is none.
 func (r *reader) unbuilt(name string) bool {
 	message, command := "", ""
 	switch filepath.Base(name) {
 	case "kustomization.yaml", "kustomization.yml":
-		message, command = "this is a kustomization, which holds no manifest itself", "kubectl kustomize"
+		message, command = kustomization, "kubectl kustomize"
 	case "Chart.yaml":
 		message, command = "this is the description of a Helm chart, which holds no manifest itself", "helm template NAME"
 	default:
 		return false
 	}
-	r.add(event.Finding{Level: event.Error, File: name, Line: 1, Column: 1, Message: message,
-		Suggestion: fmt.Sprintf("render it: %s FOLDER | kubernetes-job-action --manifest -", command)})
+	r.add(event.Finding{Level: event.Error, File: name, Line: 1, Column: 1, Message: message, Suggestion: renders(command, event.ShellWord(filepath.Dir(name)))})
 	return true
+}
+
+// renders is the way to make a manifest.
+func renders(command, folder string) string {
+	return fmt.Sprintf("render it: %s %s | kubernetes-job-action --manifest -", command, folder)
 }
 
 var (
 	// unrendered is what a template engine would have replaced, where YAML makes no sense of it: at the start of a line, or as a value.
-	unrendered = regexp.MustCompile(`(?m)^[ \t]*(?:\{\{|\{%)|^[^#'"\n|>]*[:=-][ \t]+[^#'"\n]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})`)
-	braces     = regexp.MustCompile(`\{\{|\{%`)
+	unrendered = regexp.MustCompile(`(?m)^[ \t]*(?:\{\{|\{%|\{#|%\{)|^[^#'"\n|>]*[:=-][ \t]+[^#'"\n]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})`)
+	braces     = regexp.MustCompile(`\{\{|\{%|\{#|%\{`)
 )
 
 // template is the finding about a template that nobody has rendered, instead of all that YAML would make of it. Text in quotes and comments
@@ -224,8 +234,14 @@ func (r *reader) syntax(name string, text []byte, err error) {
 	case strings.Contains(message, "cannot start any token"):
 		suggestion = `text that begins with a special character (@ % and the like) needs quotes`
 	}
+	if at := noBreak.FindIndex(text); at != nil && bytes.Count(text[:at[0]], []byte("\n")) < line { // to YAML it is a letter like any other
+		r.at(name, text, at[1]-len("\u00a0"), "this is not YAML: the line is indented with no-break spaces, as text from a web page is", "indent with spaces")
+		return
+	}
 	r.add(event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: "this is not YAML: " + Unquoted(message), Suggestion: suggestion})
 }
+
+var noBreak = regexp.MustCompile(`(?m)^[ \t]*\x{a0}`)
 
 func sameError(text []byte, message string) bool {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -276,6 +292,12 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 		default:
 			return fail(f.path, fmt.Sprintf("must be a string, not %s", kindOf(n)), "")
 		}
+	}
+	switch group, _, _ := strings.Cut(d.APIVersion, "/"); {
+	case group == "kustomize.config.k8s.io":
+		return fail("kind", kustomization, renders("kubectl kustomize", "FOLDER"))
+	case d.APIVersion == "v1" && d.Kind == "Config": // no object of a cluster
+		return fail("kind", "this is a kubeconfig and no manifest", "it is the option kubeconfig that takes it")
 	}
 	items, found := d.find("items")
 	if !strings.HasSuffix(d.Kind, "List") || !found || items.Kind != yaml.SequenceNode {
@@ -451,8 +473,11 @@ func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// variable is a reference whose name can be replaced.
-var variable = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+// variable is a reference whose name can be replaced, and variableOnly such a name.
+var (
+	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+	variableOnly = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+)
 
 // reference is a $NAME or ${NAME} in a text: where it begins and ends, and its NAME.
 type reference struct {

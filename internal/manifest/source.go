@@ -125,6 +125,9 @@ func (r *reader) open(paths []string, option string) []file {
 	return files
 }
 
+// stdin is what findings call standard input.
+const stdin = "<stdin>"
+
 func (r *reader) standardInput(option string) []file {
 	switch {
 	case r.stdin:
@@ -133,7 +136,7 @@ func (r *reader) standardInput(option string) []file {
 		r.problem(option, `"-" means standard input, and there is none`, "name a file")
 	default:
 		r.stdin = true
-		if f, ok := r.limited("<stdin>", option, r.source.Stdin); ok {
+		if f, ok := r.limited(stdin, option, r.source.Stdin); ok {
 			return []file{f}
 		}
 	}
@@ -174,6 +177,18 @@ func (r *reader) locate(path string) (place, bool) {
 		}
 	}
 	return place{nil, full}, false
+}
+
+// Holds tells whether one of the folders of Confine holds the file that is or would be at path, as links lead. Without such folders, all
+// is held.
+func (s Source) Holds(path string) bool {
+	folder := resolved(filepath.Dir(path))
+	for _, f := range s.Confine {
+		if _, ok := below(resolved(f.Path), folder); ok {
+			return true
+		}
+	}
+	return len(s.Confine) == 0
 }
 
 // below is a path as it is seen from a folder that it is in.

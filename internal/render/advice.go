@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
 // advise says what is unwise about the containers; checker.image and checker.env say their part where they look.
@@ -23,10 +25,10 @@ func (c *checker) advise(w *workload) {
 		}
 	}
 	for i := range pod.Containers {
-		c.oneWord(&pod.Containers[i], at.Child("containers").Index(i))
+		c.commandLine(&pod.Containers[i], at.Child("containers").Index(i))
 	}
 	for i := range pod.InitContainers {
-		c.oneWord(&pod.InitContainers[i], at.Child("initContainers").Index(i))
+		c.commandLine(&pod.InitContainers[i], at.Child("initContainers").Index(i))
 	}
 	if indexed(spec) {
 		return
@@ -49,32 +51,95 @@ func (c *checker) advise(w *workload) {
 var (
 	shell  = regexp.MustCompile(`^(?:/(?:usr/)?bin/)?(?:ba|a|da|z|k)?sh$`)
 	glued  = regexp.MustCompile(`^(-[a-z]*c)\s`)
+	script = regexp.MustCompile(`^-[a-z]*c$`)
+	valued = regexp.MustCompile(`^--[A-Za-z][\w.-]*\s+\S`)
+	assign = regexp.MustCompile(`^[A-Za-z_]\w*=`)
 	blank  = regexp.MustCompile(`\s`)
 	folder = regexp.MustCompile(`^/\S*\s[^-/\s][^\n]*/`) // a path with a blank in the name of a folder
 )
 
-// oneWord warns of a command line that stands in one element: no shell takes it apart.
-func (c *checker) oneWord(k *corev1.Container, at *field.Path) {
-	const way = `write one element for each word, or ["sh", "-c", "…"]`
-	line := func(word string) bool { return blank.MatchString(word) && !folder.MatchString(word) }
-	switch {
-	case len(k.Command) > 0:
-		if line(k.Command[0]) {
-			c.add(event.Warning, at.Child("command").Index(0), "is one word with blanks in it, so the whole of it is looked for as a program").suggestion = way
-		}
-	case len(k.Args) == 1 && line(k.Args[0]) && !strings.HasPrefix(k.Args[0], "-"):
-		c.add(event.Warning, at.Child("args").Index(0), "is one word with blanks in it, which is one argument of the image's program, or is itself looked for as one").suggestion = way
-	}
+// way is how a shell gets a command line.
+const way = `write one element for each word, or ["sh", "-c", "…"]`
+
+// commandLine warns of what only a shell would take apart, or understand, where no shell reads it.
+func (c *checker) commandLine(k *corev1.Container, at *field.Path) {
 	words := append(k.Command[:len(k.Command):len(k.Command)], k.Args...)
-	for i := 1; i < len(words) && shell.MatchString(words[i-1]); i++ {
-		if m := glued.FindStringSubmatch(words[i]); m != nil {
-			place := at.Child("command").Index(i)
-			if i >= len(k.Command) {
-				place = at.Child("args").Index(i - len(k.Command))
-			}
-			c.add(event.Warning, place, "the shell takes what follows %q here for more options", m[1]).suggestion = fmt.Sprintf("write %q and the script as two elements", m[1])
+	place := func(i int) *field.Path {
+		if i < len(k.Command) {
+			return at.Child("command").Index(i)
+		}
+		return at.Child("args").Index(i - len(k.Command))
+	}
+	line := func(word string) bool { return blank.MatchString(word) && !folder.MatchString(word) }
+	shells := false
+	for i, word := range words {
+		shells = shells || shell.MatchString(word)
+		if i == 0 || !shell.MatchString(words[i-1]) {
+			continue
+		}
+		rest := words[i+1:]
+		if m := glued.FindStringSubmatch(word); m != nil {
+			c.add(event.Warning, place(i), "the shell takes what follows %q here for more options", m[1]).suggestion = fmt.Sprintf("write %q and the script as two elements", m[1])
+		} else if script.MatchString(word) && len(rest) == 0 {
+			c.add(event.Warning, place(i), "no script follows")
+		} else if script.MatchString(word) && len(rest) > 1 && !blank.MatchString(rest[0]) && !strings.Contains(rest[0], "$") {
+			c.add(event.Warning, place(i+1), "is the whole script: what follows is not part of it, but its $0, $1 and so on").suggestion = "write the script as one element"
 		}
 	}
+	switch first := strings.Join(k.Command[:min(1, len(k.Command))], ""); {
+	case len(k.Command) == 0:
+		if len(k.Args) == 1 && line(k.Args[0]) && !strings.HasPrefix(k.Args[0], "-") {
+			c.add(event.Warning, place(0), "is one word with blanks in it, which is one argument of the image's program, or is itself looked for as one").suggestion = way
+		}
+	case first == "":
+		c.add(event.Warning, place(0), "is empty, and there is no such program")
+	case line(first):
+		c.add(event.Warning, place(0), "is one word with blanks in it, so the whole of it is looked for as a program").suggestion = way
+	case slices.Contains([]string{"cd", "source", ".", "export", "set", "eval", "exec", "trap", "ulimit", "umask", "if", "for", "while"}, first):
+		c.add(event.Warning, place(0), "is a word of the shell and no program").suggestion = way
+	case assign.MatchString(first):
+		c.add(event.Warning, place(0), "is an assignment, which only a shell knows").suggestion = "write it into env"
+	case strings.ContainsAny(first[:min(3, len(first))], "“”‘’"):
+		c.add(event.Warning, place(0), "begins with a typographic quotation mark, which belongs to the word")
+	case !shells && first != "expr" && first != "test" && first != "[":
+		if i := slices.IndexFunc(words, func(word string) bool { return slices.Contains([]string{"&&", "||", "|", ">", ">>", "2>&1"}, word) }); i > 0 {
+			c.add(event.Warning, place(i), "means something to a shell alone: here it is an argument like any other").suggestion = `write ["sh", "-c", "…"]`
+		}
+	}
+	for i, word := range words {
+		switch {
+		case manifest.LooksUnfilled(word, false):
+			c.unfilled(place(i))
+		case !shells && valued.MatchString(word):
+			c.add(event.Warning, place(i), "is an option and its value in one word").suggestion = "write two elements, or an equals sign between them"
+		case !shells && len(k.Command) > 0 && i > 0: // a program that an image runs by itself may be a shell
+			if name := ownVariable(word, k.Env); name != "" {
+				c.add(event.Warning, place(i), "nothing replaces %s here: no shell reads it", name).suggestion = instead(name)
+			}
+		}
+	}
+}
+
+func (c *checker) unfilled(at *field.Path) {
+	c.add(event.Warning, at, "looks like a placeholder that nobody has filled in")
+}
+
+// shellVariable is a variable as a shell writes it. Kubernetes writes $(NAME).
+var shellVariable = regexp.MustCompile(`\$\{?([A-Za-z_]\w*)\}?`)
+
+// ownVariable is what a text has of that form for a variable of the container, "" for none.
+func ownVariable(text string, env []corev1.EnvVar) string {
+	for _, m := range shellVariable.FindAllStringSubmatch(text, -1) {
+		if slices.ContainsFunc(env, func(e corev1.EnvVar) bool { return e.Name == m[1] }) {
+			return m[0]
+		}
+	}
+	return ""
+}
+
+// instead is how Kubernetes writes such a variable.
+func instead(variable string) string {
+	return "write $(" + strings.Trim(variable, "${}") + ")"
 }
 
 // completionIndex is the variable that the job controller sets in the pods of Indexed Jobs, and only there.
@@ -137,6 +202,16 @@ func (c *checker) advice(job *batchv1.Job, cleanup Cleanup) {
 	spec, at := &job.Spec, field.NewPath("spec")
 	if spec.ActiveDeadlineSeconds == nil {
 		c.add(event.Warning, at, "there is no deadline and no timeout: a Job that hangs runs forever").suggestion = "set activeDeadlineSeconds or timeout"
+	}
+	if spec.Suspend != nil && *spec.Suspend && job.Labels[event.QueueLabel] == "" && spec.ManagedBy == nil {
+		c.add(event.Warning, at.Child("suspend"), "the Job waits until somebody resumes it, and has no queue that would").suggestion =
+			"leave suspend out, or give the Job the label " + event.QueueLabel
+	}
+	if n := spec.Parallelism; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("parallelism"), "with 0, the Job has no pods until somebody raises it")
+	}
+	if n := spec.Completions; n != nil && *n == 0 {
+		c.add(event.Warning, at.Child("completions"), "with 0, the Job succeeds without running anything")
 	}
 	switch ttl := spec.TTLSecondsAfterFinished; {
 	case ttl == nil && cleanup == CleanupNever:

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
 func (c *checker) container(k *corev1.Container, volumes []string, names sets.Set[string], at *field.Path) {
@@ -29,7 +30,7 @@ func (c *checker) container(k *corev1.Container, volumes []string, names sets.Se
 	word(c, at.Child("imagePullPolicy"), k.ImagePullPolicy, corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)
 	word(c, at.Child("terminationMessagePolicy"), k.TerminationMessagePolicy, corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)
 	for i, e := range k.Env {
-		c.env(e, at.Child("env").Index(i))
+		c.env(e, k.Env, at.Child("env").Index(i))
 	}
 	for i, e := range k.EnvFrom {
 		c.envFrom(e, at.Child("envFrom").Index(i))
@@ -55,6 +56,9 @@ func (c *checker) image(image string, at *field.Path) {
 		}
 		return
 	}
+	if manifest.Unfilled(image) != "" {
+		c.unfilled(at)
+	}
 	tagged, ok := reference.TagNameOnly(named).(reference.Tagged)
 	if _, digested := named.(reference.Digested); !digested && ok && tagged.Tag() == "latest" {
 		c.add(event.Warning, at, "%q has no fixed tag: a later run may run something else", image).suggestion = "name a version or a digest"
@@ -62,16 +66,22 @@ func (c *checker) image(image string, at *field.Path) {
 }
 
 // wholeVariable is a variable of envsubst or a shell, neither of which reads the value of a variable.
-var wholeVariable = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
+var wholeVariable = regexp.MustCompile(`^\$(?:\{([A-Za-z_]\w*)(?::?[-+?=][^{}]*)?\}|([A-Z_][A-Z0-9_]*))$`)
 
-func (c *checker) env(e corev1.EnvVar, at *field.Path) {
+// env checks a variable; all are those of its container.
+func (c *checker) env(e corev1.EnvVar, all []corev1.EnvVar, at *field.Path) {
 	c.name(at.Child("name"), e.Name, validation.IsRelaxedEnvVarName)
 	if why := credential(e); why != "" {
 		c.add(event.Warning, at.Child("value"), "%s looks like a credential in plain text, by %s", e.Name, why).suggestion = "keep it in a Secret, or give it as secret-env"
 	}
+	const asItIs = "%s gets these characters as they are: nothing replaces %s"
 	if m := wholeVariable.FindStringSubmatch(e.Value); m != nil {
-		c.add(event.Warning, at.Child("value"), "%s gets these characters as they are: nothing replaces %s", e.Name, e.Value).suggestion =
-			fmt.Sprintf("substitute: %s; or write $(%s) for another variable of the container", m[1], m[1])
+		name := m[1] + m[2]
+		c.add(event.Warning, at.Child("value"), asItIs, e.Name, e.Value).suggestion = fmt.Sprintf("substitute: %s; or write $(%s) for another variable of the container", name, name)
+	} else if variable := ownVariable(e.Value, all); variable != "" {
+		c.add(event.Warning, at.Child("value"), asItIs, e.Name, variable).suggestion = instead(variable)
+	} else if manifest.LooksUnfilled(e.Value, true) {
+		c.unfilled(at.Child("value"))
 	}
 	from := e.ValueFrom
 	if from == nil {

@@ -1,10 +1,14 @@
 package render
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -69,6 +73,77 @@ func TestLeftOut(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// TestOtherManager: our label takes the place of another manager's, which is said where that was written.
+func TestOtherManager(t *testing.T) {
+	const said = `: "Helm" becomes "kubernetes-job-action", by which a run knows its Jobs; the pods keep what their template says`
+	labelled := strings.Replace(plainJob, "namespace: shop", "namespace: shop, labels: {app.kubernetes.io/managed-by: Helm}", 1)
+	for name, test := range map[string]struct {
+		manifest string
+		options  Options
+		want     []string
+	}{
+		"in the manifest": {labelled, Options{}, []string{"manifest-content:4:83: metadata.labels[app.kubernetes.io/managed-by]" + said}},
+		"in the patch":    {plainJob, Options{Patch: `{"metadata":{"labels":{"app.kubernetes.io/managed-by":"Helm"}}}`}, []string{"patch: metadata.labels[app.kubernetes.io/managed-by]" + said}},
+		"in the option":   {plainJob, Options{Labels: []string{"app.kubernetes.io/managed-by=Helm"}}, []string{"labels" + said}},
+		"ours":            {strings.Replace(labelled, "Helm", "kubernetes-job-action", 1), Options{}, nil},
+		"nobody":          {plainJob, Options{}, nil},
+	} {
+		p, findings := Render(loadText(t, test.manifest), test.options)
+		if p == nil || p.Job.Labels["app.kubernetes.io/managed-by"] != "kubernetes-job-action" {
+			t.Fatalf("%s: %s", name, text(findings))
+		}
+		if diff := cmp.Diff(test.want, levels(findings, event.Info)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestCronJobAtWork: a CronJob that wants its Jobs to be alone, and is at work.
+func TestCronJobAtWork(t *testing.T) {
+	for policy, want := range map[batchv1.ConcurrencyPolicy]bool{batchv1.ForbidConcurrent: true, batchv1.ReplaceConcurrent: true, batchv1.AllowConcurrent: false, "": false} {
+		for _, active := range []bool{true, false} {
+			cron := clusterCronJob(t)
+			cron.Spec.ConcurrencyPolicy = policy
+			if active {
+				cron.Status.Active = []corev1.ObjectReference{{Name: "nightly-1"}, {Name: "nightly-2"}}
+			}
+			p, findings := Render(nil, Options{FromCronJob: cron})
+			if p == nil {
+				t.Fatal(text(findings))
+			}
+			said := fmt.Sprintf("has concurrencyPolicy: %s, and is at work (Job nightly-1, nightly-2): the two run side by side (wait for its end, or cancel this run)", policy)
+			if strings.Contains(text(findings), said) != (want && active) {
+				t.Errorf("%s, active %v: %s", policy, active, text(findings))
+			}
+		}
+	}
+}
+
+// TestNeverRuns: what keeps a Job from running anything is legal, and mostly left from something else.
+func TestNeverRuns(t *testing.T) {
+	const suspended = "spec.suspend: the Job waits until somebody resumes it, and has no queue that would (leave suspend out, or give the Job the label kueue.x-k8s.io/queue-name)"
+	for name, test := range map[string]struct{ patch, want string }{
+		"suspended":             {`{"spec":{"suspend":true}}`, suspended},
+		"suspended for a queue": {`{"metadata":{"labels":{"kueue.x-k8s.io/queue-name":"team"}},"spec":{"suspend":true}}`, ""},
+		"another controller's":  {`{"spec":{"suspend":true,"managedBy":"example.com/x"}}`, ""},
+		"not suspended":         {`{"spec":{"suspend":false}}`, ""},
+		"no parallelism":        {`{"spec":{"parallelism":0}}`, "spec.parallelism: with 0, the Job has no pods until somebody raises it"},
+		"no completions":        {`{"spec":{"completions":0}}`, "spec.completions: with 0, the Job succeeds without running anything"},
+		"one of each":           {`{"spec":{"parallelism":1,"completions":1}}`, ""},
+	} {
+		_, findings := Render(loadText(t, plainJob), Options{Patch: test.patch, Timeout: time.Hour})
+		var got []string
+		for _, f := range findings {
+			if strings.Contains(f.Message, "suspend") || strings.Contains(f.Message, "with 0") {
+				got = append(got, strings.TrimPrefix(f.String(), "patch: "))
+			}
+		}
+		if strings.Join(got, "\n") != test.want {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }
@@ -200,5 +275,23 @@ func TestOneTimeNames(t *testing.T) {
 		if p := plan(t, loadText(t, test.manifest), test.options); p.OneTime != test.want {
 			t.Errorf("%s: %v", test.name, p.OneTime)
 		}
+	}
+}
+
+// TestManualSelectorKeepsTheName: a later run finds the pods of a Job by the label with its name, which the API server sets for generated
+// selectors alone (pkg/registry/batch/job/strategy.go, generateSelector). A label that the selector asks for is the user's.
+func TestManualSelectorKeepsTheName(t *testing.T) {
+	for _, c := range []struct{ name, spec, want string }{
+		{"generated", "", ""},
+		{"manual", "  manualSelector: true\n  selector: {matchLabels: {app: x}}\n", "migrate-b"},
+		{"manual, by that label", "  manualSelector: true\n  selector: {matchLabels: {batch.kubernetes.io/job-name: mine}}\n", ""},
+		{"manual, by an expression", "  manualSelector: true\n  selector: {matchExpressions: [{key: batch.kubernetes.io/job-name, operator: In, values: [mine]}]}\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := plan(t, loadText(t, strings.Replace(plainJob, "spec:\n", "spec:\n"+c.spec, 1)), Options{NameSuffix: "b"})
+			if got := p.Job.Spec.Template.Labels[batchv1.JobNameLabel]; got != c.want {
+				t.Errorf("the label is %q, want %q", got, c.want)
+			}
+		})
 	}
 }

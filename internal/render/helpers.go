@@ -131,7 +131,7 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstr
 		r.others(others, w)
 	}
 	if leftOut != nil {
-		r.add(exported.Finding(event.Info, "metadata", "left out, as a server or another owner wrote it: "+strings.Join(leftOut, "; "), ""))
+		r.add(exported.Finding(event.Info, "metadata", isLeftOut+"as a server or another owner wrote it: "+strings.Join(leftOut, "; "), ""))
 	}
 	byRank := func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) }
 	slices.SortStableFunc(before, byRank)

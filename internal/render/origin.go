@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -50,9 +49,6 @@ func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
 	return f
 }
 
-// placeholder is what nobody has filled in: ${NAME}, $NAME, or the braces of a template.
-var placeholder = regexp.MustCompile(`\$\{?([A-Za-z_][A-Za-z0-9_]*)|\{\{|\{%`)
-
 // finding says where a problem of the Job comes from.
 func (w *workload) finding(p problem) event.Finding {
 	option, path := w.origin(p.path)
@@ -67,11 +63,8 @@ func (w *workload) finding(p problem) event.Finding {
 		if p.derived {
 			p.suggestion = ""
 		}
-	} else if m := placeholder.FindStringSubmatch(p.message); p.level == event.Error && m != nil {
-		p.suggestion = "is it a variable? substitute: " + m[1]
-		if m[1] == "" {
-			p.suggestion = "render the template first: helm template … | kubernetes-job-action --manifest -"
-		}
+	} else if way := manifest.Unfilled(p.message); p.level == event.Error && way != "" {
+		p.suggestion = way
 	}
 	return w.doc.Finding(p.level, path, p.message, p.suggestion)
 }
@@ -200,9 +193,9 @@ func (w *workload) override(path string) string {
 }
 
 // plain is a Job as JSON-like values.
-func plain(job *batchv1.Job) map[string]any {
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil { // a batchv1.Job holds nothing that has no JSON form
+func plain(object runtime.Object) map[string]any {
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil { // a Job, a Secret and a ConfigMap hold nothing that has no JSON form
 		panic(err)
 	}
 	return m

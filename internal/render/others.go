@@ -28,23 +28,27 @@ type turn int
 const (
 	early turn = iota // before the Job, which may need it
 	late              // when the Job has succeeded
-	never             // Helm applies it at another occasion: a test, a deletion, a rollback
+	never             // Helm or Argo CD applies it at another occasion: a test, a deletion, a rollback
 )
 
-// serving are the kinds that run pods or lead traffic to them, of whatever group: Volcano's Job and Knative's Service run pods too.
+// serving are the kinds that run pods or lead traffic to them, of whatever group: Volcano's Job and Knative's Service run pods too. While
+// nothing serves, a webhook or an APIService would hold up the requests of the whole cluster, those of this run among them.
 var serving = []string{
 	"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Pod", "Job", "CronJob", "DeploymentConfig", "Rollout",
-	"HorizontalPodAutoscaler", "PodDisruptionBudget", "Ingress", "Service",
+	"JobSet", "RayJob", "ScaledJob", "Workflow", "CronWorkflow", "PipelineRun", "TaskRun", "Application", "ApplicationSet", "HelmRelease",
+	"HorizontalPodAutoscaler", "VerticalPodAutoscaler", "ScaledObject", "PodDisruptionBudget",
+	"Ingress", "Service", "Endpoints", "EndpointSlice", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "UDPRoute", "VirtualService", "IngressRoute", "HTTPProxy", "Route",
+	"APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
 }
 
-// turnOf says when a document beside the workload is applied. A Helm hook says so itself. A Service is early when it is the Job's own, as
+// turnOf says when a document beside the workload is applied. A hook says so itself. A Service is early when it is the Job's own, as
 // the headless one of an Indexed Job is, or when it leads to no pods but to a name outside.
 func turnOf(doc *manifest.Document, w *workload) turn {
 	hooks := doc.Hooks()
 	switch {
 	case doc.Early():
 		return early
-	case slices.Contains(hooks, "post-install"), slices.Contains(hooks, "post-upgrade"):
+	case slices.Contains(hooks, "post-install"), slices.Contains(hooks, "post-upgrade"), slices.Contains(hooks, "postsync"):
 		return late
 	case hooks != nil && !slices.Contains(hooks, "crd-install"):
 		return never
@@ -93,12 +97,12 @@ func (r *renderer) others(all []*manifest.Document, w *workload) {
 	}
 	switch r.options.Others {
 	case OthersFail:
-		tell(event.Error, out, "the file holds what serves or runs beside the Job, or is a Helm hook of another time: %s", "take it out, or say others: skip or others: after-success")
+		tell(event.Error, out, "the file holds what serves or runs beside the Job, or is a hook of another time: %s", "take it out, or say others: skip or others: after-success")
 	case OthersAfterSuccess:
 		tell(event.Info, late, "applied once the Job has succeeded: %s", "")
-		tell(event.Info, out, "left out, as a Helm hook of another time: %s", "")
+		tell(event.Info, out, isLeftOut+"as a hook of another time: %s", "")
 	default:
-		tell(event.Info, out, "left out, since it serves or runs beside the Job, or is a Helm hook of another time: %s",
+		tell(event.Info, out, isLeftOut+"since it serves or runs beside the Job, or is a hook of another time: %s",
 			"others: after-success applies it once the Job has succeeded, except for hooks of tests, deletions and rollbacks; others: fail refuses such a file")
 	}
 }

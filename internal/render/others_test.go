@@ -1,6 +1,7 @@
 package render
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -96,7 +97,7 @@ func TestOthersAreLeftOut(t *testing.T) {
 	if diff := cmp.Diff("ServiceAccount shop-migrate, Service shop-migrate, Service database, ExternalSecret shop", names(p.Apply)); diff != "" {
 		t.Errorf("applied (-want +got):\n%s", diff)
 	}
-	want := []string{"manifest-content:7:7: kind: left out, since it serves or runs beside the Job, or is a Helm hook of another time: Service shop, Deployment shop, " +
+	want := []string{"manifest-content:7:7: kind: left out, since it serves or runs beside the Job, or is a hook of another time: Service shop, Deployment shop, " +
 		"HorizontalPodAutoscaler shop, Pod shop-test, ConfigMap shop-test, ConfigMap shop-done, CronJob nightly, Job train, Job shop-index " +
 		"(others: after-success applies it once the Job has succeeded, except for hooks of tests, deletions and rollbacks; others: fail refuses such a file)"}
 	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
@@ -120,7 +121,7 @@ func TestOthers(t *testing.T) {
 	}
 	want := []string{
 		"manifest-content:7:7: kind: applied once the Job has succeeded: Service shop, Deployment shop, HorizontalPodAutoscaler shop, ConfigMap shop-done, CronJob nightly, Job train, Job shop-index",
-		"manifest-content:7:7: kind: left out, as a Helm hook of another time: Pod shop-test, ConfigMap shop-test",
+		"manifest-content:7:7: kind: left out, as a hook of another time: Pod shop-test, ConfigMap shop-test",
 	}
 	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
@@ -135,5 +136,43 @@ func TestOthers(t *testing.T) {
 
 	if p, findings := Render(loadText(t, chart), Options{Others: OthersFail}); p != nil || !strings.Contains(text(findings), "error: manifest-content:7:7: kind: the file holds what serves or runs beside the Job") {
 		t.Errorf("fail: %s", text(findings))
+	}
+}
+
+// TestHooksOfArgoCD: what Argo CD syncs later, or never, is not applied before the Job; what it syncs before is, whatever it is.
+func TestHooksOfArgoCD(t *testing.T) {
+	object := func(kind, name, hook string) string {
+		return fmt.Sprintf("---\napiVersion: v1\nkind: %s\nmetadata: {name: %s, annotations: {argocd.argoproj.io/hook: %q}}\n", kind, name, hook)
+	}
+	job := strings.Replace(placeholders, "namespace: shop", "annotations: {argocd.argoproj.io/hook: PreSync}", 1)
+	p, findings := Render(loadText(t, job+object("ConfigMap", "sync", "Sync")+object("ConfigMap", "before", "PreSync")+object("ConfigMap", "after", "PostSync")+
+		object("Secret", "skip", "Skip")+object("ServiceAccount", "failed", "SyncFail")+object("Pod", "early", "PreSync")), Options{Others: OthersAfterSuccess})
+	if p == nil {
+		t.Fatal(text(findings))
+	}
+	if before, after := names(p.Apply), names(p.After); before != "ConfigMap sync, ConfigMap before, Pod early" || after != "ConfigMap after" {
+		t.Errorf("before: %s; after: %s", before, after)
+	}
+	if said := text(findings); !strings.Contains(said, "left out, as a hook of another time: Secret skip, ServiceAccount failed") {
+		t.Error(said)
+	}
+}
+
+// TestServingKinds: kinds of others that run or serve, and those that hold up requests of the whole cluster until something serves, are not
+// applied before the Job; a kind that Jobs need is.
+func TestServingKinds(t *testing.T) {
+	for kind, early := range map[string]bool{
+		"HTTPRoute": false, "VirtualService": false, "IngressRoute": false, "Route": false, "EndpointSlice": false, "Endpoints": false, "APIService": false,
+		"MutatingWebhookConfiguration": false, "ValidatingWebhookConfiguration": false, "ScaledObject": false, "ScaledJob": false, "Workflow": false, "CronWorkflow": false,
+		"PipelineRun": false, "TaskRun": false, "HelmRelease": false, "Application": false, "JobSet": false, "RayJob": false, "DaemonSet": false, "ReplicationController": false,
+		"ExternalSecret": true, "NetworkPolicy": true, "PersistentVolumeClaim": true, "RoleBinding": true, "Certificate": true, "PodMonitor": true,
+	} {
+		p, findings := Render(loadText(t, placeholders+"---\napiVersion: example.com/v1\nkind: "+kind+"\nmetadata: {name: x}\n"), Options{})
+		if p == nil {
+			t.Fatal(text(findings))
+		}
+		if got := len(p.Apply) == 1; got != early {
+			t.Errorf("%s is applied before the Job: %t", kind, got)
+		}
 	}
 }

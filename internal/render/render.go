@@ -18,27 +18,24 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
-// What every Job of ours carries, beside event.ManagedByLabel and the annotations of Options.Stamp.
-const (
-	// ManifestHashAnnotation is the sha256, in hex, of the Job as JSON before it is stamped: equal for equal input.
-	ManifestHashAnnotation = "kubernetes-job-action.planton.ai/manifest-hash"
-	// FromCronJobAnnotation names the CronJob whose template was run.
-	FromCronJobAnnotation = "kubernetes-job-action.planton.ai/from-cronjob"
-)
+// FromCronJobAnnotation names the CronJob whose template was run.
+const FromCronJobAnnotation = event.StampPrefix + "from-cronjob"
 
-// keepFailed is how long a finished Job without a TTL of its own stays, so that a failure can be looked at.
-const keepFailed = 24 * time.Hour
+// keepFinished is how long a finished Job without a TTL of its own stays: a failure can be looked at, and an earlier success be known.
+const keepFinished = 24 * time.Hour
 
 // Options are the overrides of a manifest. The zero value overrides nothing; a nil list is not given, an empty one is empty.
 type Options struct {
@@ -61,7 +58,9 @@ type Options struct {
 	Stamp       map[string]string // annotations of the Job, keys complete
 	Timeout     time.Duration     // becomes activeDeadlineSeconds, a minute later, when the manifest has none; 0: it does not
 	Cleanup     Cleanup           // "" is CleanupAuto
-	Others      Others            // "" is OthersSkip
+	// KeepSucceeded says that a later run has to know of the Job's success: no run deletes a Job that succeeded.
+	KeepSucceeded bool
+	Others        Others // "" is OthersSkip
 }
 
 // Cleanup says when a finished Job is deleted; see finish.
@@ -115,6 +114,21 @@ func (p *Plan) InNamespace(ns string) (findings []event.Finding) {
 	return findings
 }
 
+// Renamed makes the plan again, from what it was made from, with a suffix for the Job's name. A name that would be too long with it loses its
+// end: it becomes a label of the pods, and that of a pod of an Indexed Job a host name (pkg/apis/batch/validation, ValidateJob).
+func (p *Plan) Renamed(set *manifest.Set, o Options, suffix string) (*Plan, []event.Finding) {
+	most := validation.LabelValueMaxLength - len("-"+suffix)
+	if s := p.Job.Spec; s.CompletionMode != nil && *s.CompletionMode == batchv1.IndexedCompletion && s.Completions != nil {
+		most -= len(fmt.Sprintf("-%d", *s.Completions-1))
+	}
+	o.Name, o.NameSuffix = strings.TrimRight(p.Job.Name[:min(len(p.Job.Name), most)], "-."), suffix
+	again, findings := Render(set, o)
+	if again != nil && again.Namespace == "" {
+		findings = append(findings, again.InNamespace(p.Namespace)...)
+	}
+	return again, findings
+}
+
 // Render makes the plan. Findings come all at once: errors, warnings (advice) and infos (readings that were chosen). The plan
 // is nil when one of them is an error. set may be nil when FromCronJob is given. The secrets that references lead to are added to
 // set.Secrets, also without a plan: like those of the options, they must be masked before a finding is told.
@@ -132,12 +146,13 @@ func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
 	if event.HasErrors(r.findings) || w == nil {
 		return nil, r.findings
 	}
+	r.hash(w, apply, after)
 	p := &Plan{
 		CreateNamespace: w.createNamespace, Cluster: w.cluster,
 		Apply: apply, After: after, Job: w.job, OneTime: w.oneTime, Owned: w.owned(), DeleteAfter: w.deleteAfter, workload: w, documents: documents,
 	}
 	for _, f := range r.findings {
-		if f.Level == event.Info {
+		if f.Level == event.Info && !strings.HasPrefix(f.Message, isLeftOut) { // that stands in none of the objects
 			// Without file and line: one job written in several dialects makes the same bytes.
 			p.notes = append(p.notes, f.Path+": "+f.Message)
 		}
@@ -188,6 +203,7 @@ func (r *renderer) transform(w *workload) {
 	r.patch(w)
 	w.patched = plain(w.job)
 	r.override(w)
+	r.takeOver(w)
 	r.finish(w)
 	w.final = plain(w.job)
 	for _, p := range r.inspect(w) {
@@ -195,6 +211,18 @@ func (r *renderer) transform(w *workload) {
 			r.problem(w, p)
 		}
 	}
+}
+
+// takeOver says that our label takes the place of another manager's.
+func (r *renderer) takeOver(w *workload) {
+	by := w.job.Labels[event.ManagedByLabel]
+	if by == "" || by == event.ManagedBy {
+		return
+	}
+	w.final = plain(w.job) // as it is before, to find who wrote the label
+	r.problem(w, problem{level: event.Info, path: "metadata.labels[" + event.ManagedByLabel + "]",
+		message: fmt.Sprintf("%q becomes %q, by which a run knows its Jobs; the pods keep what their template says", event.Shorten(by, 100), event.ManagedBy)})
+	w.traces = nil
 }
 
 // deadlineMargin is how much later than our own timeout the Job's deadline is: it is meant for a run that was killed, and must
@@ -206,14 +234,17 @@ const deadlineMargin = time.Minute
 //   - always: run deletes the Job however it ended; the day is the net for a run that was killed;
 //   - on-success: run deletes a Job that succeeded; one that failed stays until somebody deletes it, or its own TTL does;
 //   - never: run deletes no finished Job.
+//
+// With KeepSucceeded, run deletes no Job that succeeded: the TTL does, whatever is said above.
 func (r *renderer) finish(w *workload) {
 	job := w.job
 	job.TypeMeta = metav1.TypeMeta{APIVersion: batchv1.SchemeGroupVersion.String(), Kind: "Job"}
+	w.asked = job.DeepCopy()
 	if job.Spec.ActiveDeadlineSeconds == nil && r.options.Timeout > 0 {
 		seconds := int64(math.Ceil((r.options.Timeout + deadlineMargin).Seconds()))
 		job.Spec.ActiveDeadlineSeconds = &seconds
 	}
-	day := int32(keepFailed / time.Second)
+	day := int32(keepFinished / time.Second)
 	ttl := job.Spec.TTLSecondsAfterFinished
 	switch r.options.Cleanup {
 	case CleanupNever:
@@ -228,16 +259,76 @@ func (r *renderer) finish(w *workload) {
 		}
 		job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 	}
-	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
-	hash, err := json.Marshal(job)
-	if err != nil { // a batchv1.Job holds nothing that has no JSON form
-		panic(err)
+	if r.options.KeepSucceeded {
+		w.deleteAfter = slices.DeleteFunc(w.deleteAfter, func(o event.Outcome) bool { return o == event.Succeeded })
+		if r.options.Cleanup != CleanupNever {
+			job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
+		}
+		if ttl != nil && *ttl < day {
+			r.add(event.Finding{Level: event.Info, Path: "if-exists",
+				Message: fmt.Sprintf("keep-succeeded knows of a success as long as its Job is there: %s, as ttlSecondsAfterFinished says", event.Seconds(time.Duration(*ttl)*time.Second))})
+		}
 	}
+	set(&job.Labels, event.ManagedByLabel, event.ManagedBy)
+	nameManually(job)
 	for k, v := range r.options.Stamp {
 		set(&job.Annotations, k, v)
 	}
-	sum := sha256.Sum256(hash)
-	set(&job.Annotations, ManifestHashAnnotation, hex.EncodeToString(sum[:]))
+}
+
+// hash gives the Job its event.ManifestHashAnnotation.
+func (r *renderer) hash(w *workload, applied ...[]*unstructured.Unstructured) {
+	template := &w.asked.Spec.Template
+	for _, p := range r.pairs("labels", r.options.Labels) {
+		delete(w.asked.Labels, p.name)
+		delete(template.Labels, p.name)
+	}
+	for _, p := range r.pairs("annotations", r.options.Annotations) {
+		delete(w.asked.Annotations, p.name)
+		delete(template.Annotations, p.name)
+	}
+	all := []map[string]any{plain(w.asked)}
+	for _, o := range w.owned() {
+		owned := plain(o)
+		unstructured.RemoveNestedField(owned, "metadata", "labels") // those of the Job
+		all = append(all, owned)
+	}
+	for _, objects := range applied {
+		for _, o := range objects {
+			all = append(all, o.DeepCopy().Object)
+		}
+	}
+	for _, o := range all {
+		if o["kind"] == "Secret" && o["apiVersion"] == "v1" {
+			for _, field := range []string{"data", "stringData"} {
+				values, _ := o[field].(map[string]any)
+				for key := range values {
+					values[key] = ""
+				}
+			}
+		}
+	}
+	text, err := json.Marshal(all)
+	if err != nil { // what comes from YAML has a JSON form
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	set(&w.job.Annotations, event.ManifestHashAnnotation, hex.EncodeToString(sum[:]))
+}
+
+// nameManually puts the labels with the Job's name on the pods of a manual selector, as the API server does for its own: a later run
+// waits for the pods that have them. One that the selector asks for is the user's.
+func nameManually(job *batchv1.Job) {
+	s := job.Spec.Selector
+	if manual := job.Spec.ManualSelector; manual == nil || !*manual || s == nil {
+		return
+	}
+	for _, label := range []string{batchv1.JobNameLabel, "job-name"} {
+		asked := slices.ContainsFunc(s.MatchExpressions, func(r metav1.LabelSelectorRequirement) bool { return r.Key == label })
+		if _, ok := s.MatchLabels[label]; !ok && !asked {
+			set(&job.Spec.Template.Labels, label, job.Name)
+		}
+	}
 }
 
 // set writes into a map that may not be there yet. The map is replaced, because parts of a manifest may share one.

@@ -497,7 +497,7 @@ func TestFromCronJob(t *testing.T) {
 	if p.Namespace != "shop" || len(p.Job.OwnerReferences) != 0 {
 		t.Errorf("namespace %q, owners %v", p.Namespace, p.Job.OwnerReferences)
 	}
-	delete(p.Job.Annotations, ManifestHashAnnotation)
+	delete(p.Job.Annotations, event.ManifestHashAnnotation)
 	want := map[string]string{"cronjob.kubernetes.io/instantiate": "manual", FromCronJobAnnotation: "migrate"}
 	if diff := cmp.Diff(want, p.Job.Annotations); diff != "" {
 		t.Errorf("annotations -want +got:\n%s", diff)
@@ -526,6 +526,11 @@ func TestDeadlineAndTTL(t *testing.T) {
 		"always has a net":             {without, Options{Timeout: time.Minute, Cleanup: CleanupAlways}, "120", "86400", "succeeded failed", 0},
 		"on-success keeps":             {without, Options{Timeout: time.Minute, Cleanup: CleanupOnSuccess}, "120", "-", "succeeded", 0},
 		"never":                        {without, Options{Cleanup: CleanupNever}, "-", "-", "", 2},
+		"kept, auto":                   {without, Options{Timeout: time.Minute, KeepSucceeded: true}, "120", "86400", "", 0},
+		"kept, always":                 {without, Options{Timeout: time.Minute, KeepSucceeded: true, Cleanup: CleanupAlways}, "120", "86400", "failed", 0},
+		"kept, on-success":             {without, Options{Timeout: time.Minute, KeepSucceeded: true, Cleanup: CleanupOnSuccess}, "120", "86400", "", 0},
+		"kept, never":                  {without, Options{Timeout: time.Minute, KeepSucceeded: true, Cleanup: CleanupNever}, "120", "-", "", 1},
+		"kept as the manifest says":    {with, Options{KeepSucceeded: true, Cleanup: CleanupAlways}, "60", "100", "failed", 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, findings := Render(loadText(t, test.manifest), test.options)
@@ -542,6 +547,108 @@ func TestDeadlineAndTTL(t *testing.T) {
 			deleteAfter := strings.Trim(fmt.Sprint(p.DeleteAfter), "[]")
 			if deadline != test.deadline || ttl != test.ttl || deleteAfter != test.deleteAfter || len(findings) != test.warnings {
 				t.Errorf("deadline %s, ttl %s, deleted after %q, findings:\n%s", deadline, ttl, deleteAfter, text(findings))
+			}
+		})
+	}
+}
+
+// TestManifestHash: what makes the same work has the same hash, and a Secret's value is no part of it.
+func TestManifestHash(t *testing.T) {
+	beside := plainJob + `---
+{apiVersion: v1, kind: ConfigMap, metadata: {name: schema, namespace: shop}, data: {"1.sql": "create table a"}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: db, namespace: shop}, stringData: {password: first}}
+`
+	hash := func(t *testing.T, manifest string, o Options) string {
+		t.Helper()
+		h := plan(t, loadText(t, manifest), o).Job.Annotations[event.ManifestHashAnnotation]
+		if len(h) != 64 {
+			t.Fatalf("hash %q", h)
+		}
+		return h
+	}
+	of := func(old, new string) string { return strings.Replace(beside, old, new, 1) }
+	secret := Options{SecretEnv: []string{"TOKEN=first"}}
+	kubernetesJob := "{apiVersion: kubernetes.project-planton.org/v1, kind: KubernetesJob, metadata: {name: migrate}, spec: {namespace: {value: shop}, image: {repo: app, tag: \"1\"}, resources: {}, configMaps: {note: hello}, env: {secrets: {TOKEN: {value: first}}}}}"
+	for name, test := range map[string]struct {
+		manifest, other string
+		options, others Options
+		same            bool
+	}{
+		"nothing":                      {beside, beside, Options{}, Options{}, true},
+		"the run":                      {beside, beside, Options{Stamp: map[string]string{event.CommitAnnotation: "a"}}, Options{Stamp: map[string]string{event.CommitAnnotation: "b"}}, true},
+		"a label of an option":         {beside, beside, Options{}, Options{Labels: []string{"run=2"}}, true},
+		"an annotation of an option":   {beside, beside, Options{Annotations: []string{"run=1"}}, Options{Annotations: []string{"run=2"}}, true},
+		"the timeout":                  {of("  activeDeadlineSeconds: 60\n", ""), of("  activeDeadlineSeconds: 60\n", ""), Options{Timeout: time.Hour}, Options{Timeout: time.Minute}, true},
+		"cleanup":                      {beside, beside, Options{}, Options{Cleanup: CleanupNever, KeepSucceeded: true}, true},
+		"the value of a secret":        {beside, beside, secret, Options{SecretEnv: []string{"TOKEN=second"}}, true},
+		"the value of the file's":      {beside, of("first", "second"), Options{}, Options{}, true},
+		"a label of an option, owned":  {kubernetesJob, kubernetesJob, Options{}, Options{Labels: []string{"run=2"}}, true},
+		"a secret of a KubernetesJob":  {kubernetesJob, strings.Replace(kubernetesJob, "first", "second", 1), Options{}, Options{}, true},
+		"a ConfigMap of it":            {kubernetesJob, strings.Replace(kubernetesJob, "hello", "bye", 1), Options{}, Options{}, false},
+		"the name of a secret":         {beside, beside, secret, Options{SecretEnv: []string{"TOKEN2=first"}}, false},
+		"a secret more":                {beside, beside, Options{}, secret, false},
+		"the image":                    {beside, beside, Options{}, Options{Image: []string{"app:2.0"}}, false},
+		"a variable":                   {beside, beside, Options{Env: []string{"LEVEL=a"}}, Options{Env: []string{"LEVEL=b"}}, false},
+		"a label of the manifest":      {beside, of("migrate, namespace: shop}", "migrate, namespace: shop, labels: {a: b}}"), Options{}, Options{}, false},
+		"the manifest's deadline":      {beside, of("activeDeadlineSeconds: 60", "activeDeadlineSeconds: 61"), Options{}, Options{}, false},
+		"a ConfigMap beside it":        {beside, of("table a", "table b"), Options{}, Options{}, false},
+		"a key of the file's Secret":   {beside, of("password: first", "pass: first"), Options{}, Options{}, false},
+		"what is applied after it":     {beside, beside + "---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: shop}, spec: {}}\n", Options{}, Options{Others: OthersAfterSuccess}, false},
+		"what is left out of the file": {beside, beside + "---\n{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: shop}, spec: {}}\n", Options{}, Options{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if a, b := hash(t, test.manifest, test.options), hash(t, test.other, test.others); (a == b) != test.same {
+				t.Errorf("hashes %s and %s", a, b)
+			}
+		})
+	}
+}
+
+// TestRenamed: whatever the name is, what it becomes is within what Kubernetes allows, and names all that belongs to the Job.
+func TestRenamed(t *testing.T) {
+	const kubernetesJob = "{apiVersion: kubernetes.project-planton.org/v1, kind: KubernetesJob, metadata: {name: migrate}, spec: {namespace: {value: shop}, image: {repo: app, tag: \"1\"}, resources: {}, env: {secrets: {TOKEN: {value: first}}}}}"
+	named := func(name string) string { return strings.Replace(plainJob, "migrate", name, 1) }
+	long := strings.Repeat("x", 63)
+	for name, test := range map[string]struct {
+		manifest string
+		options  Options
+		want     string
+	}{
+		"short":            {plainJob, Options{}, "migrate-k2x7q"},
+		"with a suffix":    {plainJob, Options{NameSuffix: "pr-7"}, "migrate-pr-7-k2x7q"},
+		"of an option":     {plainJob, Options{Name: "other"}, "other-k2x7q"},
+		"the longest":      {named(long), Options{}, long[:57] + "-k2x7q"},
+		"cut at a dot":     {named(long[:56] + ".xxxxxx"), Options{}, long[:56] + "-k2x7q"},
+		"cut at a hyphen":  {named(long[:55] + "--xxxxx"), Options{}, long[:55] + "-k2x7q"},
+		"Indexed":          {strings.Replace(named(long[:60]), "  template:", "  completionMode: Indexed\n  completions: 11\n  template:", 1), Options{}, long[:54] + "-k2x7q"},
+		"no namespace":     {strings.Replace(plainJob, ", namespace: shop", "", 1), Options{}, "migrate-k2x7q"},
+		"a KubernetesJob":  {kubernetesJob, Options{}, "migrate-k2x7q"},
+		"only an end of 5": {strings.Replace(plainJob, "name: migrate", "generateName: migrate-", 1), Options{Stamp: map[string]string{"n": "x"}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := loadText(t, test.manifest)
+			p := plan(t, set, test.options)
+			if p.Namespace == "" {
+				p.InNamespace("shop")
+			}
+			again, findings := p.Renamed(set, test.options, "k2x7q")
+			if again == nil {
+				t.Fatal(text(findings))
+			}
+			if test.want == "" {
+				test.want = p.Job.Name + "-k2x7q"
+			}
+			if again.Job.Name != test.want || again.Job.Namespace != "shop" || again.Namespace != "shop" || !again.OneTime {
+				t.Errorf("got %s/%s, want %s", again.Job.Namespace, again.Job.Name, test.want)
+			}
+			for _, o := range again.Owned {
+				if name := o.(metav1.Object).GetName(); !strings.HasPrefix(name, test.want) {
+					t.Errorf("%s belongs to %s", name, test.want)
+				}
+			}
+			if twice, _ := p.Renamed(set, test.options, "zzzzz"); twice.Job.Name == again.Job.Name {
+				t.Error("another suffix gives the same name")
 			}
 		})
 	}

@@ -33,6 +33,7 @@ type workload struct {
 	// The Job after it was decoded, patched, and overridden, see origin.
 	decoded, patched, final map[string]any
 	traces                  map[string]trace
+	asked                   *batchv1.Job // as the manifest and the options ask for it, before finish adds to it
 
 	envSecret       *corev1.Secret // nil without secret variables
 	pullSecret      *corev1.Secret // nil without registry credentials
@@ -70,6 +71,7 @@ func (r *renderer) load(s *manifest.Set) *workload {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
 			return nil
 		}
+		r.alone(cron)
 		w := &workload{options: r.options, documentPath: inCronJob, job: jobOf(cron), namespace: cron.Namespace}
 		r.leaveOut(w)
 		r.name(w, "", cron.Name+"-")
@@ -120,6 +122,21 @@ func (r *renderer) load(s *manifest.Set) *workload {
 	return r.place(w)
 }
 
+// alone warns when a CronJob wants its Jobs to be alone, and one is at work: its controller knows nothing of ours, and we end none of its.
+func (r *renderer) alone(cron *batchv1.CronJob) {
+	if len(cron.Status.Active) == 0 || cron.Spec.ConcurrencyPolicy != batchv1.ForbidConcurrent && cron.Spec.ConcurrencyPolicy != batchv1.ReplaceConcurrent {
+		return
+	}
+	var names []string
+	for _, job := range cron.Status.Active {
+		names = append(names, job.Name)
+	}
+	r.add(event.Finding{Level: event.Warning, Path: "from-cronjob",
+		Message: fmt.Sprintf("CronJob %s has concurrencyPolicy: %s, and is at work (Job %s): the two run side by side", cron.Name, cron.Spec.ConcurrencyPolicy,
+			event.Shorten(strings.Join(names, ", "), 300)),
+		Suggestion: "wait for its end, or cancel this run"})
+}
+
 // leaveOut removes what is not the user's to say about the Job, and adds one finding about it.
 func (r *renderer) leaveOut(w *workload) {
 	if out := leftOut(w.job); out != nil {
@@ -127,8 +144,11 @@ func (r *renderer) leaveOut(w *workload) {
 	}
 }
 
+// isLeftOut begins every finding about what is not created.
+const isLeftOut = "left out, "
+
 func leavesOut(fields []string) string {
-	return "left out, as the Job of a run has none of these: " + strings.Join(fields, ", ")
+	return isLeftOut + "as the Job of a run has none of these: " + strings.Join(fields, ", ")
 }
 
 // leftOut removes what a server has written into an exported Job, and what would give others a say in how long ours lives: owners,
@@ -225,6 +245,8 @@ func (r *renderer) place(w *workload) *workload {
 		for _, m := range validation.IsDNS1123Label(n) {
 			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m))
 		}
+	} else if w.namespace == "" && w.doc != nil && w.doc.Kind != "KubernetesJob" && w.doc.Has("metadata.namespace") && len(w.broken) == 0 { // left empty by whoever filled a template in
+		r.problem(w, problem{level: event.Warning, path: "metadata.namespace", message: "is empty, so that the kubeconfig's context decides"})
 	} else if n := w.namespace; n != "" {
 		for _, m := range validation.IsDNS1123Label(n) {
 			r.problem(w, problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))})

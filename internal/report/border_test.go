@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	lines "github.com/planton/kubernetes-job-action/internal/report/json"
 )
 
 // through is what a sink gets of a container's lines.
@@ -308,6 +309,52 @@ func TestShortSecretsAreNamed(t *testing.T) {
 	}
 }
 
+// A script or a configuration in a Secret is hidden as a whole, in base64 too; what it says in a single line is not, because its program says
+// the same. What is secret in it is added for itself.
+func TestWholeSecrets(t *testing.T) {
+	log := &recorder{}
+	f := New(log)
+	script := "#!/bin/sh\necho nothing to do\nfor i in 1 2 3; do\n  psql -h localhost -c 'select 1' || exit 1\ndone\necho all done\n"
+	conf := "{\n  \"host\": \"localhost\"\n}"
+	f.AddSecrets(event.Secret{Name: "script", Value: script, Whole: true}, event.Secret{Name: "conf", Value: conf, Whole: true})
+	for in, want := range map[string]string{
+		"nothing to do": "nothing to do", "done": "done", "exit 1": "exit 1", "all done": "all done", "echo nothing to do": "echo nothing to do", `"host": "localhost"`: `"host": "localhost"`,
+		"data " + base64.StdEncoding.EncodeToString([]byte(conf)): "data ***", `said { "host": "localhost" }`: "said ***",
+	} {
+		if got := through(t, f, log, event.Line{Text: in})[0]; got != want {
+			t.Errorf("%q becomes %q, want %q", in, got, want)
+		}
+	}
+	f.AddSecrets(event.Secret{Name: "declared too", Value: script})
+	if got := through(t, f, log, event.Line{Text: "echo nothing to do"})[0]; got != "***" {
+		t.Errorf("a script that was declared secret becomes %q", got)
+	}
+}
+
+// Words that are masked damage the log, which names the keys that do it, once.
+func TestMaskedWordsAreNamed(t *testing.T) {
+	log := &recorder{}
+	f := New(log)
+	f.AddSecrets(event.Secret{Name: "key tenant of Secret s", Value: "acme", Word: true}, event.Secret{Name: "key tenant of Secret s", Value: "YWNtZQ==", Word: true},
+		event.Secret{Name: "key pin of Secret s", Value: "12", Word: true}, event.Secret{Name: "key password of Secret s", Value: "winter"})
+	for range 2 {
+		if err := f.Event(event.Notice{Message: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said []string
+	for _, e := range log.events {
+		if n := e.(event.Notice); n.Level == event.Warning {
+			said = append(said, n.Message+" ("+n.Hint+")")
+		}
+	}
+	want := "too short or too common to be masked, and so not hidden: key pin of Secret s; masked wherever they stand, although they look like ordinary words: key tenant of Secret s" +
+		" (What is no secret belongs into a ConfigMap.)"
+	if len(said) != 1 || said[0] != want {
+		t.Errorf("said %q, want %q", said, want)
+	}
+}
+
 // A job output that contains a runner's mask is dropped, and every word of the log that contains it is mangled.
 func TestWordsOfOutputsAreNotTheRunnersToMask(t *testing.T) {
 	log := &maskingRecorder{}
@@ -367,7 +414,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, e := range log.events {
-		shown, err := json.Marshal(e)
+		shown, err := lines.Encode(e, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -377,7 +424,7 @@ func TestNames(t *testing.T) {
 				t.Errorf("%T: %q is left in %s", e, not, text)
 			}
 		}
-		if _, ok := e.(event.Attempt); !ok && !strings.Contains(text, `"Namespace":"shop"`) {
+		if _, ok := e.(event.Attempt); !ok && !strings.Contains(text, `"namespace":"shop"`) {
 			t.Errorf("%T: the namespace is masked: %s", e, text)
 		}
 	}

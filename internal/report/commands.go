@@ -20,17 +20,18 @@ var azure = regexp.MustCompile(`(?i)(#` + ignored + `#)(` + ignored + `(?:v` + i
 // text has that came through Fanout.
 var systems = []struct {
 	variable, value string         // of the environment; the value "" stands for any
+	format          Format         // whose reader is always this one; "" for none
 	anywhere        *regexp.Regexp // what counts wherever it stands
 	start           *regexp.Regexp // what counts at the start of a line
 }{
 	// actions/runner, ActionCommand.cs: "##[name]…" anywhere, and "::name::…" behind any white space of Unicode.
-	{"GITHUB_ACTIONS", "true", azure, regexp.MustCompile(`^([\p{Z}\s\p{Cf}\p{Mn}\p{Me}\p{Cc}]*:)(` + ignored + `:)`)},
+	{"GITHUB_ACTIONS", "true", FormatGitHub, azure, regexp.MustCompile(`^([\p{Z}\s\p{Cf}\p{Mn}\p{Me}\p{Cc}]*:)(` + ignored + `:)`)},
 	// microsoft/azure-pipelines-agent, Command.cs and the log's viewer: "##vso[…]…" and "##[name]…" anywhere.
-	{"TF_BUILD", "", azure, nil},
+	{"TF_BUILD", "", FormatAzure, azure, nil},
 	// TeamCity, "Service Messages": "##teamcity[…]" anywhere.
-	{"TEAMCITY_VERSION", "", regexp.MustCompile(`(?i)(##)(teamcity\[)`), nil},
+	{"TEAMCITY_VERSION", "", "", regexp.MustCompile(`(?i)(##)(teamcity\[)`), nil},
 	// buildkite/agent, header_times_streamer.go: a line that begins with "---", "+++", "~~~" or "^^^" is a group; colours are passed over.
-	{"BUILDKITE", "", nil, regexp.MustCompile(`^((?:\s|\x1b\[[0-9;:]*m)*(?:--|\+\+|~~|\^\^))([-+~^])`)},
+	{"BUILDKITE", "", FormatBuildkite, nil, regexp.MustCompile(`^((?:\s|\x1b\[[0-9;:]*m)*(?:--|\+\+|~~|\^\^))([-+~^])`)},
 }
 
 // Commands takes the commands apart that the system would obey whose log this is: where the program runs decides, not the format that was asked
@@ -41,18 +42,15 @@ type Commands struct {
 	Stop bool
 }
 
-// NewCommands looks at the environment. GitHub's commands are always among those of FormatGitHub.
+// NewCommands looks at the environment. The commands of the system that a format is for are always among them.
 func NewCommands(getenv func(string) string, format Format) Commands {
 	var c Commands
 	for _, s := range systems {
 		set := getenv(s.variable)
-		github := s.variable == "GITHUB_ACTIONS"
-		if set == "" || s.value != "" && set != s.value {
-			if !github || format != FormatGitHub {
-				continue
-			}
+		if (set == "" || s.value != "" && set != s.value) && (s.format == "" || s.format != format) {
+			continue
 		}
-		if github {
+		if s.format == FormatGitHub {
 			c.Stop = true
 		}
 		if s.anywhere != nil {

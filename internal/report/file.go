@@ -6,7 +6,34 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/planton/kubernetes-job-action/internal/event"
 )
+
+// Document is a Sink that keeps a file up to date with the run. Each time it is replaced whole, see WriteFile.
+type Document struct {
+	path    string
+	content func(event.Event) (content []byte, note string)
+	tell    func(event.Event) error
+}
+
+// NewDocument makes a Document of the file path. content is what belongs into the file from an event on, and a sentence about what
+// the file has no room for, or ""; it gives nil when the event changes nothing. tell gets that sentence as a notice.
+func NewDocument(path string, content func(event.Event) ([]byte, string), tell func(event.Event) error) *Document {
+	return &Document{path: path, content: content, tell: tell}
+}
+
+// Event writes the file when e changes what is in it. The error is that of the file, or of tell.
+func (d *Document) Event(e event.Event) error {
+	content, note := d.content(e)
+	if content == nil {
+		return nil
+	}
+	if err := WriteFile(d.path, content); err != nil || note == "" {
+		return err
+	}
+	return d.tell(event.Notice{Level: event.Info, Message: note})
+}
 
 // CheckFile returns an error when WriteFile could not write path. It leaves nothing behind.
 func CheckFile(path string) error {
@@ -18,6 +45,15 @@ func CheckFile(path string) error {
 		return err
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// FileName is the name by which two paths of the same file are known. The file need not be there, its folder must.
+func FileName(path string) string {
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(folder, filepath.Base(path))
 }
 
 // WriteFile replaces the file path atomically: even after a kill, readers find either the old content or the new one. Its folder must

@@ -25,7 +25,7 @@ const (
 
 // mask replaces secret values in texts that are clean already (Clean, Plain).
 type mask struct {
-	values map[string]bool // that were added, and what is inside them
+	values map[string]bool // that were added, and what is inside them; false when they are secrets as a whole only
 	plain  []string        // what is looked for: the values as they are,
 	coded  []string        // and as programs write them
 	find   *automaton      // nil when something was added since
@@ -38,18 +38,22 @@ func trivial(line string) bool {
 	return len(line) < gram || line == "true" || line == "false" || line == "null"
 }
 
-// add adds a value in all its forms. It returns the lines for a reader that masks by itself, ordinary words inside the value left out, and whether all of the value is masked:
+// add adds a value in all its forms, its lines and parts too unless it is a secret as a whole only. It returns the lines for a reader that masks by itself, ordinary words inside the value left out, and whether all of the value is masked:
 // a line that is trivial is not, which matters if there is a letter or a digit in it.
-func (m *mask) add(value string) (lines []string, whole bool) {
+func (m *mask) add(value string, only bool) (lines []string, whole bool) {
 	whole = true
-	for i, part := range parts(strings.TrimSpace(value)) {
+	all := []string{strings.TrimSpace(value)}
+	if !only {
+		all = parts(all[0])
+	}
+	for i, part := range all {
 		told := i == 0 || event.LooksSecret(part)
 		for line := range strings.FieldsFuncSeq(part, func(r rune) bool { return r == '\n' || r == '\r' }) {
 			if line = strings.TrimSpace(line); !trivial(line) {
 				if told {
 					lines = append(lines, line)
 				}
-			} else if i == 0 && strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
+			} else if i == 0 && !only && strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 				whole = false
 			}
 		}
@@ -61,15 +65,15 @@ func (m *mask) add(value string) (lines []string, whole bool) {
 				lines = append(lines, encoding.EncodeToString([]byte(part)))
 			}
 		}
-		if m.values[part] {
+		if inside, known := m.values[part]; known && (inside || only) {
 			continue
 		}
 		if m.values == nil {
 			m.values = map[string]bool{}
 		}
-		m.values[part] = true
+		m.values[part] = !only
 		m.find = nil
-		m.forms(part)
+		m.forms(part, only)
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines), whole
@@ -137,18 +141,24 @@ func leaves(key string, v any) (all []string) {
 }
 
 // forms adds what is looked for to find a value. What programs do to single characters is undone in the text instead, see escapes.
-func (m *mask) forms(value string) {
-	for line := range strings.Lines(value) {
-		m.plain = form(m.plain, strings.TrimSpace(line))
+func (m *mask) forms(value string, only bool) {
+	if !only {
+		for line := range strings.Lines(value) {
+			m.plain = form(m.plain, strings.TrimSpace(line))
+		}
+		m.plain = form(m.plain, value)
 	}
-	m.plain = form(m.plain, value)
 	// In one line of a message, white space is one blank, and what cannot be seen is left out.
-	m.plain = form(m.plain, strings.Map(func(r rune) rune {
+	text := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, strings.Join(strings.Fields(value), " ")))
+	}, strings.Join(strings.Fields(value), " "))
+	if rest := len(text) % piece; only && len(text) > piece {
+		text = text[:len(text)-rest] // it may be what the program says
+	}
+	m.plain = form(m.plain, text)
 
 	m.coded = form(m.coded, strings.ReplaceAll(value, " ", "+"))
 	for _, quote := range []struct{ mark, twice string }{{"'", "''"}, {"'", `'\''`}, {"'", `'"'"'`}, {`"`, `""`}} { // SQL, shells, CSV

@@ -18,6 +18,9 @@ type Options struct {
 	Timestamps bool   // each line of a container begins with the kubelet's time stamp, in UTC
 	Summary    bool   // write the step summary, where there is one
 	DotenvFile string // also write the outputs to this file; "" for none
+	ResultFile string // also write how the run ended to this file, as JSON; "" for none
+	JUnitFile  string // the same as a report of tests; "" for none
+	LogFile    string // also write the lines of the containers to this file; "" for none
 	// Where files of containers are in the workspace, for annotations on them: "/app=services/api", an absolute path and one from the root of the workspace.
 	PathMap []string
 }
@@ -30,11 +33,13 @@ type Format string
 
 // The formats.
 const (
-	FormatAuto   Format = "auto" // the one of the CI system that this runs in
-	FormatGitHub Format = "github"
-	FormatGitLab Format = "gitlab"
-	FormatText   Format = "text"
-	FormatJSON   Format = "json" // docs/events.schema.json
+	FormatAuto      Format = "auto" // the one of the CI system that this runs in
+	FormatGitHub    Format = "github"
+	FormatGitLab    Format = "gitlab"
+	FormatBuildkite Format = "buildkite"
+	FormatAzure     Format = "azure"
+	FormatText      Format = "text"
+	FormatJSON      Format = "json" // docs/events.schema.json
 )
 
 // Sink takes the news of a run, one event at a time, in the order in which they happened. An error means that
@@ -56,6 +61,7 @@ type Fanout struct {
 	unnamed []string // masks for the sinks that may be a part of the Job's name or namespace, which are not known yet
 	job     *event.Ref
 	missed  []string // names of secrets that cannot be masked, not told yet
+	words   []string // names of secrets that are ordinary words, not told yet
 	told    map[string]bool
 	full    bool  // it was told that there are too many secrets
 	pending error // of AddSecrets
@@ -79,22 +85,38 @@ func New(sinks ...Sink) *Fanout { return &Fanout{sinks: sinks} }
 func (f *Fanout) AddSecrets(secrets ...event.Secret) {
 	var masks []string
 	for _, s := range secrets {
-		lines, whole := f.border.mask.add(s.Value)
+		lines, whole := f.border.mask.add(s.Value, s.Whole)
 		if name := cmp.Or(s.Name, "a secret"); !whole && !f.told[name] {
-			if f.told == nil {
-				f.told = map[string]bool{}
-			}
-			f.told[name] = true
+			f.tell(name)
 			if len(lines) > 0 {
 				name += " (some of its lines)"
 			}
 			f.missed = append(f.missed, name)
+		} else if whole && s.Word && !f.told[name] {
+			f.tell(name)
+			f.words = append(f.words, name)
 		}
 		if s.Credential {
 			masks = append(masks, lines...)
 		}
 	}
 	f.addMasks(masks)
+}
+
+// tell notes that a secret was named.
+func (f *Fanout) tell(name string) {
+	if f.told == nil {
+		f.told = map[string]bool{}
+	}
+	f.told[name] = true
+}
+
+// some are the first few of many names.
+func some(names []string) string {
+	if more := len(names) - maxNames; more > 0 {
+		names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // addMasks gives masks to the sinks that mask too. What may be a part of a name waits until the Job has one.
@@ -149,12 +171,13 @@ func (f *Fanout) Event(e event.Event) error {
 func (f *Fanout) notice() (n event.Notice) {
 	n.Level = event.Warning
 	if len(f.missed) > 0 {
-		names := f.missed
-		if more := len(names) - maxNames; more > 0 {
-			names = append(names[:maxNames:maxNames], fmt.Sprintf("%d more", more))
-		}
-		n.Message = "too short or too common to be masked, and so not hidden: " + strings.Join(names, ", ")
+		n.Message = "too short or too common to be masked, and so not hidden: " + some(f.missed)
 		f.missed = nil
+	}
+	if len(f.words) > 0 {
+		n.Message = strings.TrimPrefix(n.Message+"; masked wherever they stand, although they look like ordinary words: "+some(f.words), "; ")
+		n.Hint = "What is no secret belongs into a ConfigMap."
+		f.words = nil
 	}
 	if f.border.mask.full && !f.full {
 		f.full = true

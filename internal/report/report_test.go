@@ -117,7 +117,7 @@ func TestMask(t *testing.T) {
 	var m mask
 	const secret = "s3cr€t/pa ss\"word"
 	for _, v := range []string{secret, "abcdef", "defghi", "-----BEGIN-----\nMIIEow\n}\n-----END-----\n", "abc", "true", strings.Repeat("0123456789", 20)} {
-		m.add(v)
+		m.add(v, false)
 	}
 	b64 := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	quoted, _ := json.Marshal(secret)
@@ -156,7 +156,7 @@ func TestMask(t *testing.T) {
 
 func TestMaskWithoutSecretsIsFree(t *testing.T) {
 	var b border
-	b.mask.add("hunter2!")
+	b.mask.add("hunter2!", false)
 	var lines event.Event = event.Lines{Stream: &event.Stream{Pod: "p"}, Lines: []event.Line{{Text: strings.Repeat("hunter3 ", 12)}}}
 	b.mask.hide("")
 	if n := testing.AllocsPerRun(100, func() { b.line(nil, event.Line{Text: "hunter1! hunter3! hunter"}) }); n != 0 {
@@ -177,7 +177,7 @@ func TestBorderCoversEveryText(t *testing.T) {
 		before := fmt.Sprintf("%+v", given)
 
 		var b border
-		b.mask.add(secret)
+		b.mask.add(secret, false)
 		got := b.event(given)
 
 		for _, not := range []string{secret, "hun", "\x1b"} {
@@ -411,7 +411,7 @@ func BenchmarkMask(b *testing.B) {
 	for _, secrets := range []int{1, 20, 20_000} {
 		var m mask
 		for i := range secrets {
-			m.add(fmt.Sprintf("secret value number %d", i))
+			m.add(fmt.Sprintf("secret value number %d", i), false)
 		}
 		for name, line := range map[string]string{
 			"hostile":  strings.Repeat("secret value number ", 1<<20/20),
@@ -434,7 +434,7 @@ func BenchmarkAddSecrets(b *testing.B) {
 	for b.Loop() {
 		var m mask
 		for i := range 20_000 {
-			m.add(fmt.Sprintf("aaaa%06d", i))
+			m.add(fmt.Sprintf("aaaa%06d", i), false)
 		}
 		m.hide("a text")
 		b.ReportMetric(float64(len(m.find.label)), "states")

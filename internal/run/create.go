@@ -25,15 +25,18 @@ type runner struct {
 	objects Objects
 	options Options
 	*inbox
-	lock    *lock        // nil without one
-	lose    func(error)  // called when the lock is lost
-	lost    chan error   // why, for the loop
-	created *batchv1.Job // the Job as its creation answered; nil before
-	held    *batchv1.Job // the Job as its deletion left it, when finalizers hold it
-	unknown bool         // whether the Job was created
-	leaves  bool         // a signal leaves the Job alone: on-cancel says so, and its helpers are there
-	stop    func() bool  // keeps a signal from deleting the Job, see disarm
-	deleted chan error   // how the deletion that a signal began went
+	lock     *lock         // nil without one
+	lose     func(error)   // called when the lock is lost
+	lost     chan error    // why, for the loop
+	created  *batchv1.Job  // the Job as its creation answered, or the one of another run that was joined; nil before
+	joined   bool          // another run has created it
+	reported bool          // it has succeeded already, and nothing is done with it
+	held     *batchv1.Job  // the Job as its deletion left it, when finalizers hold it
+	unknown  bool          // whether the Job was created
+	searched time.Duration // how long it took to find that out
+	leaves   bool          // a signal leaves the Job alone: on-cancel says so, and its helpers are there
+	stop     func() bool   // keeps a signal from deleting the Job, see disarm
+	deleted  chan error    // how the deletion that a signal began went
 }
 
 // newRunner makes a runner, whose client leaves in the inbox what it meets.
@@ -50,9 +53,9 @@ func newRunner(client *cluster.Client, objects Objects, o Options) *runner {
 	return r
 }
 
-// create makes everything. When it fails with created set, the Job has to go again.
-func (r *runner) create(ctx context.Context) error {
-	making, end := context.WithCancelCause(ctx)
+// create makes everything. When it fails with created set, the Job has to go again. ctx ends with a signal, inTime with timeout too.
+func (r *runner) create(ctx, inTime context.Context) error {
+	making, end := context.WithCancelCause(inTime)
 	defer end(nil)
 	r.lose = func(err error) {
 		end(err)
@@ -61,14 +64,21 @@ func (r *runner) create(ctx context.Context) error {
 	if err := r.prepare(making, r.objects.Job.Namespace); err != nil {
 		return err
 	}
-	err := untilSettled(making, r.unsettled, func() error { return r.createJob(making) })
+	var err error
 	if r.created == nil {
+		err = untilSettled(making, r.unsettled, func() error { return r.createJob(making) })
+	}
+	if r.created == nil || r.reported {
 		return err
 	}
 	r.leaves = r.options.OnCancel == UnfinishedLeave && len(r.objects.Owned) == 0
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
-	r.post(event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)})
+	news := event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)}
+	if r.joined {
+		news.Action, news.Detail = "attached", "it is running"+whose(r.created)
+	}
+	r.post(news)
 	if err != nil {
 		return err
 	}
@@ -116,10 +126,13 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 		}
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
-	if len(r.objects.Apply) > 0 || len(r.objects.After) > 0 {
-		if _, _, err := r.survey(ctx); err != nil && !r.mayHeal(err, r.objects.Apply, false) {
+	applies := len(r.objects.Apply) > 0 || len(r.objects.After) > 0
+	if applies || r.options.IfExists.joins() {
+		if _, _, err := r.survey(ctx); r.created != nil || err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
+	}
+	if applies {
 		if _, err := r.rehearse(ctx, r.objects.Apply, r.objects.After); err != nil {
 			return err
 		}
@@ -151,18 +164,21 @@ func (r *runner) ensureNamespace(ctx context.Context) error {
 
 // needs are the permissions of the whole run. The error is that of a cluster which does not tell what it takes.
 func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
-	job := r.objects.Job.Name
+	job, oneTime := r.objects.Job.Name, r.objects.OneTime
+	if r.options.IfExists == IfExistsSuffix { // it may get any name
+		job, oneTime = "", true
+	}
 	verbs := []string{"get", "delete"}
 	if r.options.Wait {
 		verbs = append(verbs, "list", "watch") // with a field selector of the name, which RBAC takes for it
 	}
 	needs := []cluster.Access{{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"create"}},
-		{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs, Name: job, OneTime: r.objects.OneTime}}
+		{Group: batchv1.GroupName, Resource: "jobs", Verbs: verbs, Name: job, OneTime: oneTime}}
 	if !r.options.Wait { // those of an earlier Job of the name
 		needs = append(needs, cluster.Access{Resource: "pods", Verbs: []string{"list"}})
 	}
 	if !r.options.Wait && r.options.IfExists != IfExistsFail {
-		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Name: job, OneTime: r.objects.OneTime, Optional: true})
+		needs = append(needs, cluster.Access{Group: batchv1.GroupName, Resource: "jobs", Verbs: []string{"watch"}, Name: job, OneTime: oneTime, Optional: true})
 	}
 	if r.options.Wait {
 		needs = append(needs,
@@ -190,8 +206,11 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		}
 		// One that an earlier Job has left behind is read and changed. A Secret has the Job's name in its own, so when that
 		// is new each time, none can be there.
-		if resource == "configmaps" || !r.objects.OneTime {
-			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: o.(metav1.Object).GetName()})
+		switch name := o.(metav1.Object).GetName(); {
+		case resource == "configmaps" || !oneTime:
+			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: name})
+		case r.options.IfExists.joins(): // it is compared
+			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get"}, Name: name, OneTime: true})
 		}
 	}
 	for _, obj := range slices.Concat(r.objects.Apply, r.objects.After) {
@@ -200,6 +219,9 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 			return nil, err
 		}
 		if access.Verbs != nil {
+			if r.options.IfExists.joins() && asSecret(obj) != nil { // it is compared
+				access.Verbs = append(access.Verbs, "get")
+			}
 			needs = append(needs, access)
 		}
 	}
@@ -222,7 +244,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 func (r *runner) createJob(ctx context.Context) error {
 	for held := false; ; {
 		if held || len(r.objects.Owned) > 0 {
-			if err := r.makeRoom(ctx, false, held); err != nil {
+			if err := r.makeRoom(ctx, false, held); err != nil || r.created != nil {
 				return err
 			}
 		}
@@ -231,7 +253,14 @@ func (r *runner) createJob(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if held = len(pods) > 0; held {
+		if held = len(pods) > 0; held && r.options.IfExists == IfExistsSuffix {
+			held = false
+			if err := r.rename(ctx, "is gone, and its pods have not ended ("+podNames(pods)+")"); err != nil {
+				return err
+			}
+			continue
+		}
+		if held {
 			continue
 		}
 		job, err := r.client.CreateJob(ctx, r.objects.Job)
@@ -247,7 +276,7 @@ func (r *runner) createJob(ctx context.Context) error {
 			return r.placed(r.ref(), err)
 		}
 		// The API server says that last, when it would take the Job otherwise.
-		if err := r.makeRoom(ctx, true, false); err != nil {
+		if err := r.makeRoom(ctx, true, false); err != nil || r.created != nil {
 			return err
 		}
 	}
@@ -258,6 +287,9 @@ func (r *runner) findUnanswered() {
 	ctx, cancel := context.WithTimeout(context.Background(), deleteLimit)
 	defer cancel()
 	want := r.objects.Job
+	begin := time.Now()
+	defer func() { r.searched = time.Since(begin) }()
+	r.unknown = true // as long as nobody answers
 	for {
 		found, err := r.client.Jobs(want.Namespace).Get(ctx, want.Name, metav1.GetOptions{})
 		if err == nil {
@@ -282,15 +314,25 @@ func (r *runner) findUnanswered() {
 func (r *runner) look(ctx context.Context) (*batchv1.Job, error) { return look(ctx, r.client, r.ref()) }
 
 // survey looks at what has the names of the Job and its helpers, and changes nothing: the Job of that name, nil when there is none,
-// and whether a helper is there with another content. It is an error when one of them must stay.
+// and whether a helper is there with another content. It is an error when one of them must stay. When the Job is joined, nothing else
+// matters; when it gets out of its way, another name is looked at.
 func (r *runner) survey(ctx context.Context) (old *batchv1.Job, stale bool, err error) {
 	if old, err = r.look(ctx); err != nil {
 		return nil, false, err
 	}
 	var replaced types.UID
 	if old != nil {
-		if err := allowed(r.options.IfExists, r.ref(), old); err != nil {
+		a, err := r.answerTo(ctx, old)
+		switch {
+		case err != nil:
 			return nil, false, err
+		case a == follows, a == reports:
+			return old, false, r.join(ctx, old, a)
+		case a == renames:
+			if err := r.rename(ctx, fmt.Sprintf("exists already (%s)%s", state(old), whose(old))); err != nil {
+				return nil, false, err
+			}
+			return r.survey(ctx)
 		}
 		replaced = old.UID
 	}
@@ -303,7 +345,7 @@ func (r *runner) survey(ctx context.Context) (old *batchv1.Job, stale bool, err 
 // the new ones, unless that is accepted.
 func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 	old, stale, err := r.survey(ctx)
-	if err != nil || old == nil && !stale && !held {
+	if err != nil || r.created != nil || old == nil && !stale && !held {
 		return err
 	}
 	if !accepted {
@@ -323,11 +365,11 @@ func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
 	waiting := ctx
+	over := &event.Cause{Reason: event.StartTimeout, Object: ref, Hint: event.See("Its pods do not end", showPods(ref))}
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
+		over.Message = fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit))
 		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeoutCause(ctx, limit, &event.Cause{Reason: event.StartTimeout, Object: ref,
-			Message: fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit)),
-			Hint:    event.See("Its pods do not end", showPods(ref))})
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, over)
 		defer cancel()
 	}
 	say := func(message string) {
@@ -340,9 +382,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		switch {
 		case removed:
 		case old.DeletionTimestamp != nil:
-			say(" is being deleted; waiting until it is gone")
+			say(" is being deleted; waiting until it is gone" + whose(old))
 		case ending(old) && !finished(old) && r.options.IfExists != IfExistsReplace:
-			say(" is ending; waiting for its last pods")
+			say(" is ending; waiting for its last pods" + whose(old))
 		default:
 			_, err := remove(ctx, r.client, ref, uid, metav1.DeletePropagationForeground)
 			switch {
@@ -354,9 +396,12 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 				return err
 			}
 			removed = true
-			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old)})
+			r.post(event.Object{Object: ref, Action: "replaced", Detail: "the old one: " + state(old) + whose(old)})
 		}
 		err := r.awaitEnd(waiting, old, time.After(next-time.Since(begin)))
+		if err != nil && timedOut(ctx) {
+			return late(ctx, fmt.Sprintf("an earlier %s is still there", ref), showPods(ref))
+		}
 		if err != nil {
 			return err
 		}
@@ -365,7 +410,9 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		}
 		if waited := time.Since(begin); old != nil && waited >= next {
 			if next == heldAfter {
-				r.post(r.holder(waiting, old))
+				why, hint := r.holder(waiting, old)
+				r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: %s", ref, event.Seconds(heldAfter), why), Hint: hint})
+				over.Message, over.Hint = over.Message+": "+why, hint
 			} else {
 				r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s is still there after %s", ref, event.Seconds(waited))})
 			}
@@ -404,6 +451,8 @@ func (r *runner) awaitPods(ctx, waiting context.Context, begin time.Time) error 
 		}
 		switch {
 		case err == nil:
+		case names != "" && timedOut(ctx):
+			return late(ctx, fmt.Sprintf("the pods of an earlier %s have not ended (%s)", ref, names), showPods(ref))
 		case names != "" && waiting.Err() != nil && ctx.Err() == nil:
 			return &event.Cause{Reason: event.StartTimeout, Object: ref, Err: err,
 				Message: fmt.Sprintf("the pods of an earlier %s have not ended after %s (%s)", ref, event.Seconds(time.Since(begin)), names),
@@ -448,28 +497,6 @@ func (r *runner) awaitEnd(ctx context.Context, old *batchv1.Job, wake <-chan tim
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// allowed tells whether the old Job may be replaced. One that this program did not make is replaced only when the user says so. One that is
-// being deleted is in nobody's way for long.
-func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
-	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
-	switch {
-	case ifExists == IfExistsReplace, old.DeletionTimestamp != nil:
-		return nil
-	case !made(old):
-		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
-		cause.Hint = "Give this Job another name (name, name-suffix), or say if-exists: replace to delete that one with its pods and their logs."
-	case ifExists == IfExistsFail:
-		cause.Message = fmt.Sprintf("%s exists already (%s)%s", ref, state(old), whose(old))
-		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
-	case !finished(old) && !ending(old):
-		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
-		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
-	default:
-		return nil
-	}
-	return cause
 }
 
 func finished(j *batchv1.Job) bool {

@@ -195,7 +195,7 @@ func TestWhatIsAppliedTakesTime(t *testing.T) {
 					test.change(l)
 				}
 				begin := time.Now()
-				err := l.create(t.Context())
+				err := l.create(t.Context(), t.Context())
 				if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 					t.Errorf("got %v, want %q", err, test.want)
 				}
@@ -260,7 +260,10 @@ func TestWaitsForAJobThatGoes(t *testing.T) {
 			[]string{"Job ns/j replaced", "warning: Job ns/j is still there after 10 s: its pods have not ended (j-abc): kubectl -n ns get pods -l job-name=j"}},
 		{"a finalizer holds it for long", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old(), "example.com/hold")}, still, {get, 200, goes(old(), "example.com/hold")}, deleted}, heldAfter + heartbeat, "",
 			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`, "info: Job ns/j is still there after 40 s"}},
-		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s",
+		{"a finalizer holds it to the end", IfExistsReplaceFinished, []exchange{{get, 200, goes(old(), "example.com/hold")}, still, {get, 200, goes(old(), "example.com/hold")}, still}, 20 * time.Second,
+			"Job ns/j has to go first, but is still there after 20 s: its finalizers hold it (example.com/hold). " + byForce,
+			[]string{goesAway, `warning: Job ns/j is still there after 10 s: its finalizers hold it (example.com/hold): kubectl -n ns patch job j --type=merge -p '{"metadata":{"finalizers":null}}'`}},
+		{"it stays", IfExistsReplaceFinished, []exchange{{get, 200, goes(old())}, still, {get, 200, goes(old())}, {pods, 403, apierrors.NewForbidden(jobsResource, "", nil).Status()}, still}, 20 * time.Second, "Job ns/j has to go first, but is still there after 20 s: its pods have not ended",
 			[]string{goesAway, "warning: Job ns/j is still there after 10 s: its pods have not ended: kubectl -n ns get pods -l job-name=j"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -483,6 +486,13 @@ func TestCancelledCreation(t *testing.T) {
 			"the run was cancelled before the Job was created"},
 		{"nobody answers", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
 			"the run was cancelled; whether Job ns/j was created is not known"},
+		{"nobody says anything", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 0, nil}}, deleteLimit,
+			"the run was cancelled; whether Job ns/j was created is not known"},
+		{"it is found late, and its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, func() any {
+			time.Sleep(4 * time.Second)
+			return ours
+		}}, {remove, 0, nil}}, endLimit,
+			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 3.0 s; the run was cancelled"},
 		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
 			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
 	} {

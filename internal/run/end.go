@@ -21,6 +21,13 @@ func (r *runner) failed(err error) event.Finished {
 	if !errors.As(err, &f.Cause) {
 		f.Cause = cluster.Cause(err, "run "+r.ref().String())
 	}
+	if f.Cause.Reason == event.Timeout {
+		f.Outcome = event.TimedOut
+		if r.unknown {
+			f.Cause.Message += "; whether it was created is not known"
+			f.Cause.Hint = event.Kubectl(r.ref().Namespace, "get job %s", r.ref().Name)
+		}
+	}
 	return f
 }
 
@@ -56,10 +63,12 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
 		if l.options.OnTimeout == UnfinishedDelete {
-			l.cleanUp(deletion, "this run ended before it did")
+			l.unlock(ctx, false) // beside the deletion, as after a signal: the next holder waits for the Job
+			if l.cleanUp(deletion, "this run ended before it did") {
+				verdict.Deleted(v.Cause, "on-timeout: leave")
+			}
 		} else {
-			l.left = true
-			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
+			l.leave()
 		}
 		return
 	}
@@ -67,21 +76,32 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 		return
 	}
 	if slices.Contains(l.options.DeleteAfter, v.Outcome) {
-		l.cleanUp(deletion, "")
+		if l.cleanUp(deletion, "") {
+			verdict.Deleted(v.Cause, "cleanup: never")
+		}
 		return
 	}
 	detail := "it stays"
-	if ttl := l.objects.Job.Spec.TTLSecondsAfterFinished; ttl != nil {
+	if ttl := l.created.Spec.TTLSecondsAfterFinished; ttl != nil {
+		if *ttl == 0 {
+			verdict.Deleted(v.Cause, "a longer ttlSecondsAfterFinished")
+		}
 		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 	}
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }
 
+// leave lets the Job go on without the run.
+func (l *loop) leave() {
+	l.left = true
+	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on, as on-timeout says"})
+}
+
 // applyAfter applies what waited for the Job's success. The first failure ends it, and the run: what serves may need what comes before it.
-func (l *loop) applyAfter(ctx context.Context, f *event.Finished) {
+func (l *loop) applyAfter(ctx, inTime context.Context, f *event.Finished) {
 	for _, o := range l.objects.After {
 		var err error
-		l.beside(func() { err = l.apply(ctx, o, false) })
+		l.beside(func() { err = l.apply(inTime, o, false) })
 		if err == nil {
 			l.emit(event.Object{Object: applied(o), Action: "applied", Detail: "it stays"})
 			continue
@@ -108,13 +128,14 @@ func (r *runner) deleteOnCancel(ctx context.Context) error {
 }
 
 // delete deletes the Job, and with it all that it owns. It does not wait for the pods to end. An outage of the API server is
-// waited for, but no longer than deleteLimit once ctx is done.
+// waited for, but no longer than limit once ctx is done, by a signal or because timeout is over.
 func (r *runner) delete(ctx context.Context) error {
 	deleting, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	defer context.AfterFunc(ctx, func() {
-		time.AfterFunc(deleteLimit, func() {
-			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(deleteLimit)})
+		limit := r.limit()
+		time.AfterFunc(limit, func() {
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(limit)})
 		})
 	})()
 	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)
@@ -126,8 +147,11 @@ func (r *runner) delete(ctx context.Context) error {
 	return err
 }
 
-// cleanUp waits for a deletion of the Job, and tells how it went. Without a reason why, the Job has ended, and does no harm.
-func (l *loop) cleanUp(deletion func() error, why string) {
+// limit is how long a request may take at the end of a run that is out of time.
+func (r *runner) limit() time.Duration { return min(deleteLimit, endLimit-r.searched) }
+
+// cleanUp waits for a deletion of the Job, and tells how it went: whether the Job is gone. Without a reason why, the Job has ended, and does no harm.
+func (l *loop) cleanUp(deletion func() error, why string) bool {
 	var err error
 	l.beside(func() { err = deletion() })
 	switch {
@@ -137,16 +161,17 @@ func (l *loop) cleanUp(deletion func() error, why string) {
 			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
 		}
 		l.emit(n)
-		return
+		return false
 	case err == nil && why != "": // it was at work
 		l.emit(event.Object{Object: l.ref(), Action: "deleted", Detail: grace(why, l.created)})
-		return
+		return true
 	case err == nil:
 		l.emit(event.Object{Object: l.ref(), Action: "deleted"})
-		return
+		return true
 	}
 	l.undeleted = why != ""
 	l.emit(event.Notice{Level: event.Warning,
 		Message: fmt.Sprintf("%s could not be deleted: %v", l.ref(), err),
 		Hint:    event.Kubectl(l.created.Namespace, "delete job %s", l.created.Name)})
+	return false
 }

@@ -86,6 +86,8 @@ func (r *runner) takeLock(ctx context.Context) error {
 	switch {
 	case err == nil:
 		r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("lock %s taken", o.Name)})
+	case timedOut(ctx) && k.said != "":
+		return late(ctx, fmt.Sprintf("lock %s is not free: %s", o.Name, k.said), event.Kubectl(k.ref.Namespace, "get lease %s -o yaml", k.ref.Name))
 	case waiting.Err() != nil && ctx.Err() == nil:
 		return &event.Cause{Reason: event.LockTimeout, Object: k.ref, Err: err,
 			Message: fmt.Sprintf("lock %s was not free within %s (lock-timeout): %s", o.Name, event.Seconds(o.Timeout), cmp.Or(k.said, "the API server did not answer in time")),
@@ -195,10 +197,10 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		return "", err
 	}
 	if job != nil && job.Annotations[cluster.NonceAnnotation] == nonce && !finished(job) {
-		if name == r.objects.Job.Name && r.options.IfExists != IfExistsReplaceFinished {
+		if name == r.objects.Job.Name && r.options.IfExists != IfExistsReplaceFinished && r.options.IfExists != IfExistsSuffix {
 			return "", nil
 		}
-		return fmt.Sprintf("%s, of the run before, is still running (kubectl -n %s delete job %s ends it)", ref, ref.Namespace, ref.Name), nil
+		return fmt.Sprintf("%s, of the run before, is still running%s (kubectl -n %s delete job %s ends it)", ref, whose(job), ref.Namespace, ref.Name), nil
 	}
 	pods, err := working(ctx, r.client, ref)
 	if err != nil {
@@ -211,6 +213,17 @@ func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error)
 		}
 	}
 	return "", nil
+}
+
+// nameUnderLock names the Job in the Lease, when that is not the one that this run set out to create.
+func (r *runner) nameUnderLock(ctx context.Context, job, nonce string) error {
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.renew(ctx, func(lease *coordinationv1.Lease) {
+		lease.Annotations = with(lease.Annotations, lockJobAnnotation, job)
+		lease.Annotations[lockJobNonceAnnotation] = nonce
+	})
 }
 
 // keep renews the lock until ctx is done or the lock is lost.
@@ -276,10 +289,7 @@ func (r *runner) unlock(ctx context.Context, left bool) <-chan struct{} {
 		close(none)
 		return none
 	}
-	limit := deleteLimit
-	if ctx.Err() != nil && r.created == nil {
-		limit = drainCancelLimit
-	}
+	limit := r.limit()
 	k.once.Do(func() {
 		go func() {
 			defer close(k.over)

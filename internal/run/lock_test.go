@@ -298,6 +298,17 @@ func TestLock(t *testing.T) {
 			[]string{"0s PUT held by B", "0s PUT held by B", "1s PUT held by nobody"}, false, false, nil},
 		{"it is not free in time", func() *coordinationv1.Lease { return heldBy("A") }, nil, func(l *loop, _ *leases, _ *apitest.Server) { l.options.Lock.Timeout = 25 * s }, nil, 0,
 			[]string{"info: waits for lock deploy, held by A since 0.0 s ago", "25s finished failed: LockTimeout"}, nil, false, false, nil},
+		{"timeout is over while it is waited for", func() *coordinationv1.Lease { return heldBy("A") }, nil, func(l *loop, _ *leases, _ *apitest.Server) { l.options.Verdict.Timeout = 25 * s }, nil, 0,
+			[]string{"info: waits for lock deploy, held by A since 0.0 s ago", "25s finished timed-out: Timeout"}, nil, false, false, nil},
+		{"timeout counts from before it was waited for", func() *coordinationv1.Lease { return freed("A", "other") },
+			[]exchange{{getOther, 200, predecessor()}, {getOther, 200, predecessor("Complete")}, {podsURL + "other", 200, podList()}, made, {removeURL, 200, func() any {
+				time.Sleep(s)
+				return there("ours")
+			}}},
+			func(l *loop, _ *leases, _ *apitest.Server) { l.options.Verdict.Timeout = 12 * s }, nil, 0,
+			slices.Concat([]string{"info: waits for lock deploy, Job ns/other, of the run before, is still running (kubectl -n ns delete job other ends it)"},
+				after("2s", append([]string{"info: lock deploy taken"}, begun...)...), []string{"12s info: lock deploy released", "13s Job ns/j deleted (this run ended before it did)", "13s finished timed-out: Timeout"}),
+			[]string{"0s PUT held by B", "2s PUT held by B", "12s PUT held by nobody"}, false, false, nil},
 		{"a signal while it is waited for", func() *coordinationv1.Lease { return heldBy("A") }, nil, nil, nil, 5 * s,
 			[]string{"info: waits for lock deploy, held by A since 0.0 s ago", "5s finished cancelled: Cancelled"}, nil, false, false, nil},
 		{"a signal while the Job runs, and every answer takes long", nil, []exchange{made, {removeURL, 200, func() any {

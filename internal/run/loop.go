@@ -3,14 +3,17 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -24,6 +27,7 @@ import (
 // reader reads the output of the pods that it is shown: a logs.Follower.
 type reader interface {
 	Observe(pod *corev1.Pod, gone bool)
+	Silent(podUID, container string) bool
 	Drain(limit time.Duration)
 	Close()
 }
@@ -35,13 +39,16 @@ type loop struct {
 	watch func(ctx context.Context, job *batchv1.Job, out chan<- event.Fact) error
 	read  func(ctx context.Context, o logs.Options) reader
 
-	ask func([]verdict.Question) // has a step beside the loop ask the cluster
+	ask     func([]verdict.Question) // has a step beside the loop ask the cluster
+	suspect func()                   // has one look whether the namespace goes away
 
 	sink      Sink
 	abort     context.CancelFunc
 	broken    error           // the sink's first error
 	said      map[string]bool // keys of the notices that were sent
 	lastSaid  time.Time
+	began     time.Time // the run
+	lastLive  time.Time
 	away      time.Time // since when the API server has not answered; zero when it does
 	ended     bool      // the Job has, and the options for that decide what becomes of it: a signal does not any more
 	undeleted bool      // the Job may still run, and could not be deleted
@@ -61,11 +68,13 @@ type loop struct {
 	rest      event.Lines // of a batch that is told part by part
 	tails     *tails
 	past      past                                  // what else Kubernetes said
-	starts    map[verdict.Container]time.Time       // when each container was seen to start first
+	starts    map[verdict.Output]time.Time          // when each container was seen to start first
 	answers   map[verdict.Claim]verdict.Answer      // what the cluster says to the events' claims
 	answered  chan map[verdict.Claim]verdict.Answer // the step that asks leaves them here
 	asking    bool                                  // it is at work
 	learned   time.Time                             // when the last of the answers came
+	suspected time.Time                             // when the namespace was last looked at
+	doomed    atomic.Bool                           // it is being deleted, which nothing takes back
 	judge     bool                                  // something changed since the last judgement
 	judgeNow  bool                                  // and it cannot wait
 	lastCount time.Time
@@ -81,25 +90,41 @@ func newLoop(r *runner, sink Sink, abort context.CancelFunc) *loop {
 		read:     func(ctx context.Context, o logs.Options) reader { return logs.New(ctx, o) },
 		answered: make(chan map[verdict.Claim]verdict.Answer, 1), answers: map[verdict.Claim]verdict.Answer{},
 		gonePods: map[types.UID]bool{}, over: map[types.UID]bool{}, events: map[types.UID]map[types.UID]*corev1.Event{}, tails: newTails(),
-		starts: map[verdict.Container]time.Time{},
+		starts: map[verdict.Output]time.Time{},
 	}
 }
 
-// run creates the Job, follows it to its end, and cleans up.
+// run creates the Job, follows it to its end, and cleans up. ctx ends with a signal.
 func (l *loop) run(ctx context.Context) event.Finished {
 	defer func() { l.beside(func() { <-l.unlock(ctx, l.left) }) }()
+	if l.began = l.options.Began; l.began.IsZero() {
+		l.began = time.Now()
+	}
+	// All that takes requests ends with it. Only a signal cancels the run.
+	inTime, stop := InTime(ctx, l.began, l.options.Verdict.Timeout)
+	defer stop()
 	var err error
-	l.beside(func() { err = l.create(ctx) })
+	l.beside(func() { err = l.create(ctx, inTime) })
 	switch {
 	case l.created == nil && ctx.Err() != nil:
 		return l.cancelled()
 	case l.created == nil:
 		return l.failed(err)
+	case l.reported:
+		return l.report(ctx, inTime)
 	case err != nil:
 		if !l.disarm(ctx) {
 			return l.cancelled()
 		}
-		l.cleanUp(func() error { return l.delete(ctx) }, "the run could not be completed")
+		switch {
+		case l.joined: // the run that created it may be at work
+			l.left = true
+			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on"})
+		case inTime.Err() != nil && len(l.objects.Owned) == 0 && l.options.OnTimeout == UnfinishedLeave:
+			l.leave()
+		default:
+			l.cleanUp(func() error { return l.delete(inTime) }, "the run could not be completed")
+		}
 		return l.failed(err)
 	}
 	l.emit(l.started())
@@ -110,25 +135,47 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		l.left = true
 		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
 	}
-	state, decision := l.follow(ctx)
+	state, decision := l.follow(ctx, inTime)
 	state.Past = l.past
 	result := verdict.Result(state, decision)
 	result.Tail = l.tail(decision)
 	l.tails.explain(state.Pods, result.Pods)
 	if result.Outcome == event.Succeeded {
-		l.applyAfter(ctx, &result)
+		l.applyAfter(ctx, inTime, &result)
 	}
 	switch cancelled := !l.ended && !l.disarm(ctx); {
 	case cancelled && !decision.Decided:
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
 		verdict.Attempts(state, result.Cause)
+		if !l.leaves {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled && !l.leaves:
-		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled")
+		if l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled") {
+			verdict.Deleted(result.Cause, "on-cancel: leave")
+		}
 	case cancelled: // and left alone
 	default:
-		l.finishJob(ctx, state, decision)
+		l.finishJob(inTime, state, decision)
 	}
+	return result
+}
+
+// report is the end of a run whose work an earlier one has done.
+func (l *loop) report(ctx, inTime context.Context) event.Finished {
+	l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s %s: nothing runs again, as if-exists: keep-succeeded says", l.ref(), success(l.created))})
+	l.job, l.since = l.created, time.Now()
+	var pods []*corev1.Pod
+	var err error
+	l.beside(func() { pods, err = l.listPods(inTime) })
+	if err != nil {
+		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("what is left of its pods is not known: %v", err)})
+	}
+	l.pods = pods
+	state := l.state()
+	result := verdict.Result(state, verdict.Decide(state))
+	l.applyAfter(ctx, inTime, &result)
 	return result
 }
 
@@ -184,7 +231,7 @@ func (l *loop) connection(c event.Connection) {
 }
 
 // follow follows the Job until it is decided, or ctx is done, and reads its logs to their end.
-func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
+func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdict) {
 	l.job, l.since, l.judge, l.judgeNow = l.created, time.Now(), true, true
 	// What follows the Job outlives the cancellation by the time that the last lines take.
 	following, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -195,12 +242,20 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	l.ask = func(questions []verdict.Question) {
 		watching.Go(func() { l.answered <- l.confirm(following, questions) })
 	}
+	l.suspect = func() {
+		watching.Go(func() {
+			if l.namespaceGoes(following) {
+				l.post(event.Notice{Level: event.Warning, Key: "namespace", Message: fmt.Sprintf("namespace %s is being deleted, and %s will go with it", l.ref().Namespace, l.ref())})
+			}
+		})
+	}
 	defer watching.Wait()
 	if l.options.Logs != LogsNone {
 		l.reader = l.read(following, logs.Options{Open: l.client.OpenLog, Out: facts, Containers: l.options.LogContainers, Health: l.client.Health,
-			Outage: func() bool {
+			Outage: func() (away, waited bool) {
 				since := l.client.Health.Since()
-				return !since.IsZero() && time.Since(since) < l.client.APITimeout && ctx.Err() == nil
+				away = !since.IsZero()
+				return away, away && time.Since(since) < l.client.APITimeout && !over(inTime)
 			}})
 		defer l.reader.Close()
 	}
@@ -214,16 +269,15 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 	if v.Decided && !v.DeleteJob {
 		l.ended = l.disarm(ctx)
 	}
+	if v.DeleteJob && v.Outcome == event.TimedOut && !l.away.IsZero() {
+		v.Cause.Message += "; the API server has not answered for " + event.Seconds(time.Since(l.away))
+	}
 	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
-	limit := drainLimit
-	if ctx.Err() != nil {
-		limit = drainCancelLimit
-	}
 	if l.reader != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
-		l.drain(ctx, facts, limit)
+		l.drain(ctx, inTime, facts)
 	}
 	if v.Outcome == event.Vanished && l.replaced == "" {
 		l.findSuccessor(ctx)
@@ -236,6 +290,7 @@ func (l *loop) follow(ctx context.Context) (verdict.State, verdict.Verdict) {
 			v = again
 		}
 	}
+	l.blameNamespace(ctx, v)
 	if l.spool != nil && v.Outcome != event.Succeeded {
 		if err := l.spool.replay(l.emit); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
@@ -299,7 +354,7 @@ func (l *loop) untilDecided(ctx context.Context, facts <-chan event.Fact, watche
 			l.judge = true
 		}
 		// The timer may never be heard while there is always something to take.
-		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || now.Sub(l.lastSaid) >= heartbeat
+		l.judge = l.judge || !last.Next.IsZero() && !now.Before(last.Next) || !now.Before(l.nextBeat())
 		if l.judgeNow || l.judge && now.Sub(judged) >= settle {
 			judged, l.judge, l.judgeNow = now, false, false
 			last = verdict.Decide(l.state())
@@ -368,9 +423,17 @@ func (l *loop) explain(ctx context.Context, facts <-chan event.Fact, v verdict.V
 	return v
 }
 
+// nextBeat is when the state of the Job is said although there is no news.
+func (l *loop) nextBeat() time.Time {
+	if l.options.Live {
+		return l.lastLive.Add(live)
+	}
+	return l.lastSaid.Add(heartbeat)
+}
+
 // untilNext is how long the loop may sleep when no fact arrives.
 func (l *loop) untilNext(now, judged time.Time, last verdict.Verdict) time.Duration {
-	next := l.lastSaid.Add(heartbeat)
+	next := l.nextBeat()
 	if !l.away.IsZero() {
 		next = earlier(next, l.away.Add(l.client.APITimeout))
 	}
@@ -448,7 +511,14 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	i := slices.IndexFunc(l.pods, func(p *corev1.Pod) bool { return p.UID == pod.UID })
 	var before *corev1.Pod
 	if i >= 0 {
-		before, l.pods[i] = l.pods[i], pod
+		before = l.pods[i]
+		// The kubelet's last request, when the containers have ended, writes a new time: the first says when the pod was told to stop.
+		if before.DeletionTimestamp != nil && pod.DeletionTimestamp != nil {
+			told := *pod
+			told.DeletionTimestamp, told.DeletionGracePeriodSeconds = before.DeletionTimestamp, before.DeletionGracePeriodSeconds
+			pod = &told
+		}
+		l.pods[i] = pod
 	} else {
 		i = len(l.pods)
 		for i > 0 && pod.CreationTimestamp.Time.Before(l.pods[i-1].CreationTimestamp.Time) {
@@ -463,6 +533,11 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 		if known, ok := l.starts[c]; !ok || at.Before(known) {
 			l.starts[c] = at
 		}
+	}
+	// A namespace's deletion takes the pods first, and the Job when they have ended.
+	if pod.DeletionTimestamp != nil && (before == nil || before.DeletionTimestamp == nil) && l.suspect != nil && time.Since(l.suspected) >= askAgain {
+		l.suspected = time.Now()
+		l.suspect()
 	}
 	if gone || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		l.over[pod.UID] = true
@@ -550,7 +625,23 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Starts: l.starts, Now: time.Now(), FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+}
+
+// silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.
+func (l *loop) silent() map[verdict.Output]bool {
+	silent := map[verdict.Output]bool{}
+	if l.reader == nil || !l.away.IsZero() {
+		return silent
+	}
+	for _, p := range l.pods {
+		for _, s := range p.Status.InitContainerStatuses {
+			if s.State.Running != nil && l.reader.Silent(string(p.UID), s.Name) {
+				silent[verdict.Output{Pod: p.UID, Container: s.Name}] = true
+			}
+		}
+	}
+	return silent
 }
 
 // tell says what a judgement adds to what the user knows.
@@ -563,11 +654,11 @@ func (l *loop) tell(v verdict.Verdict) {
 	counts := [2]int{p.Succeeded, p.Failed}
 	switch {
 	case v.Decided:
-	case p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
+	case !l.options.Live && p.Wanted != 1 && counts != l.counts && now.Sub(l.lastCount) >= progressEvery:
 		l.counts, l.lastCount = counts, now
 		l.emit(p)
-	case now.Sub(l.lastSaid) >= heartbeat:
-		p.Heartbeat = true
+	case !now.Before(l.nextBeat()):
+		p.Heartbeat, l.lastLive = true, now
 		l.emit(p)
 	}
 }
@@ -583,15 +674,14 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 }
 
 // drain reads the logs of every container to their end.
-func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Duration) {
-	if ctx.Err() == nil {
-		l.refreshPods(ctx)
+func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
+	limit, done := drainLimit, inTime.Done()
+	if over(inTime) {
+		limit, done = drainCancelLimit, nil // that is short already
+	} else {
+		l.refreshPods(inTime)
 	}
 	l.reader.Drain(limit)
-	done := ctx.Done()
-	if ctx.Err() != nil {
-		done = nil // the limit of a cancelled run is short already
-	}
 	var late <-chan time.Time
 	for {
 		select {
@@ -605,7 +695,11 @@ func (l *loop) drain(ctx context.Context, facts <-chan event.Fact, limit time.Du
 		case <-done:
 			done, late = nil, time.After(drainCancelLimit)
 		case <-late:
-			l.emit(event.Notice{Level: event.Warning, Message: "the run was told to stop before the logs were read to their end: the last lines are missing"})
+			why := "timeout was over"
+			if ctx.Err() != nil {
+				why = "the run was told to stop"
+			}
+			l.emit(event.Notice{Level: event.Warning, Message: why + " before the logs were read to their end: the last lines are missing"})
 			return
 		}
 	}
@@ -626,6 +720,46 @@ func (l *loop) findSuccessor(ctx context.Context) {
 	}
 }
 
+// namespaceGoes tells whether the namespace is being deleted, or gone. Nobody has to be allowed to look at namespaces for it: the Job could not
+// be created any more.
+func (l *loop) namespaceGoes(ctx context.Context) bool {
+	if l.doomed.Load() {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, explainLimit)
+	defer cancel()
+	_, err := l.client.Jobs(l.ref().Namespace).Create(ctx, l.objects.Job, dryRun)
+	var status apierrors.APIStatus
+	missing := apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+	if missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		l.doomed.Store(true)
+	}
+	return l.doomed.Load()
+}
+
+// blameNamespace names a namespace that is being deleted as the cause of what that does to the Job: it is deleted, or fails because its pods
+// went first.
+func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
+	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
+	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
+	if !vanished && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
+		return
+	}
+	var goes bool
+	if l.beside(func() { goes = l.namespaceGoes(ctx) }); !goes {
+		return
+	}
+	name := l.ref().Namespace
+	message := fmt.Sprintf("namespace %s is being deleted, and %s ", name, l.ref())
+	if vanished {
+		message += "with it, before it finished"
+	} else {
+		message += "has failed: " + v.Cause.Message
+	}
+	v.Cause.Object, v.Cause.Message = event.Ref{Kind: "Namespace", Name: name}, message
+	v.Cause.Hint = event.See("Look for a clean-up, another pipeline or a person that deletes it; once it is gone, it can be made again", event.Kubectl("", "create namespace %s", name))
+}
+
 // refreshPods looks at the pods once more when the Job's counts know of an end that the watch on the pods has not told yet:
 // two watches have no common order, and the logs of a pod that nobody saw start would be lost.
 func (l *loop) refreshPods(ctx context.Context) {
@@ -638,23 +772,35 @@ func (l *loop) refreshPods(ctx context.Context) {
 	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
 		return
 	}
-	var pods *corev1.PodList
+	var pods []*corev1.Pod
 	var err error
-	l.beside(func() {
-		err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) (err error) {
-			pods, err = l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
-			return err
-		})
-	})
+	l.beside(func() { pods, err = l.listPods(ctx) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
 		return
 	}
-	for i := range pods.Items {
-		if metav1.IsControlledBy(&pods.Items[i], l.job) {
-			l.takePod(&pods.Items[i], false)
-		}
+	for _, p := range pods {
+		l.takePod(p, false)
 	}
+}
+
+// listPods lists the pods of the Job, in order of creation.
+func (l *loop) listPods(ctx context.Context) (own []*corev1.Pod, err error) {
+	err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) error {
+		pods, err := l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
+		if err != nil {
+			return err
+		}
+		own = nil
+		for i := range pods.Items {
+			if metav1.IsControlledBy(&pods.Items[i], l.job) {
+				own = append(own, &pods.Items[i])
+			}
+		}
+		return nil
+	})
+	slices.SortStableFunc(own, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	return own, err
 }
 
 // tail is the end of what the container wrote that decided.

@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -106,6 +107,49 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 }
 
+// TestToldToStop: the kubelet's last request writes another time of deletion, when the containers have ended.
+func TestToldToStop(t *testing.T) {
+	l := newLoop(&runner{}, &transcript{}, nil)
+	told := func(seconds, grace int64) *corev1.Pod {
+		return a("p", corev1.PodRunning, func(p *corev1.Pod) {
+			p.DeletionTimestamp, p.DeletionGracePeriodSeconds = &metav1.Time{Time: time.Unix(seconds, 0)}, &grace
+		})
+	}
+	l.take(event.PodSeen{Pod: a("p", corev1.PodRunning)})
+	l.take(event.PodSeen{Pod: told(120, 20)})
+	last := told(103, 0)
+	l.take(event.PodSeen{Pod: last, Gone: true})
+	if p := l.pods[0]; p.DeletionTimestamp.Unix() != 120 || *p.DeletionGracePeriodSeconds != 20 {
+		t.Errorf("deleted at %s, grace %d s", p.DeletionTimestamp, *p.DeletionGracePeriodSeconds)
+	}
+	if last.DeletionTimestamp.Unix() != 103 {
+		t.Error("the pod of the watch was changed")
+	}
+}
+
+// TestSilentContainers: only running init containers are silent, and none while the API server is away.
+func TestSilentContainers(t *testing.T) {
+	l := newLoop(&runner{}, &transcript{}, nil)
+	if len(l.silent()) > 0 {
+		t.Error("a run that reads no logs knows who is silent")
+	}
+	l.reader = &output{silent: []string{"wait", "fetch"}}
+	status := func(name string, state corev1.ContainerState) corev1.ContainerStatus {
+		return corev1.ContainerStatus{Name: name, State: state}
+	}
+	runs := corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	l.take(event.PodSeen{Pod: a("p", corev1.PodPending, func(p *corev1.Pod) {
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{status("fetch", corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}), status("wait", runs), status("chatty", runs)}
+	})})
+	if got := l.silent(); len(got) != 1 || !got[verdict.Output{Pod: l.pods[0].UID, Container: "wait"}] {
+		t.Errorf("silent: %v", got)
+	}
+	l.away = time.Now()
+	if got := l.silent(); len(got) > 0 {
+		t.Errorf("silent in an outage: %v", got)
+	}
+}
+
 // beat is a fact that the watch brings some time after the Job is followed. An error, or nil, is the end of the watch.
 type beat struct {
 	at   time.Duration
@@ -148,6 +192,7 @@ type output struct {
 	ctx     context.Context
 	options logs.Options
 	last    []event.Fact // while draining
+	silent  []string     // containers that have written nothing
 	never   bool         // draining does not end by itself
 	shown   map[string]bool
 	limit   time.Duration // of Drain; zero while it was not asked for
@@ -186,8 +231,11 @@ func (o *output) Observe(pod *corev1.Pod, gone bool) {
 	o.all.Go(func() { o.send(lines(string(pod.UID), "main", pod.Name+" works")) })
 }
 
+func (o *output) Silent(_, container string) bool { return slices.Contains(o.silent, container) }
+
 func (o *output) Drain(limit time.Duration) {
-	o.limit, o.outage = limit, o.options.Outage()
+	o.limit = limit
+	_, o.outage = o.options.Outage()
 	o.all.Go(func() {
 		for _, e := range o.last {
 			o.send(e)
@@ -263,6 +311,12 @@ func begins(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPre
 
 func counted(j *batchv1.Job, succeeded, failed int32) *batchv1.Job {
 	j.Status.Succeeded, j.Status.Failed = succeeded, failed
+	return j
+}
+
+// lasting is a Job that the cluster deletes so many seconds after its end.
+func lasting(j *batchv1.Job, seconds int32) *batchv1.Job {
+	j.Spec.TTLSecondsAfterFinished = &seconds
 	return j
 }
 
@@ -448,7 +502,58 @@ func TestClosedTerminal(t *testing.T) {
 const (
 	createURL = "POST " + jobsURL + "?fieldManager=kubernetes-job-action"
 	removeURL = "DELETE " + jobURL
+	tryURL    = "POST " + jobsURL + "?dryRun=All"
 )
+
+// TestTheNamespaceGoes: a namespace that is deleted is named as the cause of what it does to its Job.
+func TestTheNamespaceGoes(t *testing.T) {
+	terminating := apierrors.NewForbidden(jobsResource, "j", errors.New("unable to create new content in namespace ns because it is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
+	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	vanishes := []beat{{time.Second, event.JobSeen{Job: there("ours"), Gone: true}}}
+	fails := func(change ...func(*corev1.Pod)) []beat {
+		failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
+		failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
+		return []beat{{time.Second, event.PodSeen{Pod: a("p", "Running", change...)}}, {5 * time.Second, event.PodSeen{Pod: a("p", "Failed", change...)}}, {5 * time.Second, failed}}
+	}
+	deleted := fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) })
+	const gone = "namespace ns is being deleted, and Job ns/j with it, before it finished"
+	for _, test := range []struct {
+		name      string
+		exchanges []exchange
+		beats     []beat
+		want      string // what the cause begins with
+		object    string
+	}{
+		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns"},
+		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns"},
+		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
+		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p"},
+		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, slices.Concat([]exchange{{createURL, 201, there("ours")}}, test.exchanges)...)
+				l.options = Options{Wait: true, Logs: LogsNone, IfExists: IfExistsFail}
+				l.script(test.beats...)
+				f := l.run(t.Context())
+				warned := slices.ContainsFunc(told(l), func(e event.Event) bool {
+					n, ok := e.(event.Notice)
+					return ok && n.Message == "namespace ns is being deleted, and Job ns/j will go with it"
+				})
+				if want := len(test.beats) > 1 && test.object == "Namespace ns"; warned != want {
+					t.Errorf("warned of it: %t, want %t", warned, want)
+				}
+				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" {
+					t.Errorf("%s: %+v", f.Outcome, f.Cause)
+				}
+			})
+		})
+	}
+}
 
 // TestLoop plays whole runs: what the API server answers, what the watch brings and what is told, with the times.
 func TestLoop(t *testing.T) {
@@ -463,7 +568,8 @@ func TestLoop(t *testing.T) {
 	failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
 	other := there("other")
 	listed := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{*a("p", "Failed", ours), *a("other", "Failed")}}
-	rehearsed := []exchange{{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
+	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
+	rehearsed := []exchange{missing, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
 	follows := func(l *loop) { l.objects.After = []*unstructured.Unstructured{account()} }
 	for _, test := range []struct {
 		name      string
@@ -507,17 +613,13 @@ func TestLoop(t *testing.T) {
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished cancelled: Cancelled"}},
 		{"nobody waits for it", []exchange{made}, func(l *loop) { l.options.Wait = false }, nil, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
-		{"it stays until the cluster deletes it", []exchange{made}, func(l *loop) {
-			l.options.Logs, l.options.DeleteAfter = LogsNone, nil
-			ttl := int32(60)
-			l.objects.Job.Spec.TTLSecondsAfterFinished = &ttl
-		}, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
+		{"it stays until the cluster deletes it", []exchange{{createURL, 201, lasting(there("ours"), 60)}}, func(l *loop) { l.options.Logs, l.options.DeleteAfter = LogsNone, nil }, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j kept (the cluster deletes it in 1 min)", "1s finished succeeded"}},
 		{"it takes too long", []exchange{made, removed}, func(l *loop) { l.options.Verdict.Timeout = 40 * s },
-			[]beat{{s, pod("Running")}}, &output{}, 0, drainLimit,
+			[]beat{{s, pod("Running")}}, &output{}, 0, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
 				"31s progress 0/1 done, 1 running", "40s Job ns/j deleted (this run ended before it did)", "40s finished timed-out: Timeout"}},
-		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, UnfinishedLeave }, nil, &output{}, 0, drainLimit,
+		{"it takes too long, and goes on", []exchange{made}, func(l *loop) { l.options.Verdict.Timeout, l.options.OnTimeout = 20*s, UnfinishedLeave }, nil, &output{}, 0, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "20s Job ns/j kept (it goes on, as on-timeout says)", "20s finished timed-out: Timeout"}},
 		{"a signal", []exchange{made, removed}, nil, []beat{{s, pod("Running")}}, &output{last: []event.Fact{lines("uid-p", "main", "ending")}}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "1s | p works",
@@ -540,7 +642,7 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
 		{"it is deleted, and another has its name", []exchange{made, {"GET " + jobURL, 200, other}}, nil, []beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobReplaced"}},
-		{"it is deleted", []exchange{made, {"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}}, nil,
+		{"it is deleted", []exchange{made, missing, {tryURL, 201, there("x")}}, nil,
 			[]beat{{s, event.JobSeen{Job: there("ours"), Gone: true}}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s finished vanished: JobDeleted"}},
 		{"the Job's end comes before its pod's", []exchange{made}, nil, []beat{{s, pod("Running")}, {2 * s, failed}, {2*s + 300*time.Millisecond, pod("Failed")}}, &output{}, 0, drainLimit,
@@ -639,6 +741,40 @@ func TestSignalAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestHintsOfADeletedJob: what the run has deleted is not recommended for a look; what stays is.
+func TestHintsOfADeletedJob(t *testing.T) {
+	const hint, gone = "See more: kubectl -n ns describe pod p", "The Job was deleted; %s keeps it for a look."
+	failed := verdict.Verdict{Decided: true, Outcome: event.Failed}
+	unfinished := verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true}
+	for name, c := range map[string]struct {
+		verdict verdict.Verdict
+		options func(*loop)
+		answers []exchange
+		want    string
+	}{
+		"on-timeout: delete": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "on-timeout: leave")},
+		"on-timeout: leave":  {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedLeave }, nil, hint},
+		"cannot be deleted": {unfinished, func(l *loop) { l.options.OnTimeout = UnfinishedDelete },
+			[]exchange{{removeURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, hint},
+		"cleanup: always": {failed, func(l *loop) { l.options.DeleteAfter = []event.Outcome{event.Failed} }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "cleanup: never")},
+		"a TTL of 0":      {failed, func(l *loop) { l.created.Spec.TTLSecondsAfterFinished = new(int32) }, nil, fmt.Sprintf(gone, "a longer ttlSecondsAfterFinished")},
+		"kept":            {failed, func(*loop) {}, nil, hint},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, c.answers...)
+				l.created = there("ours")
+				c.options(l)
+				v := c.verdict
+				v.Cause = &event.Cause{Hint: hint}
+				if l.finishJob(t.Context(), verdict.State{}, v); v.Cause.Hint != c.want {
+					t.Errorf("hint %q, want %q", v.Cause.Hint, c.want)
+				}
+			})
+		})
+	}
+}
+
 // slow is a sink that takes a second for each 64 KiB of lines.
 type slow struct{ sink }
 
@@ -707,6 +843,58 @@ func TestTheClockInABatch(t *testing.T) {
 					t.Errorf("%d lines", lines)
 				}
 			})
+		})
+	}
+}
+
+// TestLive: who draws the state of the Job anew gets it every second, whether there is other news or none. Everybody else gets it when there is none.
+func TestLive(t *testing.T) {
+	for _, test := range []struct {
+		live  bool
+		every time.Duration // between two lines; zero for none
+		want  int           // states within a minute and a second
+	}{
+		{true, 0, 61}, {true, 10 * time.Millisecond, 61}, {true, time.Minute / 4, 61}, {false, 0, 2}, {false, 10 * time.Millisecond, 0}, {false, time.Minute / 4, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, _ := play(t)
+			told := &sink{}
+			l.sink, l.created, l.job, l.since, l.lastSaid, l.options.Live = told, there("ours"), there("ours"), time.Now(), time.Now(), test.live
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute+500*time.Millisecond)
+			defer cancel()
+			facts := make(chan event.Fact)
+			var writing sync.WaitGroup
+			if test.every > 0 {
+				writing.Go(func() {
+					for {
+						select {
+						case <-time.After(test.every):
+							facts <- event.Lines{Stream: &event.Stream{}, Lines: []event.Line{{Text: "x"}}}
+						case <-ctx.Done():
+							return
+						}
+					}
+				})
+			}
+			l.untilDecided(ctx, facts, make(chan error))
+			go func() { // a line may be on its way
+				for range facts {
+				}
+			}()
+			writing.Wait()
+			close(facts)
+			states := 0
+			for _, e := range told.events {
+				if p, ok := e.(event.Progress); ok {
+					states++
+					if !p.Heartbeat {
+						t.Errorf("%+v", p)
+					}
+				}
+			}
+			if states != test.want {
+				t.Errorf("live %v, a line every %v: %d states, want %d", test.live, test.every, states, test.want)
+			}
 		})
 	}
 }

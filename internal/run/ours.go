@@ -14,9 +14,6 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// runURLAnnotation holds the address of the CI run that made a Job.
-const runURLAnnotation = "kubernetes-job-action.planton.ai/run-url"
-
 // made reports whether this program made the Job: it has our label, a nonce, and no owner. A CronJob whose template was copied from
 // a Job of ours makes Jobs with that label and that nonce, and owns them.
 func made(j *batchv1.Job) bool {
@@ -50,7 +47,7 @@ func (r *runner) ours(ctx context.Context, o metav1.Object, replaced types.UID) 
 	return true, running, nil
 }
 
-// whose says what an object shows of whom it belongs to, in brackets behind a blank; "" when it shows nothing.
+// whose says what an object shows of whom it belongs to, in brackets behind a blank; "" when it shows nothing. Anybody may have written it.
 func whose(o metav1.Object) string {
 	var all []string
 	for _, owner := range o.GetOwnerReferences() {
@@ -59,8 +56,10 @@ func whose(o metav1.Object) string {
 	if by := o.GetLabels()[event.ManagedByLabel]; by != "" && by != event.ManagedBy {
 		all = append(all, "it is managed by "+by)
 	}
-	if url := o.GetAnnotations()[runURLAnnotation]; url != "" {
-		all = append(all, "made by "+url)
+	for _, mark := range []struct{ words, key string }{{"made by ", event.RunURLAnnotation}, {"attempt ", event.AttemptAnnotation}, {"commit ", event.CommitAnnotation}, {"started by ", event.ActorAnnotation}} {
+		if value := o.GetAnnotations()[mark.key]; value != "" {
+			all = append(all, mark.words+event.Shorten(value, 100))
+		}
 	}
 	if all == nil {
 		return ""

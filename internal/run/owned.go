@@ -272,11 +272,18 @@ func (s shared[T]) own(ctx context.Context) (news event.Fact, err error) {
 		case err != nil:
 			return raced(err)
 		}
-		if slices.ContainsFunc(there.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == owner.UID }) {
+		same := s.same(there, s.want)
+		owned := slices.ContainsFunc(there.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == owner.UID })
+		switch {
+		case owned && same && s.joined: // the run that created the Job has made it
+			return nil
+		case owned && same:
 			return done("created", "it goes with the Job")
+		case owned: // another run has joined the Job, and its content was there first
+			return backoff.Permanent(needed(ref, ""))
 		}
 		ours, running, err := s.ours(ctx, there, "")
-		switch same := s.same(there, s.want); {
+		switch {
 		case err != nil:
 			return backoff.Permanent(err)
 		case !ours && same:

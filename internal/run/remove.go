@@ -118,16 +118,14 @@ func holders(job *batchv1.Job) (message, hint string) {
 // heldAfter is how long an end is waited for before it is told what it waits for.
 const heldAfter = 10 * time.Second
 
-// holder says what keeps a Job from going.
-func (r *runner) holder(ctx context.Context, job *batchv1.Job) event.Notice {
+// holder says what keeps a Job from going, and what to do about it.
+func (r *runner) holder(ctx context.Context, job *batchv1.Job) (why, hint string) {
 	ref := r.ref()
-	n := event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: ", ref, event.Seconds(heldAfter))}
-	if message, hint := holders(job); hint != "" && job.DeletionTimestamp != nil {
-		n.Message, n.Hint = n.Message+message, hint
-		return n
+	if why, hint := holders(job); hint != "" && job.DeletionTimestamp != nil {
+		return why, hint
 	}
-	n.Message += "its pods have not ended"
-	n.Hint = event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone", showPods(ref))
+	why = "its pods have not ended"
+	hint = event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone", showPods(ref))
 	var own []corev1.Pod
 	_ = r.client.Do(ctx, "list the pods of "+ref.String(), func(ctx context.Context) error { // without an answer they have no names
 		pods, err := r.client.Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(job)})
@@ -141,9 +139,9 @@ func (r *runner) holder(ctx context.Context, job *batchv1.Job) event.Notice {
 		return err
 	})
 	if own != nil {
-		n.Message += " (" + podNames(own) + ")"
+		why += " (" + podNames(own) + ")"
 	}
-	return n
+	return why, hint
 }
 
 // working lists the pods of a Job, and of those that had its name before, which have not ended.

@@ -5,6 +5,8 @@ package run
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -33,6 +35,10 @@ type Objects struct {
 	OneTime         bool             // the Job's name is that of this run alone, and so are those of its Secrets
 	Owned           []runtime.Object // *corev1.Secret and *corev1.ConfigMap that live and die with the Job
 
+	// Rename gives the same with another suffix for the Job's name, so that all of it is within what Kubernetes allows. It is called when
+	// IfExists is IfExistsSuffix.
+	Rename func(suffix string) (Objects, error)
+
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
 	// metav1.StatusCause. Without it the message of the whole answer is told.
 	Place func(of event.Ref, field, message string) event.Finding
@@ -40,6 +46,7 @@ type Objects struct {
 
 // Options are the decisions of the user about a run.
 type Options struct {
+	Began         time.Time       // from when timeout counts; zero: from when Run is called
 	Preflight     bool            // ask first whether everything that the run needs is allowed
 	Lock          Lock            // taken before anything is created
 	Wait          bool            // follow the Job to its end
@@ -49,6 +56,7 @@ type Options struct {
 	DeleteAfter   []event.Outcome // a Job that ended so is deleted; any other stays
 	Logs          Logs
 	LogContainers []string // those whose output is read; nil: all
+	Live          bool     // tell the state of the Job every second, for a sink that draws it anew each time
 	Verdict       verdict.Options
 }
 
@@ -60,6 +68,9 @@ const (
 	IfExistsReplaceFinished IfExists = "replace-finished" // replace it when it has finished, else fail
 	IfExistsReplace         IfExists = "replace"
 	IfExistsFail            IfExists = "fail"
+	IfExistsSuffix          IfExists = "suffix"         // take another name
+	IfExistsAttach          IfExists = "attach"         // follow it when it runs the same manifest
+	IfExistsKeepSucceeded   IfExists = "keep-succeeded" // run the same manifest once for each key
 )
 
 // Unfinished says what becomes of a Job that has not finished when the run ends.
@@ -85,6 +96,7 @@ const (
 // (actions/runner, ProcessInvoker.cs: 7.5 s to SIGTERM, 2.5 s more to SIGKILL), so what a cancelled run still does fits into that.
 const (
 	deleteLimit      = 5 * time.Second
+	endLimit         = 7 * time.Second // for the search for a Job whose creation was not answered, and its deletion
 	explainLimit     = time.Second
 	drainLimit       = 30 * time.Second
 	drainCancelLimit = 2 * time.Second
@@ -92,6 +104,9 @@ const (
 
 // heartbeat is how long nothing may be said before the state of the Job is.
 const heartbeat = 30 * time.Second
+
+// live is how often the state of the Job is said for a status line.
+const live = time.Second
 
 // settle is how long changes of pods are gathered before they are judged together; changes of the Job are judged at once.
 const settle = 50 * time.Millisecond
@@ -108,6 +123,36 @@ func Run(ctx context.Context, client *cluster.Client, objects Objects, o Options
 	l.hear() // a secret that the end may quote
 	l.emit(finished)
 	return finished, l.broken
+}
+
+// InTime is a context that ends with ctx, and when a timeout is over, 0 for none, that counts from began. Its cause is then a *event.Cause,
+// to which what has taken so long is added.
+func InTime(ctx context.Context, began time.Time, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, began.Add(timeout), &event.Cause{Reason: event.Timeout,
+		Message: fmt.Sprintf("the run was not done within %s (timeout)", event.Seconds(timeout)), Hint: "Give it more time with timeout."})
+}
+
+// over tells whether the time of a context is, a moment before the context itself may know.
+func over(inTime context.Context) bool {
+	deadline, ok := inTime.Deadline()
+	return inTime.Err() != nil || ok && !time.Now().Before(deadline)
+}
+
+// timedOut tells whether timeout is what ended a context.
+func timedOut(inTime context.Context) bool {
+	var cause *event.Cause
+	return errors.As(context.Cause(inTime), &cause) && cause.Reason == event.Timeout
+}
+
+// late is the error of what timeout has ended, with what was waited for, and what shows it.
+func late(inTime context.Context, waited, show string) error {
+	cause := *cluster.Cause(context.Cause(inTime), "")
+	cause.Message += ": " + waited
+	cause.Hint = event.See("It may be given more time with timeout; this shows what it waited for", show)
+	return &cause
 }
 
 // Check has the API server check every object, admission included, and creates nothing.

@@ -284,11 +284,30 @@ func (w *view) lastFailure() *failure {
 	return nil
 }
 
+// aboutJob is a command about the Job or one of its pods.
+var aboutJob = regexp.MustCompile(`(?:: )?kubectl (?:-n \S+ )?(?:logs|describe pod|describe job|get job|patch job) [a-z0-9.-]*[a-z0-9](?: -\w \S*[^\s;.])*`)
+
+// Deleted takes from the hint of a cause what cannot be done when the run has deleted its Job: to look at the Job, its pods and their logs. keeps
+// is what would have kept it, as "cleanup: never". The cause may be nil.
+func Deleted(c *event.Cause, keeps string) {
+	if c == nil || !aboutJob.MatchString(c.Hint) {
+		return
+	}
+	hint := aboutJob.ReplaceAllString(c.Hint, "")
+	hint = strings.TrimPrefix(hint, "See more")
+	hint = strings.Replace(hint, "See what it waits for; or give", "Give", 1)
+	if hint != "" {
+		hint = strings.TrimSuffix(hint, ".") + ". "
+	}
+	c.Hint = hint + "The Job was deleted; " + keeps + " keeps it for a look."
+}
+
 // Attempts says, in the cause of a run that ends before its Job, what the Job's attempts died of, if any did.
 func Attempts(s State, c *event.Cause) { look(s).attempts(c) }
 
 func (w *view) attempts(c *event.Cause) {
 	own, _ := w.failures()
+	own = slices.DeleteFunc(own, func(f *failure) bool { return w.ending(f.pod) })
 	if len(own) == 0 {
 		return
 	}
@@ -326,6 +345,11 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		}
 	}
 	return f
+}
+
+// ending tells whether a pod was told to stop and has not: it may still succeed.
+func (w *view) ending(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && !w.GonePods[p.UID] && !ended(p)
 }
 
 func (w *view) newFailure(p *corev1.Pod, reason event.Reason, message, hint string) *failure {
@@ -491,12 +515,33 @@ func ownMessage(c container, t *corev1.ContainerStateTerminated) string {
 // killing is why the kubelet stopped a container, by its event: a probe or a hook that failed. "" when it did not, or only because the
 // pod was deleted.
 func (w *view) killing(p *corev1.Pod, c container) string {
-	for _, e := range w.Events {
-		if e.Reason == "Killing" && e.InvolvedObject.UID == p.UID && concerns(e, c) && !strings.HasPrefix(e.Message, "Stopping container") {
-			return "the kubelet stopped it: " + quote(e.Message)
-		}
+	if why := w.killedFor(p, c); why != "" {
+		return "the kubelet stopped it: " + why
 	}
 	return ""
+}
+
+// killedFor is what the kubelet says about that. A pod whose last container fails its probe, and is not restarted, is ended as a whole: then its
+// end has no reason of its own (computePodActions in pkg/kubelet/kuberuntime/kuberuntime_manager.go), and the probe's event alone has.
+func (w *view) killedFor(p *corev1.Pod, c container) string {
+	probe, stopped := "", time.Time{}
+	for _, e := range w.Events {
+		if e.InvolvedObject.UID != p.UID || !concerns(e, c) {
+			continue
+		}
+		switch first, _, _ := seen(e); {
+		case e.Reason == "Unhealthy":
+			probe = quote(e.Message)
+		case e.Reason == "Killing" && !strings.HasPrefix(e.Message, "Stopping container"):
+			return quote(e.Message)
+		case e.Reason == "Killing":
+			stopped = first
+		}
+	}
+	if deleted := deletedAt(p); stopped.IsZero() || !deleted.IsZero() && !deleted.After(stopped) {
+		return ""
+	}
+	return probe
 }
 
 func outOfMemory(who string, c container, code int32) (message, hint string) {

@@ -17,6 +17,8 @@ const (
 	LingerGrace = 15 * time.Second
 	// MainGrace is how long the rest of a pod has to end by itself when the end of one container decides.
 	MainGrace = 2 * time.Second
+	// SilentGrace is how long an init container may work without a word before it is told that it does.
+	SilentGrace = 20 * time.Second
 )
 
 // defaultContainer names the container that kubectl takes for the pod's main one
@@ -69,6 +71,8 @@ func (l *lingering) String() string {
 	}
 	return fmt.Sprintf(`"%s" %s %s and its Job from ending`, strings.Join(l.still, `", "`), runs, named(l.pod))
 }
+
+const silentHint = "Its command may wait for something that does not come, such as a service that cannot be reached from the pod: let it say what it waits for, and give up after a while."
 
 const lingerHint = "Make what serves the work a native sidecar (an init container with restartPolicy: Always), which ends with it, or name the container that counts with main-container."
 

@@ -20,6 +20,8 @@ var (
 	scaling  = []string{"TriggeredScaleUp", "NotTriggerScaleUp"}
 	// What stops a container that works: the kubelet (a probe, a hook, the pod's deletion, an eviction), or the scheduler.
 	stopping = []string{"Killing", "Evicted", "Preempting", "Preempted"}
+	// What the kubelet says of a probe that fails (pkg/kubelet/prober/prober.go).
+	unhealthy = regexp.MustCompile(`^(?:Liveness|Startup) probe `)
 )
 
 // Wants tells whether Decide reads an event. It looks at no other, so that those need not be kept.
@@ -35,7 +37,9 @@ func Wants(e *corev1.Event) bool {
 }
 
 // Stops tells whether an event is about the end of a pod's work. It is read after the pod has ended, as no other is.
-func Stops(e *corev1.Event) bool { return slices.Contains(stopping, e.Reason) }
+func Stops(e *corev1.Event) bool {
+	return slices.Contains(stopping, e.Reason) || e.Reason == "Unhealthy" && unhealthy.MatchString(e.Message)
+}
 
 // problem is what a pod whose main containers do not run waits for, or what keeps pods from being created. Without a message
 // there is nothing wrong with the waiting.
@@ -43,6 +47,7 @@ type problem struct {
 	event.Cause
 	what  string    // as Progress names it; "" when no pod waits
 	init  string    // the init container that works, and its pod; "" when none does
+	mute  bool      // that one has written nothing to its log
 	since time.Time // when the waiting began
 	heals bool      // it may go away by itself
 	claim *Claim    // what the cluster has to confirm first; nil when it says so itself, in the pod's status
@@ -150,7 +155,13 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 			working := onItsWay("running init containers", state.Running.StartedAt.Time)
 			working.init = c.String() + " of " + named(p)
 			working.Hint = event.See("Its log may say what it waits for", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
+			if working.mute = w.Silent[Output{p.UID, c.spec.Name}]; working.mute {
+				working.Hint = silentHint
+			}
 			return working
+		}
+		if p := w.unready(p, c, since); p != nil {
+			return p
 		}
 		if t := state.Terminated; t != nil && c.kind == event.Main {
 			ending = onItsWay("ending", t.FinishedAt.Time)
@@ -173,6 +184,27 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 		return ending
 	}
 	return w.creating(p, since)
+}
+
+// unready is a sidecar that keeps the containers behind it from starting: its startup probe has not succeeded, or it ends again and again
+// before that. Nil when it does not.
+func (w *view) unready(p *corev1.Pod, c container, since time.Time) *problem {
+	if c.kind != event.Sidecar || c.status.Started != nil && *c.status.Started || c.status.State.Running == nil && c.status.RestartCount == 0 {
+		return nil
+	}
+	if ran(p, event.Main) || c.spec.StartupProbe == nil && c.status.State.Running != nil {
+		return nil
+	}
+	problem := w.newProblem(p, event.StartTimeout, fmt.Sprintf("%s of %s has not started", c, named(p)), "").waits("waiting for a sidecar", since)
+	if c.spec.StartupProbe != nil {
+		problem.Message = fmt.Sprintf("the startup probe of %s of %s has not succeeded", c, named(p))
+		problem.Hint = "What comes behind a sidecar starts when its startup probe succeeds: correct the probe, or give it more time with failureThreshold."
+	}
+	if t := c.status.LastTerminationState.Terminated; t != nil {
+		problem.Message += fmt.Sprintf("; it was restarted (%s), and exited with code %d", plural(int(c.status.RestartCount), "time"), t.ExitCode)
+	}
+	problem.Container = c.spec.Name
+	return problem
 }
 
 // unscheduled reads the PodScheduled condition; its message is FitError.Error of pkg/scheduler/framework/types.go.

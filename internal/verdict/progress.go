@@ -4,17 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
-
-// queueLabel is Kueue's: it keeps a Job that carries it suspended until its queue admits it
-// (https://kueue.sigs.k8s.io/docs/reference/labels-and-annotations/).
-const queueLabel = "kueue.x-k8s.io/queue-name"
 
 // progress is the Job in numbers. Succeeded and Failed are the Job's own counters, so that they agree with its verdict.
 func (w *view) progress() event.Progress {
@@ -62,7 +57,7 @@ func (w *view) progress() event.Progress {
 	case problem != nil:
 		p.Note = clean(problem.Message, maxQuote)
 	case init != nil:
-		p.Note = fmt.Sprintf("%s has been running for %s", init.init, event.Seconds(w.Now.Sub(init.since)))
+		p.Note = w.worksFor(init)
 	case w.running == 0 && len(w.heldUp) == 0 && failed > 0 && w.retries():
 		p.Note = "Kubernetes waits before the next attempt"
 	}
@@ -80,16 +75,28 @@ func (w *view) longestInit() *problem {
 	return longest
 }
 
+// worksFor says for how long an init container has worked, and whether it says what it does.
+func (w *view) worksFor(init *problem) string {
+	s := fmt.Sprintf("%s has been running for %s", init.init, event.Seconds(w.Now.Sub(init.since)))
+	if init.mute {
+		s += " and has written nothing to its log"
+	}
+	return s
+}
+
 // retries tells whether Kubernetes makes another pod for one that has failed.
 func (w *view) retries() bool {
-	_, failed := w.counts()
+	succeeded, failed := w.counts()
+	if w.workQueue() && succeeded > 0 { // see warnings
+		return false
+	}
 	return w.failed() == nil && w.external == "" && failed <= int(w.backoffLimit())
 }
 
-func (w *view) queue() string { return clean(w.job.Labels[queueLabel], 253) }
+func (w *view) queue() string { return clean(w.job.Labels[event.QueueLabel], 253) }
 
 // notices are what a user should hear while it happens. Each is sent once, by its key.
-func (w *view) notices(v Verdict) []event.Notice {
+func (w *view) notices(v *Verdict) []event.Notice {
 	var all []event.Notice
 	if w.external != "" {
 		all = append(all, event.Notice{
@@ -108,8 +115,24 @@ func (w *view) notices(v Verdict) []event.Notice {
 	if !v.Decided {
 		all = append(all, w.attemptNotices()...)
 		for _, p := range w.living {
-			if l := w.lingers(p); l != nil && !w.Now.Before(w.after(l.end.FinishedAt.Time, LingerGrace)) {
+			l := w.lingers(p)
+			if l == nil {
+				continue
+			}
+			if due := w.after(l.end.FinishedAt.Time, LingerGrace); w.Now.Before(due) {
+				v.next(due)
+			} else {
 				all = append(all, l.notice())
+			}
+		}
+		for _, held := range w.heldUp {
+			if held.init == "" {
+				continue
+			}
+			if due := held.since.Add(SilentGrace); w.Now.Before(due) {
+				v.next(due)
+			} else if held.mute {
+				all = append(all, event.Notice{Level: event.Info, Key: "silent/" + held.init, Message: w.worksFor(held), Hint: silentHint})
 			}
 		}
 	}
@@ -141,9 +164,10 @@ func (w *view) notices(v Verdict) []event.Notice {
 // waitsToResume says in words what a suspended Job waits for, and how it goes on.
 func (w *view) waitsToResume() (waits, hint string) {
 	if queue := w.queue(); queue != "" {
-		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.Kubectl(w.ref.Namespace, "get workloads,localqueues")
+		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.See("See why it does not", event.Kubectl(w.ref.Namespace, "get workloads,localqueues"))
 	}
-	return "is suspended and waits until somebody resumes it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name)
+	return "is suspended and waits until somebody resumes it",
+		event.See("Leave suspend out of the manifest, or resume it in time", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
 }
 
 // The pauses before the next pod (DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff in pkg/controller/job/job_controller.go).
@@ -161,11 +185,17 @@ func (w *view) attemptNotices() (all []event.Notice) {
 	}
 	failed, pause := 0, firstPause
 	for _, f := range own {
+		if w.ending(f.pod) {
+			continue
+		}
 		if failed += f.attempts; failed > limit || len(all) == 10 {
 			break
 		}
 		n := event.Notice{Level: event.Info, Key: fmt.Sprintf("attempt/%s/%d", f.pod.UID, f.attempts),
 			Message: fmt.Sprintf("attempt %d of %d failed (%s); Kubernetes tries again in about %s", failed, limit+1, f.Message, event.Seconds(pause))}
+		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
+			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
+		}
 		if failed == 1 {
 			n.Hint = "What must not run twice, such as a migration, wants backoffLimit: 0."
 		}
@@ -203,9 +233,11 @@ func (w *view) warnings(cause *event.Cause) []event.Cause {
 			all = append(all, *c)
 		}
 	}
-	// Once a worker has succeeded, no other one is replaced (manageJob in pkg/controller/job/job_controller.go).
+	// Once a worker has succeeded, no other one is replaced (manageJob in pkg/controller/job/job_controller.go). Pods beyond the workers
+	// took the places of those that had failed before.
 	if own, _ := w.failures(); w.workQueue() {
-		for _, f := range own {
+		replaced := max(0, len(w.Pods)-w.parallel())
+		for _, f := range own[min(replaced, len(own)):] {
 			f.Message += "; it was not replaced, because other workers had succeeded"
 			f.Hint = "What it had taken from the queue may be undone."
 			f.Message = clean(f.Message, maxMessage)
@@ -227,10 +259,11 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 		}
 	}
 	// Time stamps have whole seconds.
-	reason, why := event.Evicted, ""
+	reason, why, told := event.Evicted, "", false
 	for _, e := range w.Events {
 		first, _, _ := seen(e)
-		if e.InvolvedObject.UID != p.UID || !Stops(e) || first.Truncate(time.Second).After(last) {
+		first = first.Truncate(time.Second)
+		if e.InvolvedObject.UID != p.UID || !Stops(e) || e.Reason == "Unhealthy" || first.After(last) {
 			continue
 		}
 		switch {
@@ -238,8 +271,13 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 			why = "was evicted (" + quote(e.Message) + ")"
 		case e.Reason != "Killing":
 			reason, why = event.Preempted, "was preempted ("+quote(e.Message)+")"
-		case !strings.HasPrefix(e.Message, "Stopping container"):
-			reason, why = event.ContainerExit, "was stopped by the kubelet ("+quote(e.Message)+")"
+		default:
+			told = told || stopsWork(p, e) && first.Before(w.succeeded().LastTransitionTime.Time)
+		}
+	}
+	for c := range containers(p) {
+		if said := w.killedFor(p, c); c.kind == event.Main && said != "" && why == "" {
+			reason, why = event.ContainerExit, "was stopped by the kubelet ("+said+")"
 		}
 	}
 	deleted := deletedAt(p)
@@ -247,7 +285,7 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 	case why != "":
 	case c != nil && c.Status == corev1.ConditionTrue:
 		why = "was evicted (" + quote(c.Message) + ")"
-	case !deleted.IsZero() && !deleted.After(last) && deleted.Before(w.succeeded().LastTransitionTime.Time):
+	case told, !deleted.IsZero() && !deleted.After(last) && deleted.Before(w.succeeded().LastTransitionTime.Time):
 		why = "was deleted"
 	default:
 		return nil
@@ -255,6 +293,16 @@ func (w *view) askedToStop(p *corev1.Pod) *event.Cause {
 	return &event.Cause{Reason: reason, Object: podRef(p),
 		Message: clean(named(p)+" "+why+" while it worked, and then ended with code 0: its work may be incomplete", maxMessage),
 		Hint:    "Let the program exit with another code than 0 when it is told to stop (SIGTERM) before it is done."}
+}
+
+// stopsWork tells whether an event is about the end of a main container: sidecars are stopped behind them.
+func stopsWork(p *corev1.Pod, e *corev1.Event) bool {
+	for c := range containers(p) {
+		if c.kind == event.Main && concerns(e, c) {
+			return true
+		}
+	}
+	return false
 }
 
 // memoryKills are those that are not the cause: of a process beside the main one, which leaves the container's exit

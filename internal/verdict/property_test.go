@@ -43,7 +43,7 @@ func arbitrary(f *randfill.Filler) State {
 			*q = *resource.NewQuantity(c.Int63n(1<<40), resource.BinarySI)
 		},
 		func(m *map[string]string, c randfill.Continue) {
-			*m = map[string]string{batchv1.JobCompletionIndexAnnotation: words[c.Intn(len(words))], queueLabel: words[c.Intn(len(words))]}
+			*m = map[string]string{batchv1.JobCompletionIndexAnnotation: words[c.Intn(len(words))], event.QueueLabel: words[c.Intn(len(words))]}
 		},
 		func(m *map[types.UID]bool, c randfill.Continue) { *m = map[types.UID]bool{"": true} },
 		func(m *metav1.FieldsV1, c randfill.Continue) {},

@@ -7,22 +7,15 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
 
-// Container is one container of one pod.
-type Container struct {
-	Pod  types.UID
-	Name string
-}
-
 // Starts are when the containers of a pod started, as far as its state knows: the kubelet keeps the last two runs of each.
-func Starts(p *corev1.Pod) iter.Seq2[Container, time.Time] {
-	return func(yield func(Container, time.Time) bool) {
+func Starts(p *corev1.Pod) iter.Seq2[Output, time.Time] {
+	return func(yield func(Output, time.Time) bool) {
 		for c := range containers(p) {
-			if first, _ := c.worked(); !first.IsZero() && !yield(Container{p.UID, c.spec.Name}, first) {
+			if first, _ := c.worked(); !first.IsZero() && !yield(Output{p.UID, c.spec.Name}, first) {
 				return
 			}
 		}
@@ -98,7 +91,7 @@ func (w *view) spans(p *corev1.Pod) []span {
 	begun, working := time.Time{}, false
 	for c := range containers(p) {
 		first, ends := c.worked()
-		if known, ok := w.Starts[Container{p.UID, c.spec.Name}]; ok && (first.IsZero() || known.Before(first)) {
+		if known, ok := w.Starts[Output{p.UID, c.spec.Name}]; ok && (first.IsZero() || known.Before(first)) {
 			first = known
 		}
 		if c.kind == event.Sidecar {

@@ -176,7 +176,7 @@ func TestTimes(t *testing.T) {
 		},
 		"restarted in place more often than its state knows": {
 			state(60, pod("a", created(0), scheduled(0), restarted(5, 40, 45, 50)), func(s *State) {
-				s.Starts = map[Container]time.Time{{"a", "main"}: at(10).Time, {"b", "main"}: at(1).Time}
+				s.Starts = map[Output]time.Time{{"a", "main"}: at(10).Time, {"b", "main"}: at(1).Time}
 			}),
 			[6]float64{0, 0, 10, 0, 50, 0}, [][6]float64{{0, 0, 10, 0, 50, 0}},
 		},
@@ -273,13 +273,13 @@ func TestTimesAddUp(t *testing.T) {
 // TestStarts: what is remembered of a container that the kubelet forgets.
 func TestStarts(t *testing.T) {
 	s := state(9, pod("a", initWorked(0, 2, 3), worked(0, 5, 8)), pod("b"))
-	got := map[Container]time.Time{}
+	got := map[Output]time.Time{}
 	for _, p := range s.Pods {
 		for c, first := range Starts(p) {
 			got[c] = first
 		}
 	}
-	if diff := cmp.Diff(map[Container]time.Time{{"a", "init-0"}: at(2).Time, {"a", "main"}: at(5).Time}, got); diff != "" {
+	if diff := cmp.Diff(map[Output]time.Time{{"a", "init-0"}: at(2).Time, {"a", "main"}: at(5).Time}, got); diff != "" {
 		t.Error(diff)
 	}
 }

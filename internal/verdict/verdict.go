@@ -29,7 +29,7 @@
 //
 // # Patience
 //
-// Patience is measured by our clock. timeout counts from the beginning of the following, whatever the Job does meanwhile.
+// Patience is measured by our clock. timeout counts from the beginning of the run, whatever the Job does meanwhile.
 // queue-timeout is for the time that the Job is suspended at a stretch, mostly by a queue. start-timeout begins anew when a Job is
 // resumed, as activeDeadlineSeconds does (syncJob resets startTime), and means: no main container of the Job has started, none of
 // its init containers works, and it did not yet succeed or fail in anything. It begins anew when an init container ends.
@@ -66,18 +66,26 @@ const (
 
 // State is everything that is known about the followed Job at one moment. Nothing in it is changed by this package.
 type State struct {
-	Job           *batchv1.Job            // the last state that was seen; nil before the first
-	Gone          bool                    // the Job object was deleted
-	ReplacedBy    types.UID               // UID of another Job under the same name, "" without one
-	Pods          []*corev1.Pod           // last states of all pods of the Job, deleted ones included, in order of creation
-	GonePods      map[types.UID]bool      // the pods among them whose objects were deleted
-	Events        []*corev1.Event         // events about the Job and its pods
-	Answers       map[Claim]Answer        // what the cluster said to the Questions of an earlier Verdict
-	Starts        map[Container]time.Time // the first start of each container that was seen to start, for Result; see the function Starts
-	Past          []*corev1.Event         // what else Kubernetes said, for Result: not only what Wants keeps
-	Now           time.Time               // our clock
-	FollowedSince time.Time               // when the following began, by our clock
+	Job           *batchv1.Job         // the last state that was seen; nil before the first
+	Gone          bool                 // the Job object was deleted
+	ReplacedBy    types.UID            // UID of another Job under the same name, "" without one
+	Pods          []*corev1.Pod        // last states of all pods of the Job, deleted ones included, in order of creation
+	GonePods      map[types.UID]bool   // the pods among them whose objects were deleted
+	Events        []*corev1.Event      // events about the Job and its pods
+	Answers       map[Claim]Answer     // what the cluster said to the Questions of an earlier Verdict
+	Starts        map[Output]time.Time // the first start of each container that was seen to start, for Result; see the function Starts
+	Past          []*corev1.Event      // what else Kubernetes said, for Result: not only what Wants keeps
+	Silent        map[Output]bool      // of the running containers whose log is open, those that have written nothing to it
+	Now           time.Time            // our clock
+	Began         time.Time            // when the run began, by our clock; zero: with the following
+	FollowedSince time.Time            // when the following began, by our clock
 	Options       Options
+}
+
+// Output names a container of a pod as one that writes.
+type Output struct {
+	Pod       types.UID
+	Container string
 }
 
 // Options is our own patience with the Job. A zero duration means without limit.
@@ -128,7 +136,7 @@ func Decide(s State) Verdict {
 	}
 	v.Warnings = w.warnings(v.Cause)
 	v.Progress = w.progress()
-	v.Notices = w.notices(v)
+	v.Notices = w.notices(&v)
 	for i := range v.Notices {
 		n := &v.Notices[i]
 		n.Message, n.Hint = clean(n.Message, maxMessage), clean(n.Hint, maxMessage)
@@ -212,7 +220,7 @@ func (w *view) impatient(v *Verdict) {
 	}{
 		{o.QueueTimeout, w.suspendedSince, w.suspended, w.queueTimeout},
 		{o.StartTimeout, w.after(w.prepared(), 0), !w.suspended && w.working == 0 && !w.started(), w.startTimeout},
-		{o.Timeout, w.FollowedSince, true, w.timeout},
+		{o.Timeout, w.Began, true, w.timeout},
 	} {
 		if limit.of == 0 || !limit.holds {
 			continue
@@ -283,6 +291,9 @@ func (w *view) timeout() *event.Cause {
 	}
 	switch p, init := w.problem(), w.longestInit(); {
 	case w.suspended:
+		if w.queue() == "" {
+			c.Message += ", and nobody has resumed it"
+		}
 		_, c.Hint = w.waitsToResume()
 	case p != nil:
 		c.Hint = p.Hint

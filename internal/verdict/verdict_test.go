@@ -644,7 +644,7 @@ func TestPatience(t *testing.T) {
 		{name: "grace of a refusal ends first", state: state(3, refuses("no PriorityClass with name high was found")), next: 11},
 		{name: "suspended", state: state(3599, suspend), next: 3600},
 		{name: "suspended until the timeout", state: state(3600, suspended(corev1.ConditionTrue, 5)), outcome: event.TimedOut, reason: event.Timeout,
-			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, suspended"},
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, suspended, and nobody has resumed it"},
 		{name: "resumed now and then", state: state(3600, suspended(corev1.ConditionFalse, 3500)), outcome: event.TimedOut, reason: event.Timeout,
 			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done"},
 		{name: "queued", state: state(99999, suspend, unhurried), next: 0},
@@ -665,6 +665,12 @@ func TestPatience(t *testing.T) {
 		{name: "timeout while an init container waits", outcome: event.TimedOut, reason: event.Timeout,
 			state:   state(3600, pod("migrate-x2k9", with("wait-for-db", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))),
 			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running init containers (59 min 56 s): init container "wait-for-db" of pod migrate-x2k9 has been running for 59 min 56 s`},
+		{name: "timeout while an init container waits without a word", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, pod("migrate-x2k9", with("wait", working)), silent),
+			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running init containers (59 min 56 s): init container "wait" of pod migrate-x2k9 has been running for 59 min 56 s and has written nothing to its log`},
+		{name: "timeout while a pod is told to stop", outcome: event.TimedOut, reason: event.Timeout,
+			state:   state(3600, limit, pod("migrate-x2k9", runs, deleted(3590))),
+			message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 terminating (10 s)"},
 		{name: "resumed before we looked", state: state(200, suspended(corev1.ConditionFalse, -100)), next: 300},
 		{name: "suspended with a pod that cannot start", state: state(99, suspend, pod("migrate-x2k9", waits("InvalidImageName", "x"))), next: 3600},
 	} {
@@ -727,6 +733,19 @@ func TestProgress(t *testing.T) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "Error", "", 5)
 		})), "0/1 done, 1 waiting to be restarted (4.0 s)"},
 		{"init containers", state(9, pod("a", waits("PodInitializing", ""), with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))), "0/1 done, 1 running init containers (5.0 s)"},
+		{"a sidecar whose startup probe does not succeed", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started = &corev1.Probe{}, working, ptr(false)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded`},
+		{"and that is restarted for that", state(20, pod("a", mesh(func(c *corev1.Container, s *corev1.ContainerStatus) {
+			c.StartupProbe, s.State, s.Started, s.RestartCount, s.LastTerminationState.Terminated = &corev1.Probe{}, working, ptr(false), 2, terminated(137, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): the startup probe of sidecar "mesh" of pod a has not succeeded; it was restarted (2 times), and exited with code 137`},
+		{"a sidecar that ends again and again", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.RestartCount, s.LastTerminationState.Terminated = &corev1.ContainerStateWaiting{Reason: "CrashLoopBackOff"}, 1, terminated(1, "Error", "", 12)
+		}))), `0/1 done, 1 waiting for a sidecar (19 s): sidecar "mesh" of pod a has not started; it was restarted (1 time), and exited with code 1`},
+		{"a sidecar that has started", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) { s.State, s.Started = working, ptr(true) }))), "0/1 done, 1 creating container (19 s)"},
+		{"a sidecar that is created", state(20, pod("a", mesh(func(_ *corev1.Container, s *corev1.ContainerStatus) {
+			s.State.Waiting, s.Started = &corev1.ContainerStateWaiting{Reason: "PodInitializing"}, ptr(false)
+		}))), "0/1 done, 1 creating container (19 s)"},
 		{"a first failed pull", state(9, pullFails("dial tcp: no route to host", 1, 2)),
 			`0/1 done, 1 waiting for its image (8.0 s): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (dial tcp: no route to host)`},
 		{"rate limit", state(9, pullFails("toomanyrequests: You have reached your pull rate limit", 1, 2)),
@@ -752,6 +771,15 @@ func TestProgress(t *testing.T) {
 				t.Errorf("elapsed %v, want %v", p.Elapsed, want)
 			}
 		})
+	}
+}
+
+// mesh gives a pod a native sidecar.
+func mesh(change func(*corev1.Container, *corev1.ContainerStatus)) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		with("mesh", corev1.ContainerState{})(p)
+		p.Spec.InitContainers[0].RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
+		change(&p.Spec.InitContainers[0], &p.Status.InitContainerStatuses[0])
 	}
 }
 
@@ -814,13 +842,20 @@ func TestAskedToStop(t *testing.T) {
 		{"evicted through the API", state(61, done, pod("a", ends, disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), "pod a was evicted (Eviction API: evicting)" + incomplete},
 		{"deleted", state(61, done, pod("a", ends, deleted(15))), "pod a was deleted" + incomplete},
 		{"deleted after its work", state(61, done, pod("a", ends, deleted(25))), ""},
+		{"deleted, by its event alone", state(61, done, pod("a", ends, deleted(21)), happened("Killing", "Stopping container main", 1, 15, 15)), "pod a was deleted" + incomplete},
+		{"stopped because the Job had succeeded", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 10), pod("a", ends), happened("Killing", "Stopping container main", 1, 10, 10)), ""},
 		{"deleted because the Job had succeeded", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 10), pod("a", ends, deleted(10))), ""},
 		{"over its emptyDir", state(61, done, pod("a", ends), happened("Evicted", `Usage of EmptyDir volume "d" exceeds the limit "1Mi".`, 1, 18, 18)), `pod a was evicted (Usage of EmptyDir volume "d" exceeds the limit "1Mi")` + incomplete},
 		{"liveness", state(61, done, pod("a", ends), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 18, 18)), "pod a was stopped by the kubelet (Container main failed liveness probe, will be restarted)" + incomplete},
-		{"its sidecar was stopped behind it", state(61, done, pod("a", ends), happened("Killing", "Stopping container proxy", 1, 20, 20)), ""},
+		{"its sidecar was stopped behind it", state(61, done, pod("a", ends), happened("Killing", "Stopping container proxy", 1, 20, 20), func(s *State) {
+			s.Events[0].InvolvedObject.FieldPath = "spec.initContainers{proxy}"
+		}), ""},
 		{"stopped after its work", state(61, done, pod("a", ends), happened("Preempted", "by a pod", 1, 40, 40)), ""},
 		{"preempted", state(61, done, pod("a", ends), happened("Preempted", "Preempted by pod x on node n", 1, 17, 17)), "pod a was preempted (Preempted by pod x on node n)" + incomplete},
 		{"a worker of a queue failed", state(61, done, queue, pod("a", ends), pod("b", exits(3, "Error", "lost it", 30))), `container "main" of pod b exited with code 3: lost it; it was not replaced, because other workers had succeeded`},
+		{"a worker failed first, and another took its place", state(61, done, queue, pod("a", exits(3, "Error", "", 9)), pod("b", ends), pod("c", ends), pod("d", ends)), ""},
+		{"one of two failed workers was replaced", state(61, done, queue, pod("a", exits(3, "Error", "", 9)), pod("b", ends), pod("c", exits(4, "Error", "", 30)), pod("d", ends)),
+			`container "main" of pod c exited with code 4; it was not replaced, because other workers had succeeded`},
 		{"an attempt failed", state(61, done, pod("a", exits(3, "Error", "", 9)), pod("b", ends)), ""},
 	} {
 		var got []string
@@ -839,10 +874,81 @@ func fallsBack(p *corev1.Pod) {
 
 // TestProbe: what a container was killed for stands in an event only.
 func TestProbe(t *testing.T) {
+	probed := func(code int32, more ...func(*corev1.Pod)) State {
+		s := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", append([]func(*corev1.Pod){exits(code, "Error", "", 40)}, more...)...),
+			happened("Unhealthy", "Liveness probe failed: connection refused\n", 3, 20, 28), happened("Killing", "Stopping container main", 1, 30, 30))
+		if code == 0 {
+			s.Job.Status = batchv1.JobStatus{}
+			condition(batchv1.JobComplete, "", "", 60)(&s)
+		}
+		return s
+	}
+	const last = `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL)`
+	if v := Decide(probed(137)); v.Cause.Message != last+"; the kubelet stopped it: Liveness probe failed: connection refused" || strings.Contains(v.Cause.Hint, "memory") {
+		t.Errorf("without a restart: %v", v.Cause)
+	}
+	if v := Decide(probed(137, deleted(25))); strings.Contains(v.Cause.Message, "Liveness") {
+		t.Errorf("deleted, with a probe that had failed: %v", v.Cause)
+	}
+	if v := Decide(probed(0)); len(v.Warnings) != 1 || v.Warnings[0].Message != "pod migrate-x2k9 was stopped by the kubelet (Liveness probe failed: connection refused) while it worked, and then ended with code 0: its work may be incomplete" {
+		t.Errorf("ended with 0: %v", v.Warnings)
+	}
+	survived := state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(1, "Error", "", 40)), happened("Unhealthy", "Startup probe failed: not yet", 3, 20, 28))
+	if v := Decide(survived); strings.Contains(v.Cause.Message, "probe") {
+		t.Errorf("a probe that stopped nothing: %v", v.Cause)
+	}
 	v := Decide(state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", exits(137, "Error", "", 40)), happened("Killing", "Container main failed liveness probe, will be restarted", 1, 30, 30)))
 	if want := `container "main" of pod migrate-x2k9 exited with code 137 (ended by SIGKILL); the kubelet stopped it: Container main failed liveness probe, will be restarted`; v.Cause == nil || v.Cause.Message != want || strings.Contains(v.Cause.Hint, "memory") {
 		t.Errorf("cause %v", v.Cause)
 	}
+}
+
+// silent says that the init container "wait" of the newest pod has written nothing.
+func silent(s *State) {
+	s.Silent = map[Output]bool{{Pod: s.Pods[len(s.Pods)-1].UID, Container: "wait"}: true}
+}
+
+// working is the state of a container that began 4 s after the Job.
+var working = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}
+
+// TestNextNotice: what only the clock makes true is told in time, without a wait for the next heartbeat.
+func TestNextNotice(t *testing.T) {
+	for name, c := range map[string]struct {
+		state State
+		want  int
+	}{
+		"a classic sidecar":         {state(10, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), 24},
+		"it has been told":          {state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), 3600},
+		"an init container":         {state(10, pod("a", with("wait", working))), 24},
+		"it has worked for a while": {state(24, pod("a", with("wait", working))), 3600},
+	} {
+		if v := Decide(c.state); !v.Next.Equal(at(c.want).Time) {
+			t.Errorf("%s: next %v, want %v", name, v.Next, at(c.want))
+		}
+	}
+}
+
+// TestDeleted: no hint sends users to what was deleted.
+func TestDeleted(t *testing.T) {
+	const kept = "The Job was deleted; cleanup: never keeps it for a look."
+	for in, want := range map[string]string{
+		"The last lines of its log say why: kubectl -n prod logs a-x.y -c main":                                           "The last lines of its log say why. " + kept,
+		"See more: kubectl -n prod describe pod a":                                                                        kept,
+		"See what it waits for: kubectl -n prod describe job a.b; or give it more time with start-timeout.":               "Give it more time with start-timeout. " + kept,
+		`Leave suspend out of the manifest, or resume it in time: kubectl patch job a -p '{"spec":{"suspend":false}}'`:    "Leave suspend out of the manifest, or resume it in time. " + kept,
+		"The policy ends the Job without further attempts: kubectl -n p get job a -o jsonpath='{.spec.podFailurePolicy}'": "The policy ends the Job without further attempts. " + kept,
+		"Look at the node: kubectl describe node n. " + movedHint:                                                         "Look at the node: kubectl describe node n. " + movedHint,
+		"Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.":               "Create it (kubectl -n prod create secret generic s --from-literal=KEY=VALUE) or correct the name.",
+		"Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.":            "Code 255 is often an exit code of -1, or a failed connection of ssh or kubectl inside the container.",
+		"": "",
+	} {
+		c := &event.Cause{Hint: in}
+		Deleted(c, "cleanup: never")
+		if c.Hint != want {
+			t.Errorf("%q becomes %q, want %q", in, c.Hint, want)
+		}
+	}
+	Deleted(nil, "cleanup: never")
 }
 
 func TestNotices(t *testing.T) {
@@ -855,9 +961,9 @@ func TestNotices(t *testing.T) {
 	}{
 		{"nothing to say", state(9, pod("a", runs)), nil},
 		{"suspended", state(9, suspend), []event.Notice{{Level: event.Info, Key: "suspended",
-			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
+			Message: "Job prod/migrate is suspended and waits until somebody resumes it", Hint: `Leave suspend out of the manifest, or resume it in time: kubectl -n prod patch job migrate -p '{"spec":{"suspend":false}}'`}}},
 		{"Kueue", state(9, suspend, job(func(j *batchv1.Job) { j.Labels = map[string]string{"kueue.x-k8s.io/queue-name": "team-a"} })), []event.Notice{{Level: event.Info, Key: "queued",
-			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "kubectl -n prod get workloads,localqueues"}}},
+			Message: `Job prod/migrate waits in the Kueue queue "team-a" until Kueue admits it`, Hint: "See why it does not: kubectl -n prod get workloads,localqueues"}}},
 		{"another controller", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })), []event.Notice{{Level: event.Info, Key: "managed-by",
 			Message: `Job prod/migrate is run by the controller "kueue.x-k8s.io/multikueue", not by Kubernetes' own; its pods may be in another cluster, and fail-fast does not apply`}}},
 		{"Kubernetes' own controller, by name", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr(batchv1.JobControllerName) })), nil},
@@ -879,6 +985,24 @@ func TestNotices(t *testing.T) {
 		{"a classic sidecar, at first", state(23, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), nil},
 		{"a classic sidecar runs on", state(24, pod("a", beside("proxy"), exits(0, "Completed", "", 9), still)), []event.Notice{{Level: event.Warning, Key: "lingers/a",
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
+		{"an attempt failed, and its pod has not ended yet", state(12, retried, pod("a", exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"restarted in place", state(12, retried, pod("a", runs, func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+			p.Status.ContainerStatuses[0].RestartCount, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = 1, terminated(5, "Error", "", 9)
+		})), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 5); the container is started again in its pod`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"a pod was told to stop, and may still succeed", state(12, retried, pod("a", runs, deleted(9), disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))), nil},
+		{"a worker failed, and another had succeeded", state(12, retried, job(func(j *batchv1.Job) {
+			j.Spec.Completions, j.Spec.Parallelism, j.Status.Succeeded, j.Status.Failed = nil, ptr[int32](3), 1, 1
+		}), pod("a", exits(3, "Error", "", 9)), pod("b", exits(0, "Completed", "", 5)), pod("c", runs)), nil},
+		{"a worker failed, and none had succeeded", state(12, retried, failedCount(1), job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = nil, ptr[int32](3) }),
+			pod("a", exits(3, "Error", "", 9)), pod("b", runs), pod("c", runs)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"a silent init container, at first", state(23, pod("a", with("wait", working)), silent), nil},
+		{"a silent init container", state(24, pod("a", with("wait", working)), silent), []event.Notice{{Level: event.Info, Key: `silent/init container "wait" of pod a`,
+			Message: `init container "wait" of pod a has been running for 20 s and has written nothing to its log`, Hint: silentHint}}},
+		{"an init container that writes", state(24, pod("a", with("wait", working))), nil},
 		{"memory kill that is the cause", state(61, backoffLimitExceeded(60), failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

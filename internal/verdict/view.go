@@ -49,6 +49,9 @@ func look(s State) *view {
 	w.Pods = slices.DeleteFunc(slices.Clone(s.Pods), func(p *corev1.Pod) bool { return p == nil })
 	w.Events = slices.DeleteFunc(slices.Clone(s.Events), func(e *corev1.Event) bool { return e == nil || !Wants(e) })
 
+	if w.Began.IsZero() {
+		w.Began = s.FollowedSince
+	}
 	w.patientSince, w.suspendedSince = s.FollowedSince, s.FollowedSince
 	for _, c := range w.job.Status.Conditions {
 		if c.Type != batchv1.JobSuspended {

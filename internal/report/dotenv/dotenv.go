@@ -28,33 +28,27 @@ const (
 // expanded is what GitLab or its runner would replace.
 var expanded = regexp.MustCompile(`\$|%[A-Za-z_][A-Za-z0-9_]*%`)
 
-// Reporter is a report.Sink.
-type Reporter struct {
-	path string
-	tell func(event.Event) error
-}
-
-// New makes a Reporter that writes the file path: what is known as soon as the Job exists, and everything at the end. tell gets a
+// New makes a Sink that writes the file path: what is known as soon as the Job exists, and everything at the end. tell gets a
 // notice that names what was left out.
-func New(path string, tell func(event.Event) error) *Reporter {
-	return &Reporter{path: path, tell: tell}
+func New(path string, tell func(event.Event) error) *report.Document {
+	return report.NewDocument(path, content, tell)
 }
 
-// Event writes the file when e changes what is in it. The error is that of the file, or of tell.
-func (r *Reporter) Event(e event.Event) error {
+func content(e event.Event) (content []byte, note string) {
+	var outputs []report.Output
 	switch e := e.(type) {
 	case event.Started:
-		content, _ := format(report.Known(e.Job, e.UID))
-		return report.WriteFile(r.path, content)
+		outputs = report.Known(e.Job, e.UID)
 	case event.Finished:
-		outputs, _ := report.Outputs(e)
-		content, left := format(outputs)
-		if err := report.WriteFile(r.path, content); err != nil || len(left) == 0 {
-			return err
-		}
-		return r.tell(event.Notice{Level: event.Info, Message: "the dotenv file leaves out " + strings.Join(left, ", ")})
+		outputs, _ = report.Outputs(e)
+	default:
+		return nil, ""
 	}
-	return nil
+	content, left := format(outputs)
+	if len(left) > 0 {
+		note = "the dotenv file leaves out " + strings.Join(left, ", ")
+	}
+	return content, note
 }
 
 // Variable is the name of an output in the file: KUBERNETES_JOB_EXIT_CODE for exit-code, KUBERNETES_JOB_NAME for job-name.

@@ -1,5 +1,5 @@
 // Package text reports a run to a terminal, or to the log of a CI system. Standard output holds what the containers wrote and
-// nothing else, so that it can be piped; everything of ours goes to standard error. In GitLab's job log, both are one.
+// nothing else, so that it can be piped; everything of ours goes to standard error. In the logs of GitLab, Buildkite and Azure Pipelines, both are one.
 package text
 
 import (
@@ -19,9 +19,11 @@ type Reporter struct {
 	options        report.Options
 	color          bool
 	started        event.Started
-	streamed       bool   // a line of a container was shown
-	section        string // the name of the section that is open; "" without one
+	streamed       bool    // a line of a container was shown
+	section        string  // the name of the section that is open; "" without one
+	status         *status // nil without a status line
 	now            func() time.Time
+	frame          []byte // buf with the status line around it
 	buf            []byte // what one event writes: one system call for a whole batch of lines
 }
 
@@ -29,8 +31,8 @@ type Reporter struct {
 const keptBuffer = 1 << 20
 
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
-// color is for a reader that shows colours. FormatGitLab adds sections; give it the same writer twice: in what order a CI system
-// reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
+// color is for a reader that shows colours. FormatGitLab, FormatBuildkite and FormatAzure add sections; give them the same writer twice: in what order
+// a CI system reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
 // reads the log, whatever the format is.
 func New(stdout, stderr io.Writer, getenv func(string) string, o report.Options, color bool) *Reporter {
 	return &Reporter{stdout: stdout, stderr: stderr, commands: report.NewCommands(getenv, o.Format), options: o, color: color, now: time.Now}
@@ -45,7 +47,7 @@ func (r *Reporter) Event(e event.Event) error {
 	out := r.stderr
 	switch _, object := e.(event.Object); {
 	case !object:
-		r.endSection()
+		r.endSection("The run")
 	case r.started.UID == "" && r.section == "": // what is made before the Job is followed
 		r.startSection("kubernetes_job_objects", "Objects in the cluster")
 	}
@@ -63,15 +65,42 @@ func (r *Reporter) Event(e event.Event) error {
 	default:
 		if s, ok := e.(event.Started); ok {
 			r.started = s
+			if r.options.Format == report.FormatAzure {
+				r.variables(report.Known(s.Job, s.UID))
+			}
 		}
-		if m, ok := report.Say(e); ok && m.Level != event.Debug {
+		if p, ok := e.(event.Progress); ok && r.status != nil {
+			r.status.progress = &p
+		} else if m, ok := report.Say(e); ok && m.Level != event.Debug {
 			r.say(m)
 		}
 	}
-	if len(r.buf) == 0 {
+	return r.write(out, e)
+}
+
+// write writes buf, with the status line taken away before it and drawn again behind it, by one system call: nobody sees the terminal without it.
+func (r *Reporter) write(out io.Writer, e event.Event) error {
+	_, lines := e.(event.Lines)
+	_, progress := e.(event.Progress)
+	_, last := e.(event.Finished)
+	shown := r.status != nil && (!lines || r.status.both)
+	if len(r.buf) == 0 && !(shown && progress) {
 		return nil
 	}
-	_, err := out.Write(r.buf)
+	if !shown {
+		_, err := out.Write(r.buf)
+		return err
+	}
+	if cap(r.frame) > keptBuffer {
+		r.frame = nil
+	}
+	r.frame = append(r.status.erase(r.frame[:0]), r.buf...)
+	if last {
+		r.status = nil
+	} else {
+		r.frame = r.status.draw(r.frame, r.color)
+	}
+	_, err := out.Write(r.frame)
 	return err
 }
 
@@ -98,13 +127,13 @@ func (r *Reporter) lines(e event.Lines) {
 }
 
 // style is how one of our lines begins.
-type style struct{ mark, color string }
+type style struct{ mark, color, issue string }
 
 var (
-	quiet   = style{"·", "\x1b[2m"}
-	warning = style{"!", "\x1b[33m"}
-	bad     = style{"✗", "\x1b[31m"}
-	good    = style{"✓", "\x1b[32m"}
+	quiet   = style{"·", "\x1b[2m", ""}
+	warning = style{"!", "\x1b[33m", "warning"}
+	bad     = style{"✗", "\x1b[31m", "error"}
+	good    = style{"✓", "\x1b[32m", ""}
 )
 
 func (r *Reporter) say(m report.Message) {
@@ -120,6 +149,10 @@ func (r *Reporter) say(m report.Message) {
 
 // message adds a text of one line or several, and a hint below it.
 func (r *Reporter) message(s style, text, hint string) {
+	if s.issue != "" && r.options.Format == report.FormatAzure {
+		r.issue(s.issue, text, hint)
+		return
+	}
 	mark := s.mark
 	if r.color {
 		mark = s.color + s.mark + "\x1b[0m"
@@ -160,6 +193,10 @@ func (r *Reporter) finished(f event.Finished) {
 			r.block("  | ", "  | ", line)
 		}
 	}
+	if r.options.Format == report.FormatAzure {
+		outputs, _ := report.Outputs(f)
+		r.variables(outputs)
+	}
 	if f.UID == "" { // there was no Job, so there are no outputs but the reason
 		if f.Cause != nil {
 			r.buf = append(r.buf, '\n')
@@ -168,13 +205,13 @@ func (r *Reporter) finished(f event.Finished) {
 		return
 	}
 	outputs, note := report.Outputs(f)
+	if note != "" {
+		r.message(warning, note, "")
+	}
 	r.buf = append(r.buf, '\n')
 	r.startSection("kubernetes_job_outputs", "Outputs")
 	for _, line := range report.OutputLines(outputs) {
 		r.block("  ", "", line)
 	}
-	r.endSection()
-	if note != "" {
-		r.message(warning, note, "")
-	}
+	r.endSection("")
 }

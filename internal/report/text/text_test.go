@@ -101,6 +101,12 @@ func TestGolden(t *testing.T) {
 		{"succeeded-sections", succeeded(), report.Options{Format: report.FormatGitLab}, true},
 		{"failed-sections", failed(), report.Options{Format: report.FormatGitLab}, false},
 		{"refused-sections", refused(), report.Options{Format: report.FormatGitLab}, false},
+		{"succeeded-buildkite", succeeded(), report.Options{Format: report.FormatBuildkite}, true},
+		{"failed-buildkite", failed(), report.Options{Format: report.FormatBuildkite}, false},
+		{"refused-buildkite", refused(), report.Options{Format: report.FormatBuildkite}, false},
+		{"succeeded-azure", succeeded(), report.Options{Format: report.FormatAzure}, true},
+		{"failed-azure", failed(), report.Options{Format: report.FormatAzure}, false},
+		{"refused-azure", refused(), report.Options{Format: report.FormatAzure}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var both bytes.Buffer
