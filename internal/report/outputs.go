@@ -136,7 +136,7 @@ func podsJSON(pods []event.PodResult) (value, note string) {
 func FailedFirst(pods []event.PodResult) []event.PodResult {
 	sorted := slices.Clone(pods)
 	rank := func(p event.PodResult) int {
-		if p.Phase == "Failed" {
+		if Failed(p) {
 			return 0
 		}
 		return 1

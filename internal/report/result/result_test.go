@@ -150,9 +150,9 @@ func TestLimits(t *testing.T) {
 	long := strings.Repeat("\u2028<", 20_000)
 	f.Cause.Message, f.Result, f.Tail = long, &long, []string{long, "last"}
 	for i := range 300 {
-		p := event.PodResult{Name: fmt.Sprintf("import-%d", i), Phase: "Succeeded", Message: long, Tail: []string{long, strings.Repeat("x", 30000)}}
+		p := event.PodResult{Name: fmt.Sprintf("import-%d", i), Phase: "Succeeded", Reason: long, Tail: []string{long, strings.Repeat("x", 30000)}}
 		if i%100 == 99 {
-			p.Phase = "Failed"
+			p.Phase, p.Message = "Failed", long
 		}
 		f.Pods = append(f.Pods, p)
 		f.Warnings = append(f.Warnings, event.Cause{Reason: event.Evicted, Message: long})
