@@ -6,7 +6,7 @@ TOOL := go tool -modfile=e2e/go.mod
 DEVCLUSTER := go -C e2e run ./cmd/devcluster
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test test-unit test-e2e lint cross vuln bench soak fuzz generate cluster-up cluster-down
+.PHONY: build demo test test-unit test-e2e lint cross vuln bench soak fuzz generate pictures cluster-up cluster-down
 
 # Compiled with the flags of the local cluster's Kubernetes, which then finds client-go and the API's types compiled already.
 build:
@@ -66,6 +66,10 @@ fuzz:
 # Those are the tests that use internal/golden.
 generate:
 	go test $$(go list -f '{{range .TestImports}}{{if eq . "github.com/planton/kubernetes-job-action/internal/golden"}}{{$$.ImportPath}}{{end}}{{end}}' ./...) -update
+
+# The pictures of docs/pictures, from the golden summaries: Markdown and Mermaid as GitHub renders them, in a headless Chromium.
+pictures:
+	go -C e2e run ./cmd/pictures
 
 cluster-up:
 	$(DEVCLUSTER) up

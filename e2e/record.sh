@@ -151,6 +151,16 @@ created() {
   record created --wait=false
 }
 
+# A second run follows the Job of the first.
+attach() {
+  job attach "$(main <<<'i=0; while [ $i -lt 8 ]; do i=$((i+1)); echo "step $i of 8"; sleep 1; done')"
+  "$program" --manifest "$work/attach.yaml" --namespace $namespace >/dev/null 2>&1 &
+  once attach
+  sleep 3
+  record attach --if-exists attach
+  wait
+}
+
 timeout() {
   job timeout "$(main <<<'i=0; while :; do i=$((i+1)); echo "waiting for the lock ($i s)"; sleep 1; done')"
   record timeout --timeout 40s
@@ -171,6 +181,6 @@ SCRIPT
   record hostile --result-from termination-message
 }
 
-[ $# -gt 0 ] || set -- success failure retries 100-indexes cancel image-pull gap suspended created timeout hostile
+[ $# -gt 0 ] || set -- success failure retries 100-indexes cancel image-pull gap suspended attach created timeout hostile
 for run; do $run & done
 wait

@@ -61,9 +61,43 @@ func (c *Cluster) Node(ctx context.Context, major string) (string, error) {
 	return filepath.Join(modules, "node"+major+"-"+strings.Replace(runtime.GOARCH, "amd64", "x64", 1), "bin", "node"), err
 }
 
-// npm installs what the lock file in the folder pins, once, and gives the folder node_modules.
-func (c *Cluster) npm(ctx context.Context, name string) (string, error) {
-	b := build{name: name, folder: name, inputs: []string{"package.json", "package-lock.json"}}
+// browsers are the names of a Chromium without a window, or that can do without one.
+var browsers = []string{"chromium-headless-shell", "chromium", "google-chrome"}
+
+func browser() string {
+	for _, name := range browsers {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Pictures renders step summaries as GitHub shows them: each page is the path of a Markdown file, followed by that of a PNG. It is an error when
+// one of them cannot be rendered, or has what a summary must not have (pictures/render.mjs).
+func (c *Cluster) Pictures(ctx context.Context, pages ...string) error {
+	font := func(name string) func() bool {
+		return func() bool {
+			found, err := filepath.Glob("/usr/share/fonts/*/*/" + name)
+			return err == nil && len(found) > 0
+		}
+	}
+	if err := c.installPackages(ctx, []need{{"nodejs", onPath("node")}, {"npm", onPath("npm")}, {"chromium-headless-shell", func() bool { return browser() != "" }},
+		{"fonts-liberation", font("LiberationSans-Regular.ttf")}, {"fonts-dejavu-core", font("DejaVuSansMono.ttf")}, {"fonts-noto-color-emoji", font("NotoColorEmoji.ttf")}}); err != nil {
+		return err
+	}
+	modules, err := c.npm(ctx, "pictures", "render.mjs")
+	if err != nil {
+		return err
+	}
+	node := exec.CommandContext(ctx, "node", append([]string{filepath.Join(filepath.Dir(modules), "render.mjs"), browser()}, pages...)...)
+	_, err = run(node)
+	return err
+}
+
+// npm installs what the lock file in the folder pins, once, and gives the folder node_modules. Beside it are the files of the folder that are named.
+func (c *Cluster) npm(ctx context.Context, name string, files ...string) (string, error) {
+	b := build{name: name, folder: name, inputs: append([]string{"package.json", "package-lock.json"}, files...)}
 	source := filepath.Join(c.source, b.folder)
 	key, err := b.key(source)
 	if err != nil {

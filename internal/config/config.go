@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -165,6 +166,8 @@ func declare(o *Options) []option {
 			Help: "A file to write the lines of the containers to while they come, each with its time and prefix, and without colours."},
 		{Name: "summary", Group: results, Default: "true", value: (*truth)(&o.Report.Summary),
 			Help: "Write a summary of the run to the workflow's summary page."},
+		{Name: "path-map", Group: results, value: (*lines)(&o.Report.PathMap),
+			Help: "Where files of the container are in the repository, one `/app=services/api` per line: an error whose file and line stand in the last lines of a failed container becomes an annotation on that file. `/app`, `/src`, `/code`, `/workspace`, `/usr/src/app` and `/go/src/app` are the root of the repository when nothing else is said. Counts on GitHub."},
 		{Name: "format", Group: results, Default: "auto", value: oneOf(&o.Report.Format, report.FormatAuto, report.FormatGitHub, report.FormatGitLab, report.FormatBuildkite, report.FormatAzure, report.FormatText, report.FormatJSON),
 			Help: "How output is written: `github` for the GitHub runner, `gitlab`, `buildkite` and `azure` for the logs of GitLab, Buildkite and Azure Pipelines, `text` for terminals and every other CI, `json` for programs: one JSON object per event and line (docs/json.md). `auto` detects which of them, and never `json`."},
 
@@ -264,6 +267,11 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 	}
 	if o.Render.Others == render.OthersAfterSuccess && !o.Run.Wait {
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
+	}
+	for _, m := range o.Report.PathMap {
+		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
+			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
+		}
 	}
 	if o.Report.LogFile != "" && (o.Run.Logs == run.LogsNone || !o.Run.Wait) {
 		refuse("log-file", "needs wait, and logs other than none: there would be no lines")

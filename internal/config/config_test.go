@@ -54,6 +54,7 @@ func TestParseSources(t *testing.T) {
 		{"a wrong word that a flag replaces", []string{"--logs=none"}, []string{"INPUT_LOGS", "bogus"}, func(o Options) any { return o.Run.Logs }, run.LogsNone},
 		{"a blank variable that a flag replaces", []string{"--namespace=shop"}, []string{"INPUT_NAMESPACE", "\n"}, func(o Options) any { return o.Render.Namespace }, "shop"},
 		{"an argument that is empty", []string{"--container-args", "x", "--container-args", ""}, nil, func(o Options) any { return o.Render.ContainerArgs }, []string{"x", ""}},
+		{"a path map", nil, []string{"INPUT_PATH-MAP", "/app=services/api\n /migrations=\n"}, func(o Options) any { return o.Report.PathMap }, []string{"/app=services/api", "/migrations="}},
 		{"no timeout", []string{"--timeout=0"}, nil, func(o Options) any { return o.Run.Verdict.Timeout }, time.Duration(0)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -83,6 +84,10 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"--lock="}, nil, "lock: it was given, but is empty (leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot)"},
 		{nil, []string{"INPUT_LOCK", "Deploy_Shop"}, `lock: "Deploy_Shop" is no name that Kubernetes takes: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
 		{[]string{"--api-timeout=0"}, nil, "api-timeout: must be greater than 0"},
+		{[]string{"--path-map=app=services/api"}, nil, `path-map: "app=services/api" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
+		{[]string{"--path-map=/app"}, nil, `path-map: "/app" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
+		{[]string{"--path-map=/app=../x"}, nil, `path-map: "/app=../x" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
+		{[]string{"--path-map=/app=/etc"}, nil, `path-map: "/app=/etc" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
 	} {
 		_, findings := Parse(c.args, env(c.env...))
 		if len(findings) != 1 || findings[0].String() != c.want || findings[0].Level != event.Error {

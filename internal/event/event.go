@@ -301,7 +301,7 @@ type Finished struct {
 // Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for
 // the furthest step that any of its pods was in, so they add up to the time from its creation to its end.
 type Times struct {
-	Queue time.Duration // the Job was suspended, or had no pod yet
+	Queue time.Duration // the Job was suspended, or waited for a pod: its first, or that of the next attempt
 	Node  time.Duration // no node for the pod
 	Pull  time.Duration // volumes, the sandbox and the images of the containers
 	Init  time.Duration // init containers worked

@@ -473,11 +473,8 @@ func (c *cleaner) key(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// variable is a reference whose name can be replaced, and variableOnly such a name.
-var (
-	variable     = regexp.MustCompile(`\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
-	variableOnly = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-)
+// variableOnly is a name that can stand for an environment variable.
+var variableOnly = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // reference is a $NAME or ${NAME} in a text: where it begins and ends, and its NAME.
 type reference struct {

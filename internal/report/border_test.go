@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	lines "github.com/planton/kubernetes-job-action/internal/report/json"
 )
 
 // through is what a sink gets of a container's lines.
@@ -413,7 +414,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, e := range log.events {
-		shown, err := json.Marshal(e)
+		shown, err := lines.Encode(e, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,7 +424,7 @@ func TestNames(t *testing.T) {
 				t.Errorf("%T: %q is left in %s", e, not, text)
 			}
 		}
-		if _, ok := e.(event.Attempt); !ok && !strings.Contains(text, `"Namespace":"shop"`) {
+		if _, ok := e.(event.Attempt); !ok && !strings.Contains(text, `"namespace":"shop"`) {
 			t.Errorf("%T: the namespace is masked: %s", e, text)
 		}
 	}

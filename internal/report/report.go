@@ -21,6 +21,8 @@ type Options struct {
 	ResultFile string // also write how the run ended to this file, as JSON; "" for none
 	JUnitFile  string // the same as a report of tests; "" for none
 	LogFile    string // also write the lines of the containers to this file; "" for none
+	// Where files of containers are in the workspace, for annotations on them: "/app=services/api", an absolute path and one from the root of the workspace.
+	PathMap []string
 }
 
 // maxNames is how many secrets are named in one sentence.

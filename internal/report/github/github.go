@@ -30,14 +30,24 @@ const (
 	maxTitle       = 200
 )
 
+// What stands at the end of a run tells more than what was said on the way: so many of its annotations have room in any case, the verdict first, then
+// places in the workspace, then failures.
+const (
+	maxUnderway = 6 // warnings
+	maxPlaces   = 5
+	maxClusters = 4
+)
+
 // Reporter is a report.Sink. It belongs to one goroutine.
 type Reporter struct {
 	stdout   io.Writer
 	getenv   func(string) string
 	options  report.Options
 	started  event.Started
-	streamed bool // a line of a container was shown
-	grouped  bool // a group is open; groups cannot be nested
+	streams  map[event.Stream]bool // those whose lines were shown; no more are kept than it takes to know that there are several
+	hidden   bool                  // lines of a container stand in a group
+	kept     bool                  // the Job is there
+	group    string                // the title of the group that is open, "" without one; groups cannot be nested
 	commands report.Commands
 	bracket  report.Bracket    // around lines of containers
 	issued   map[string]int    // annotations by kind
@@ -55,7 +65,7 @@ const keptBuffer = 1 << 20
 func New(stdout io.Writer, getenv func(string) string, o report.Options) *Reporter {
 	return &Reporter{
 		stdout: stdout, getenv: getenv, options: o, commands: report.NewCommands(getenv, report.FormatGitHub),
-		issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
+		streams: map[event.Stream]bool{}, issued: map[string]int{}, outputs: map[string]string{}, draw: rand.Text,
 	}
 }
 
@@ -73,11 +83,7 @@ func (r *Reporter) AddMasks(lines []string) error {
 // Event reports e. The error is that of a write to the log, or, with Finished, of outputs that could not be written: later
 // steps must not take a missing output for an empty one.
 func (r *Reporter) Event(e event.Event) error {
-	_, object := e.(event.Object)
-	if r.grouped && !object {
-		r.command("endgroup", nil, "")
-		r.grouped = false
-	}
+	r.enter(r.groupOf(e))
 	switch e := e.(type) {
 	case event.Lines:
 		r.lines(e)
@@ -86,19 +92,66 @@ func (r *Reporter) Event(e event.Event) error {
 		return errors.Join(r.flush(), r.broken)
 	case event.Started:
 		r.started = e
+		r.kept = true
 		r.say(e)
 		r.publish(report.Known(e.Job, e.UID))
 	case event.Object:
-		// What is created before the Job is followed is of interest only when something is wrong.
-		if !r.grouped && r.started.UID == "" {
-			r.command("group", nil, "Objects in the cluster")
-			r.grouped = true
+		if e.Object == r.started.Job {
+			r.kept = e.Action != "deleted"
 		}
 		r.say(e)
 	default:
 		r.say(e)
 	}
 	return r.flush()
+}
+
+// groupOf is the title of the group that e belongs into, "" for none.
+//
+// GitHub shows a group folded, also while it is written, and no line can be put into one later. So what somebody may want to see live is not in
+// one: the first attempt, which mostly is the only one, and pods that run side by side, whose lines have prefixes. Only when an attempt has
+// failed is the next one in a group of its own; of the one that decides, the last lines are said again at the end (finished). News about the
+// run end the group, so that they can be seen, but for the counts that come while nothing else does.
+func (r *Reporter) groupOf(e event.Event) string {
+	switch e := e.(type) {
+	case event.Object:
+		// What is created before the Job is followed is of interest only when something is wrong.
+		if r.started.UID == "" {
+			return "Objects in the cluster"
+		}
+	case event.Lines:
+		if r.started.Pods > 1 {
+			return ""
+		}
+		if e.Stream.Attempt > 1 {
+			return fmt.Sprintf("Attempt %d: pod %s", e.Stream.Attempt, e.Stream.Pod)
+		}
+		if e.Stream.Restart > 0 && r.started.Containers <= 1 {
+			return fmt.Sprintf("Restart %d: pod %s", e.Stream.Restart, e.Stream.Pod)
+		}
+	case event.Progress:
+		if r.started.UID != "" {
+			return r.group
+		}
+	case event.Notice:
+		if e.Level == event.Debug {
+			return r.group
+		}
+	}
+	return ""
+}
+
+// enter ends the open group, unless it has this title, and begins the one that has.
+func (r *Reporter) enter(title string) {
+	if title == r.group {
+		return
+	}
+	if r.group != "" {
+		r.command("endgroup", nil, "")
+	}
+	if r.group = title; title != "" {
+		r.command("group", nil, r.commands.Text(title))
+	}
 }
 
 // flush writes what the event added.
@@ -124,7 +177,10 @@ func (r *Reporter) command(name string, properties githubactions.CommandProperti
 
 // lines adds lines of a container. Commands stay stopped after them: usually more lines follow.
 func (r *Reporter) lines(e event.Lines) {
-	r.streamed = true
+	if len(r.streams) < 2 {
+		r.streams[*e.Stream] = true
+	}
+	r.hidden = r.hidden || r.group != ""
 	r.buf = r.bracket.Stop(r.buf)
 	prefix := r.commands.Text(report.Prefix(e.Stream, r.started))
 	for _, l := range e.Lines {
@@ -163,7 +219,7 @@ func (r *Reporter) say(e event.Event) {
 	case event.Debug:
 		r.debug(m.Text)
 	case event.Warning:
-		r.annotate("warning", maxAnnotations, properties, m.Text, m.Hint)
+		r.annotate("warning", maxUnderway, properties, m.Text, m.Hint)
 	case event.Error:
 		// The last one is kept for the verdict.
 		r.annotate("error", maxAnnotations-1, properties, m.Text, m.Hint)
@@ -224,19 +280,14 @@ func (r *Reporter) finished(f event.Finished) {
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
 	if r.options.Summary {
-		if err := r.file("step-summary", summary(f)); err != nil {
+		if err := r.file("step-summary", summary(r.started, f, r.kept && f.Outcome != event.Vanished)); err != nil {
 			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
 		}
 	}
 	for _, w := range f.Warnings {
 		r.annotate("warning", maxAnnotations, nil, w.Message, w.Hint)
 	}
-	if len(f.Tail) > 0 && !r.streamed {
-		r.line("·", "last lines of the container that decided the outcome:")
-		for _, line := range f.Tail {
-			r.line("│", line)
-		}
-	}
+	r.lastLines(f)
 	if report.Good(f.Outcome) {
 		r.line("✓", report.Verdict(f))
 	} else {
@@ -245,6 +296,8 @@ func (r *Reporter) finished(f event.Finished) {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
 		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
+		r.places(f.Tail)
+		r.clusters(f)
 	}
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")
@@ -257,6 +310,33 @@ func (r *Reporter) finished(f event.Finished) {
 		r.command("endgroup", nil, "")
 	}
 	r.buf = r.bracket.Resume(r.buf)
+}
+
+// lastLines adds the last lines of the container that decided, so that they stand above the verdict, in no group. They stand there already when
+// there was one stream alone, in none.
+func (r *Reporter) lastLines(f event.Finished) {
+	if len(f.Tail) == 0 || len(r.streams) == 1 && !r.hidden || len(r.streams) > 0 && report.Good(f.Outcome) {
+		return
+	}
+	r.line("·", "last lines of the container that decided the outcome:")
+	for _, line := range f.Tail {
+		r.line("│", line)
+	}
+}
+
+// clusters adds an annotation for each kind of failure, the most frequent first, when several pods failed.
+func (r *Reporter) clusters(f event.Finished) {
+	all := report.Clusters(f.Pods)
+	if len(all) == 0 || len(all) == 1 && len(all[0].Pods) == 1 {
+		return
+	}
+	for _, c := range all[:min(len(all), maxClusters)] {
+		text := c.Share(r.started.Pods, f.Attempts)
+		if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
+			text += " (" + event.Shorten(indexes, maxTitle) + ")"
+		}
+		r.annotate("error", maxAnnotations, nil, text+": "+c.Last, "")
+	}
 }
 
 // publish sets outputs through the runner's file, unless they already have that value. A failure is kept for the end: it must not stop

@@ -20,7 +20,11 @@ func TestRuns(t *testing.T) {
 			run.Tell(t, s.Reporter)
 			golden.Compare(t, run.Golden(".log"), s.log.String())
 			golden.Compare(t, run.Golden(".output"), s.file(t, "GITHUB_OUTPUT"))
-			golden.Compare(t, run.Golden(".summary.md"), s.file(t, "GITHUB_STEP_SUMMARY"))
+			page := s.file(t, "GITHUB_STEP_SUMMARY")
+			golden.Compare(t, run.Golden(".summary.md"), page)
+			for _, wrong := range markup(page) {
+				t.Error(wrong)
+			}
 		})
 	}
 }

@@ -41,7 +41,7 @@ type Result struct {
 	CompletedAt   *time.Time `json:"completedAt,omitempty"`
 	Duration      *float64   `json:"durationSeconds,omitempty"`
 	Times         *times     `json:"times,omitempty"`
-	LogTail       []string   `json:"logTail,omitempty"`
+	Tail          []string   `json:"tail,omitempty"`
 	Pods          []pod      `json:"pods"`
 	Warnings      []cause    `json:"warnings"`
 	Events        []past     `json:"events"`
@@ -80,7 +80,7 @@ type pod struct {
 	Times     *times     `json:"times,omitempty"`
 	Container string     `json:"container,omitempty"`
 	Message   string     `json:"message,omitempty"`
-	LogTail   []string   `json:"logTail,omitempty"`
+	Tail      []string   `json:"tail,omitempty"`
 }
 
 type past struct {
@@ -122,7 +122,7 @@ func content(e event.Event) (content []byte, note string) {
 
 func finished(f event.Finished) Result {
 	r := Result{Version: Version, Job: ref(f.Job), UID: f.UID, Status: string(f.Outcome), Attempts: f.Attempts, Succeeded: f.Succeeded, Failed: f.Failed,
-		FailedIndexes: f.FailedIndexes, StartedAt: moment(&f.StartedAt), CompletedAt: moment(&f.CompletedAt), Times: parts(f.Times), LogTail: tail(f.Tail), Result: short(f.Result), Earlier: event.Shorten(f.Earlier, maxText)}
+		FailedIndexes: f.FailedIndexes, StartedAt: moment(&f.StartedAt), CompletedAt: moment(&f.CompletedAt), Times: parts(f.Times), Tail: tail(f.Tail), Result: short(f.Result), Earlier: event.Shorten(f.Earlier, maxText)}
 	if f.Outcome == event.Succeeded {
 		r.ExitCode = new(int32)
 	}
@@ -137,7 +137,7 @@ func finished(f event.Finished) Result {
 	var left leftOut
 	pods := make([]pod, 0, len(f.Pods))
 	for _, p := range report.FailedFirst(f.Pods) {
-		one := pod{PodResult: p, Attempt: p.Attempt, CreatedAt: moment(p.CreatedAt), Times: parts(p.Times), Container: p.Container, Message: event.Shorten(p.Message, maxText), LogTail: tail(p.Tail)}
+		one := pod{PodResult: p, Attempt: p.Attempt, CreatedAt: moment(p.CreatedAt), Times: parts(p.Times), Container: p.Container, Message: event.Shorten(p.Message, maxText), Tail: tail(p.Tail)}
 		one.StartedAt, one.EndedAt = moment(p.StartedAt), moment(p.EndedAt)
 		pods = append(pods, one)
 	}

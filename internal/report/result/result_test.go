@@ -152,9 +152,9 @@ func TestLimits(t *testing.T) {
 	long := strings.Repeat("\u2028<", 20_000)
 	f.Cause.Message, f.Result, f.Tail = long, &long, []string{long, "last"}
 	for i := range 300 {
-		p := event.PodResult{Name: fmt.Sprintf("import-%d", i), Phase: "Succeeded", Message: long, Tail: []string{long, strings.Repeat("x", 30000)}}
+		p := event.PodResult{Name: fmt.Sprintf("import-%d", i), Phase: "Succeeded", Reason: long, Tail: []string{long, strings.Repeat("x", 30000)}}
 		if i%100 == 99 {
-			p.Phase = "Failed"
+			p.Phase, p.Message = "Failed", long
 		}
 		f.Pods = append(f.Pods, p)
 		f.Warnings = append(f.Warnings, event.Cause{Reason: event.Evicted, Message: long})
@@ -171,7 +171,7 @@ func TestLimits(t *testing.T) {
 	if len(got.Pods) < 4 || got.Pods[0].Phase != "Failed" || got.Pods[3].Phase != "Failed" || got.LeftOut == nil || got.LeftOut.Pods+len(got.Pods) != len(f.Pods) || got.LeftOut.Events+len(got.Events) != len(f.Events) {
 		t.Errorf("%d pods, left out %+v", len(got.Pods), got.LeftOut)
 	}
-	if diff := cmp.Diff([]string{"last"}, got.LogTail); diff != "" || len(got.Cause.Message) > maxText || len(*got.Result) > maxResult {
+	if diff := cmp.Diff([]string{"last"}, got.Tail); diff != "" || len(got.Cause.Message) > maxText || len(*got.Result) > maxResult {
 		t.Errorf("last lines %s; message of %d bytes", diff, len(got.Cause.Message))
 	}
 	if want := fmt.Sprintf("the result file has no room for %d pods,", got.LeftOut.Pods); len(told) != 1 || !strings.HasPrefix(told[0], want) {
