@@ -335,6 +335,9 @@ func TestJoinedRuns(t *testing.T) {
 			[]string{attached[0], "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
 		{"it is cancelled", []exchange{met, removed}, nil, nil, s, slices.Concat(attached, []string{"1s Job ns/j deleted (the run was cancelled)", "1s finished cancelled: Cancelled"})},
 		{"it is cancelled, and goes on", []exchange{met}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, s, slices.Concat(attached, []string{"1s finished cancelled: Cancelled"})},
+		{"it is cancelled before its helpers are known to be there, and goes on", []exchange{met, {getSecret, 200, sealed("a")}, {"POST " + secretURL, 0, nil}}, func(l *loop) {
+			l.options.OnCancel, l.objects.Owned = UnfinishedLeave, []runtime.Object{sealed("a")}
+		}, nil, s, []string{attached[0], "1s finished cancelled: Cancelled"}},
 		{"it takes too long", []exchange{met, removed}, func(l *loop) { l.options.Verdict.Timeout = 5 * s }, nil, 0,
 			slices.Concat(attached, []string{"5s Job ns/j deleted (this run ended before it did)", "5s finished timed-out: Timeout"})},
 		{"its helper cannot be made", []exchange{met, {getSecret, 200, sealed("a")}, {"POST " + secretURL, 403, denied}}, func(l *loop) { l.objects.Owned = []runtime.Object{sealed("a")} }, nil, 0,
