@@ -114,6 +114,11 @@ func TestAnswer(t *testing.T) {
 	if _, err := l.answerTo(t.Context(), alike()); err == nil || !strings.Contains(err.Error(), "it has the once-key c1, and this run has no once-key") {
 		t.Errorf("a key of theirs alone: got %v", err)
 	}
+	l.asOurs(IfExistsAttach)
+	delete(l.objects.Job.Annotations, event.ManifestHashAnnotation)
+	if got, err := l.answerTo(t.Context(), hashless); err == nil {
+		t.Errorf("without any hash, nobody knows: got %s", got)
+	}
 }
 
 const secretURL = "/api/v1/namespaces/ns/secrets"
