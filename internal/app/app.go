@@ -338,6 +338,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
 			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
 	}
+	if o.KeepSucceeded && a.options.Run.Verdict.MainContainer != "" {
+		findings = append(findings, event.Finding{Level: event.Error, Path: "if-exists",
+			Message:    "keep-succeeded needs the Job that succeeded to stay, and with main-container it is deleted, because its pod would run on",
+			Suggestion: "make what runs on a native sidecar, an init container with restartPolicy: Always, and leave main-container out"})
+	}
 	began := time.Now() // all that follows is part of timeout
 
 	var client *cluster.Client

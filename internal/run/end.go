@@ -62,7 +62,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	}
 	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
-		if l.options.OnTimeout == UnfinishedDelete {
+		if l.options.OnTimeout == UnfinishedDelete || v.Outcome == event.Succeeded { // by the end of main-container, and the rest would go on for ever
 			l.unlock(ctx, false) // beside the deletion, as after a signal: the next holder waits for the Job
 			if l.cleanUp(deletion, "this run ended before it did") {
 				verdict.Deleted(v.Cause, "on-timeout: leave")
