@@ -157,7 +157,7 @@ func (l *loop) cleanUp(deletion func() error, why string) bool {
 	switch {
 	case err == nil && l.held != nil:
 		n := event.Notice{Level: event.Info, Message: l.ref().String() + " is being deleted, and still there"}
-		if by, hint := holders(l.held); by != "" {
+		if by, hint := verdict.Holders(l.held); by != "" {
 			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
 		}
 		l.emit(n)

@@ -141,10 +141,11 @@ func (w *view) notices(v *Verdict) []event.Notice {
 			Hint: "Its completions are 0."})
 	}
 	if w.job.DeletionTimestamp != nil && !v.Decided {
-		all = append(all, event.Notice{
-			Level: event.Warning, Key: "deleting",
-			Message: fmt.Sprintf("%s is being deleted by someone", w.name),
-		})
+		n := event.Notice{Level: event.Warning, Key: "deleting", Message: w.name + " is being deleted by someone"}
+		if why, hint := Holders(w.job); why != "" {
+			n.Message, n.Hint = n.Message+"; "+why, hint
+		}
+		all = append(all, n)
 	}
 	if n := w.unended(); v.Decided && !v.DeleteJob && v.Outcome != event.Vanished && n > 0 {
 		all = append(all, event.Notice{
