@@ -1001,6 +1001,8 @@ func TestNotices(t *testing.T) {
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
 		{"an attempt failed, and its pod has not ended yet", state(12, retried, pod("a", exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
 			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"an attempt failed, and a classic sidecar keeps its pod", state(12, retried, pod("a", beside("proxy"), exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); "proxy" runs on and keeps pod a and its Job from ending`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"restarted in place", state(12, retried, pod("a", runs, func(p *corev1.Pod) {
 			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
 			p.Status.ContainerStatuses[0].RestartCount, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = 1, terminated(5, "Error", "", 9)
