@@ -128,20 +128,36 @@ func untilSignal(clear func()) (ctx context.Context, stop func()) {
 		clear()
 		os.Exit(int(event.Interrupted))
 	}
-	go func() {
-		for _, do := range []func(){cancel, exit} {
-			select {
-			case <-arrived:
-				do()
-			case <-stopped:
-				return
-			}
-		}
-	}()
+	go obey(arrived, stopped, cancel, exit)
 	return ctx, func() {
 		signal.Stop(arrived)
 		close(stopped)
 		cancel()
+	}
+}
+
+// sameSignal is how long one wish to stop may take to arrive more than once: timeout(1) signals its child and then the group that its child is
+// in, and a wrapper passes on what the terminal has sent to both.
+const sameSignal = 500 * time.Millisecond
+
+// obey cancels at the first signal and exits at the second, until it is stopped.
+func obey(arrived <-chan os.Signal, stopped <-chan struct{}, cancel, exit func()) {
+	var first os.Signal
+	var at time.Time
+	for {
+		select {
+		case s := <-arrived:
+			switch {
+			case first == nil:
+				first, at = s, time.Now()
+				cancel()
+			case s != first, time.Since(at) >= sameSignal:
+				exit()
+				return
+			}
+		case <-stopped:
+			return
+		}
 	}
 }
 
@@ -321,6 +337,11 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if o.KeepSucceeded = a.options.Run.IfExists == run.IfExistsKeepSucceeded; o.KeepSucceeded && a.onceKey() == "" {
 		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
 			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
+	}
+	if o.KeepSucceeded && a.options.Run.Verdict.MainContainer != "" {
+		findings = append(findings, event.Finding{Level: event.Error, Path: "if-exists",
+			Message:    "keep-succeeded needs the Job that succeeded to stay, and with main-container it is deleted, because its pod would run on",
+			Suggestion: "make what runs on a native sidecar, an init container with restartPolicy: Always, and leave main-container out"})
 	}
 	began := time.Now() // all that follows is part of timeout
 

@@ -100,7 +100,8 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 }
 
 func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Round(time.Millisecond).Seconds(), 'f', -1, 64)
+	// Seconds adds up two floats, and gives 12.806000000000001.
+	return strconv.FormatFloat(float64(d.Round(time.Millisecond).Milliseconds())/1000, 'f', -1, 64)
 }
 
 func rfc3339(t time.Time) string {

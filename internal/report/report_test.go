@@ -347,13 +347,13 @@ func TestOutputs(t *testing.T) {
 		Cause:     &event.Cause{Reason: event.ContainerExit, ExitCode: &code, Message: "it failed"},
 		StartedAt: at, CompletedAt: at.Add(1500 * time.Millisecond), Duration: 1500 * time.Millisecond,
 		Pods: []event.PodResult{{Name: "job-1", Phase: "Failed", ExitCode: &code}}, Tail: []string{"a␀", "b"},
-		Times: event.Times{Queue: time.Second, Node: 9 * time.Second, Pull: 250 * time.Millisecond}, Result: new("{}"),
+		Times: event.Times{Queue: time.Second, Node: 9 * time.Second, Pull: 250 * time.Millisecond, Run: 12806 * time.Millisecond}, Result: new("{}"),
 	})
 	want := []Output{
 		{"job-name", "job"}, {"namespace", "ns"}, {"job-uid", "u1"}, {"status", "failed"}, {"reason", "ContainerExit"},
 		{"message", "it failed"}, {"exit-code", "3"}, {"attempts", "2"}, {"succeeded", "0"}, {"failed", "2"}, {"failed-indexes", ""},
 		{"started-at", "2026-03-01T11:00:00Z"}, {"completed-at", "2026-03-01T11:00:01Z"}, {"duration-seconds", "1.5"},
-		{"queue-seconds", "1"}, {"pull-seconds", "0.25"}, {"run-seconds", "0"}, {"result", "{}"},
+		{"queue-seconds", "1"}, {"pull-seconds", "0.25"}, {"run-seconds", "12.806"}, {"result", "{}"},
 		{"pods", `[{"name":"job-1","phase":"Failed","exitCode":3,"restarts":0}]`}, {"log-tail", "a␀\nb"}, {"job_name", "job"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || note != "" {

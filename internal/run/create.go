@@ -255,7 +255,15 @@ func (r *runner) createJob(ctx context.Context) error {
 		}
 		if held = len(pods) > 0; held && r.options.IfExists == IfExistsSuffix {
 			held = false
-			if err := r.rename(ctx, "is gone, and its pods have not ended ("+podNames(pods)+")"); err != nil {
+			old, err := r.look(ctx)
+			if err != nil {
+				return err
+			}
+			why := "is gone, and its pods have not ended (" + podNames(pods) + ")"
+			if old != nil {
+				why = existing(old)
+			}
+			if err := r.rename(ctx, why); err != nil {
 				return err
 			}
 			continue
@@ -329,7 +337,7 @@ func (r *runner) survey(ctx context.Context) (old *batchv1.Job, stale bool, err 
 		case a == follows, a == reports:
 			return old, false, r.join(ctx, old, a)
 		case a == renames:
-			if err := r.rename(ctx, fmt.Sprintf("exists already (%s)%s", state(old), whose(old))); err != nil {
+			if err := r.rename(ctx, existing(old)); err != nil {
 				return nil, false, err
 			}
 			return r.survey(ctx)

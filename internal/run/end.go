@@ -62,7 +62,7 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	}
 	deletion := func() error { return l.delete(ctx) }
 	if v.DeleteJob {
-		if l.options.OnTimeout == UnfinishedDelete {
+		if l.options.OnTimeout == UnfinishedDelete || v.Outcome == event.Succeeded { // by the end of main-container, and the rest would go on for ever
 			l.unlock(ctx, false) // beside the deletion, as after a signal: the next holder waits for the Job
 			if l.cleanUp(deletion, "this run ended before it did") {
 				verdict.Deleted(v.Cause, "on-timeout: leave")
@@ -157,7 +157,7 @@ func (l *loop) cleanUp(deletion func() error, why string) bool {
 	switch {
 	case err == nil && l.held != nil:
 		n := event.Notice{Level: event.Info, Message: l.ref().String() + " is being deleted, and still there"}
-		if by, hint := holders(l.held); by != "" {
+		if by, hint := verdict.Holders(l.held); by != "" {
 			n = event.Notice{Level: event.Warning, Message: n.Message + ": " + by, Hint: hint}
 		}
 		l.emit(n)

@@ -72,7 +72,7 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 		cause.Message = fmt.Sprintf("%s exists already (%s), and this program did not make it%s", ref, state(old), whose(old))
 		cause.Hint = "Give this Job another name (name, name-suffix), or say if-exists: replace to delete that one with its pods and their logs."
 	case ifExists == IfExistsFail:
-		cause.Message = fmt.Sprintf("%s exists already (%s)%s", ref, state(old), whose(old))
+		cause.Message = fmt.Sprintf("%s %s", ref, existing(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case !finished(old) && !ending(old):
 		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
@@ -200,6 +200,11 @@ func (r *runner) rename(ctx context.Context, why string) error {
 	return r.nameUnderLock(ctx, r.objects.Job.Name, r.objects.Job.Annotations[cluster.NonceAnnotation])
 }
 
+// existing says that a Job is there, and whose.
+func existing(job *batchv1.Job) string {
+	return fmt.Sprintf("exists already (%s)%s", state(job), whose(job))
+}
+
 // success says when a Job succeeded, and for whom.
 func success(job *batchv1.Job) string {
 	text := "has succeeded already"
@@ -215,7 +220,7 @@ func success(job *batchv1.Job) string {
 // onceKey names the key of a Job, for a sentence.
 func onceKey(job *batchv1.Job) string {
 	if key := job.Annotations[event.OnceKeyAnnotation]; key != "" {
-		return "the once-key " + event.Shorten(key, 100)
+		return "the once-key " + foreign(key, 100)
 	}
 	return "no once-key"
 }

@@ -231,7 +231,9 @@ func TestMeets(t *testing.T) {
 			[]string{"Job ns/j replaced", "Job ns/j created"}},
 		{"suffix: the name is taken", IfExistsSuffix, []exchange{exists, met(alike()), noneNew, freeNew, made}, "ours", []string{renamed("exists already (running)" + byMona), "Job ns/j-new created"}},
 		{"suffix: by a Job that has ended", IfExistsSuffix, []exchange{exists, met(alike(batchv1.JobFailed)), noneNew, freeNew, made}, "ours", []string{renamed("exists already (failed)" + byMona), "Job ns/j-new created"}},
-		{"suffix: pods of an earlier one work", IfExistsSuffix, []exchange{{podsURL + "j", 200, podList(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "j-abc"}})}, freeNew, made}, "ours",
+		{"suffix: the name is taken by a Job with pods", IfExistsSuffix, []exchange{{podsURL + "j", 200, podList(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "j-abc"}})}, met(alike()), freeNew, made}, "ours",
+			[]string{renamed("exists already (running)" + byMona), "Job ns/j-new created"}},
+		{"suffix: pods of an earlier one work", IfExistsSuffix, []exchange{{podsURL + "j", 200, podList(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "j-abc"}})}, none, freeNew, made}, "ours",
 			[]string{renamed("is gone, and its pods have not ended (j-abc)"), "Job ns/j-new created"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -518,6 +520,9 @@ func TestWhose(t *testing.T) {
 		{func(j *batchv1.Job) {
 			j.Annotations = map[string]string{event.ActorAnnotation: strings.Repeat("x", 200)}
 		}, " (started by " + strings.Repeat("x", 100-len(event.Ellipsis)) + event.Ellipsis + ")"},
+		{func(j *batchv1.Job) {
+			j.Annotations = map[string]string{event.RunURLAnnotation: "https://x\n✗ Job ns/j failed\r\n::error::y", event.ActorAnnotation: "\u2028a\tb"}
+		}, " (made by https://x ✗ Job ns/j failed ::error::y, started by a b)"},
 	} {
 		j := alike()
 		test.change(j)

@@ -409,10 +409,10 @@ func (k *lock) tell(what, detail string) {
 	k.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("waits for lock %s, %s%s", k.ref.Name, what, detail)})
 }
 
-// holder is who holds the Lease, for the end of a sentence. Anybody may have written it.
+// holder is who holds the Lease, for the end of a sentence.
 func holder(lease *coordinationv1.Lease) string {
 	if h := lease.Spec.HolderIdentity; h != nil && *h != "" {
-		return "held by " + event.Shorten(*h, 300)
+		return "held by " + foreign(*h, 300)
 	}
 	return "held by nobody"
 }

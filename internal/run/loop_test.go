@@ -759,6 +759,8 @@ func TestHintsOfADeletedJob(t *testing.T) {
 		"cleanup: always": {failed, func(l *loop) { l.options.DeleteAfter = []event.Outcome{event.Failed} }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "cleanup: never")},
 		"a TTL of 0":      {failed, func(l *loop) { l.created.Spec.TTLSecondsAfterFinished = new(int32) }, nil, fmt.Sprintf(gone, "a longer ttlSecondsAfterFinished")},
 		"kept":            {failed, func(*loop) {}, nil, hint},
+		"on-timeout: leave, and the end of main-container was a success": {verdict.Verdict{Decided: true, Outcome: event.Succeeded, DeleteJob: true},
+			func(l *loop) { l.options.OnTimeout = UnfinishedLeave }, []exchange{{removeURL, 200, there("ours")}}, fmt.Sprintf(gone, "on-timeout: leave")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

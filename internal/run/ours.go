@@ -47,7 +47,7 @@ func (r *runner) ours(ctx context.Context, o metav1.Object, replaced types.UID) 
 	return true, running, nil
 }
 
-// whose says what an object shows of whom it belongs to, in brackets behind a blank; "" when it shows nothing. Anybody may have written it.
+// whose says what an object shows of whom it belongs to, in brackets behind a blank; "" when it shows nothing.
 func whose(o metav1.Object) string {
 	var all []string
 	for _, owner := range o.GetOwnerReferences() {
@@ -64,5 +64,10 @@ func whose(o metav1.Object) string {
 	if all == nil {
 		return ""
 	}
-	return " (" + event.Shorten(strings.Join(all, ", "), 300) + ")"
+	return " (" + foreign(strings.Join(all, ", "), 300) + ")"
+}
+
+// foreign is what anybody may have written, for a sentence: in one line, so that nothing of it looks like a line of ours, and bounded.
+func foreign(s string, limit int) string {
+	return strings.Join(strings.Fields(event.Shorten(s, limit)), " ")
 }

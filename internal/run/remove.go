@@ -15,6 +15,7 @@ import (
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/verdict"
 	"github.com/planton/kubernetes-job-action/internal/watch"
 )
 
@@ -45,7 +46,7 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 		return "", err
 	case held != nil:
 		told := fmt.Sprintf("%s is being deleted (%s)", ref, why)
-		if by, hint := holders(held); by != "" {
+		if by, hint := verdict.Holders(held); by != "" {
 			told += "; " + by + ". " + hint
 		}
 		return told, nil
@@ -103,25 +104,13 @@ func grace(why string, job *batchv1.Job) string {
 	return why
 }
 
-// holders says which finalizers hold a Job that is being deleted, and how it goes by force; "" when none of others does.
-func holders(job *batchv1.Job) (message, hint string) {
-	others := slices.DeleteFunc(slices.Clone(job.Finalizers), func(f string) bool { // Kubernetes itself takes its two away
-		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
-	})
-	if len(others) == 0 {
-		return "", ""
-	}
-	return "its finalizers hold it (" + event.Shorten(strings.Join(others, ", "), 300) + ")", event.See("Whoever has put them there takes them away; by force",
-		event.Kubectl(job.Namespace, `patch job %s --type=merge -p '{"metadata":{"finalizers":null}}'`, job.Name))
-}
-
 // heldAfter is how long an end is waited for before it is told what it waits for.
 const heldAfter = 10 * time.Second
 
 // holder says what keeps a Job from going, and what to do about it.
 func (r *runner) holder(ctx context.Context, job *batchv1.Job) (why, hint string) {
 	ref := r.ref()
-	if why, hint := holders(job); hint != "" && job.DeletionTimestamp != nil {
+	if why, hint := verdict.Holders(job); hint != "" && job.DeletionTimestamp != nil {
 		return why, hint
 	}
 	why = "its pods have not ended"

@@ -141,10 +141,11 @@ func (w *view) notices(v *Verdict) []event.Notice {
 			Hint: "Its completions are 0."})
 	}
 	if w.job.DeletionTimestamp != nil && !v.Decided {
-		all = append(all, event.Notice{
-			Level: event.Warning, Key: "deleting",
-			Message: fmt.Sprintf("%s is being deleted by someone", w.name),
-		})
+		n := event.Notice{Level: event.Warning, Key: "deleting", Message: w.name + " is being deleted by someone"}
+		if why, hint := Holders(w.job); why != "" {
+			n.Message, n.Hint = n.Message+"; "+why, hint
+		}
+		all = append(all, n)
 	}
 	if n := w.unended(); v.Decided && !v.DeleteJob && v.Outcome != event.Vanished && n > 0 {
 		all = append(all, event.Notice{
@@ -195,6 +196,9 @@ func (w *view) attemptNotices() (all []event.Notice) {
 			Message: fmt.Sprintf("attempt %d of %d failed (%s); Kubernetes tries again in about %s", failed, limit+1, f.Message, event.Seconds(pause))}
 		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
+		}
+		if l := w.lingers(f.pod); l != nil {
+			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); %s", failed, limit+1, f.Message, l)
 		}
 		if failed == 1 {
 			n.Hint = "What must not run twice, such as a migration, wants backoffLimit: 0."

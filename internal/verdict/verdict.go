@@ -11,7 +11,7 @@
 //     k8s.io/kubernetes/pkg/controller/job/job_controller.go). The API server itself protects FailureTarget, Failed and
 //     Complete from everybody (ValidateJobStatusUpdate in pkg/apis/batch/validation/validation.go) but not SuccessCriteriaMet,
 //     which therefore counts only when Kubernetes' own controller runs the Job (spec.managedBy);
-//   - the Job is gone or replaced before that (outcome vanished). When a condition above was seen, that stands;
+//   - the Job is gone or replaced before that, or is being deleted and nothing of it works any more (outcome vanished). When a condition above was seen, that stands;
 //   - our own patience ends: fail-fast, start-timeout, timeout.
 //
 // A later State never changes the outcome that the Job decided. Job and pods are watched apart, so a pod's last state may come
@@ -43,10 +43,12 @@ package verdict
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -161,7 +163,8 @@ func (w *view) ended(v *Verdict) bool {
 	return true
 }
 
-// vanished decides for a Job that is no longer there and had not finished.
+// vanished decides for a Job that is no longer there and had not finished. One that is held while it is being deleted counts too, when its pods
+// have ended: the controller does not count any more what they did.
 func (w *view) vanished(v *Verdict) bool {
 	switch {
 	case w.ReplacedBy != "":
@@ -180,11 +183,49 @@ func (w *view) vanished(v *Verdict) bool {
 			v.Cause.Message = fmt.Sprintf("%s was deleted before it was seen to finish (%s)", w.name, w.tally())
 			v.Cause.Hint = fmt.Sprintf("Its ttlSecondsAfterFinished of %d s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.", *ttl)
 		}
+	case w.job.DeletionTimestamp != nil && w.unended() == 0:
+		if due := w.after(w.lastEnd(), LingerGrace); w.Now.Before(due) {
+			v.next(due)
+			return false
+		}
+		v.Cause = &event.Cause{
+			Reason: event.JobDeleted, Object: w.ref,
+			Message: fmt.Sprintf("%s is being deleted by someone, and does not finish any more (%s)", w.name, w.tally()),
+			Hint:    event.See("See what holds its pods, such as finalizers", event.Kubectl(w.ref.Namespace, "get pods -l job-name=%s -o yaml", w.ref.Name)),
+		}
+		if why, hint := Holders(w.job); why != "" {
+			v.Cause.Message, v.Cause.Hint = v.Cause.Message+"; "+why, hint
+		}
 	default:
 		return false
 	}
 	v.Decided, v.Outcome = true, event.Vanished
 	return true
+}
+
+// lastEnd is when the last container of a Job that is being deleted ended, or when its deletion began.
+func (w *view) lastEnd() time.Time {
+	last := w.job.DeletionTimestamp.Time
+	for _, p := range w.Pods {
+		for c := range containers(p) {
+			if c.status != nil && c.status.State.Terminated != nil && c.status.State.Terminated.FinishedAt.After(last) {
+				last = c.status.State.Terminated.FinishedAt.Time
+			}
+		}
+	}
+	return last
+}
+
+// Holders says which finalizers hold a Job that is being deleted, and how it goes by force; "" when none of others does.
+func Holders(job *batchv1.Job) (message, hint string) {
+	others := slices.DeleteFunc(slices.Clone(job.Finalizers), func(f string) bool { // Kubernetes itself takes its two away
+		return f == metav1.FinalizerDeleteDependents || f == metav1.FinalizerOrphanDependents
+	})
+	if len(others) == 0 {
+		return "", ""
+	}
+	return "its finalizers hold it (" + event.Shorten(strings.Join(others, ", "), 300) + ")", event.See("Whoever has put them there takes them away; by force",
+		event.Kubectl(job.Namespace, `patch job %s --type=merge -p '{"metadata":{"finalizers":null}}'`, job.Name))
 }
 
 // impatient decides by our own patience, or says when it could.

@@ -297,6 +297,14 @@ func TestOutcome(t *testing.T) {
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (1 of 1 pod succeeded)",
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
+		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60)))},
+		{name: "being deleted by finalizers, and its pods work", state: state(900, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", runs))},
+		{name: "being deleted, and held", state: state(75, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate is being deleted by someone, and does not finish any more (0 of 1 pod succeeded); its finalizers hold it (example.com/hold)",
+				`Whoever has put them there takes them away; by force: kubectl -n prod patch job migrate --type=merge -p '{"metadata":{"finalizers":null}}'`)},
+		{name: "being deleted, and held by its pods", state: state(75, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"foregroundDeletion"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate is being deleted by someone, and does not finish any more (0 of 1 pod succeeded)",
+				"See what holds its pods, such as finalizers: kubectl -n prod get pods -l job-name=migrate -o yaml")},
 		{name: "replaced", state: state(9, replace), outcome: event.Vanished,
 			cause: jobCause(event.JobReplaced, "Job prod/migrate was deleted before it finished, and another Job was created under its name (UID other-uid instead of job-uid)",
 				"Probably another run of the same workflow did that: give each run, and each job of a matrix, its own Job with name-suffix, or let one run wait for the other with a concurrency group.")},
@@ -615,6 +623,7 @@ func TestPatience(t *testing.T) {
 		next    int // seconds; 0: none
 	}{
 		{name: "nothing started", state: state(299), next: 300},
+		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), next: 75},
 		{name: "nothing started until start-timeout", state: state(300), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
 		{name: "unschedulable until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable,
@@ -968,6 +977,11 @@ func TestNotices(t *testing.T) {
 			Message: `Job prod/migrate is run by the controller "kueue.x-k8s.io/multikueue", not by Kubernetes' own; its pods may be in another cluster, and fail-fast does not apply`}}},
 		{"Kubernetes' own controller, by name", state(9, job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr(batchv1.JobControllerName) })), nil},
 		{"being deleted", state(9, job(func(j *batchv1.Job) { j.DeletionTimestamp = ptr(at(8)) })), []event.Notice{{Level: event.Warning, Key: "deleting", Message: "Job prod/migrate is being deleted by someone"}}},
+		{"being deleted, and held", state(9, job(func(j *batchv1.Job) {
+			j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"orphan", "example.com/hold"}
+		})), []event.Notice{{Level: event.Warning, Key: "deleting",
+			Message: "Job prod/migrate is being deleted by someone; its finalizers hold it (example.com/hold)",
+			Hint:    `Whoever has put them there takes them away; by force: kubectl -n prod patch job migrate --type=merge -p '{"metadata":{"finalizers":null}}'`}}},
 		{"pods still end", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 60), pod("a", runs, deleted(60)), pod("b", runs)), []event.Notice{{Level: event.Info, Key: "terminating",
 			Message: "the Job's verdict is in; 2 pods are still ending and not waited for"}}},
 		{"memory kill of a run that was restarted", state(61, condition(batchv1.JobComplete, "", "", 60), pod("a", memory("1Gi"), exits(0, "Completed", "", 9), func(p *corev1.Pod) {
@@ -987,6 +1001,8 @@ func TestNotices(t *testing.T) {
 			Message: `container "main" has ended with code 0, but "proxy" runs on and keeps pod a and its Job from ending`, Hint: lingerHint}}},
 		{"an attempt failed, and its pod has not ended yet", state(12, retried, pod("a", exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
 			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
+		{"an attempt failed, and a classic sidecar keeps its pod", state(12, retried, pod("a", beside("proxy"), exits(3, "Error", "", 9), still)), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
+			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); "proxy" runs on and keeps pod a and its Job from ending`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"restarted in place", state(12, retried, pod("a", runs, func(p *corev1.Pod) {
 			p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
 			p.Status.ContainerStatuses[0].RestartCount, p.Status.ContainerStatuses[0].LastTerminationState.Terminated = 1, terminated(5, "Error", "", 9)

@@ -131,8 +131,8 @@ func finished(f event.Finished) Result {
 		r.Cause, r.ExitCode = &c, c.ExitCode
 	}
 	if f.Duration > 0 || r.CompletedAt != nil {
-		seconds := f.Duration.Round(time.Millisecond).Seconds()
-		r.Duration = &seconds
+		took := seconds(f.Duration)
+		r.Duration = &took
 	}
 	var left leftOut
 	pods := make([]pod, 0, len(f.Pods))
@@ -196,8 +196,12 @@ func parts(t event.Times) *times {
 	if t == (event.Times{}) {
 		return nil
 	}
-	s := func(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
-	return &times{s(t.Queue), s(t.Node), s(t.Pull), s(t.Init), s(t.Run), s(t.End)}
+	return &times{seconds(t.Queue), seconds(t.Node), seconds(t.Pull), seconds(t.Init), seconds(t.Run), seconds(t.End)}
+}
+
+// seconds has three digits behind the point at most; time.Duration.Seconds adds up two floats, and gives 12.806000000000001.
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
 }
 
 // moment is a time in UTC; nil when it is unknown, or beyond what RFC 3339 can say.
