@@ -216,7 +216,7 @@ func attempts(f event.Finished) string {
 	if len(f.Pods) == 0 || len(f.Pods) == 1 && report.Good(f.Outcome) {
 		return ""
 	}
-	sorted := report.FailedFirst(f.Pods)
+	sorted := event.FailedFirst(f.Pods)
 	rows := sorted[:min(len(sorted), summaryPods)]
 	columns := []struct {
 		name string
@@ -224,7 +224,7 @@ func attempts(f event.Finished) string {
 	}{
 		{"", func(p event.PodResult) string {
 			switch {
-			case report.Failed(p):
+			case p.Failed():
 				return "❌"
 			case p.Phase == "Succeeded":
 				return "✅"
