@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -234,7 +235,9 @@ func (w *view) result() (result *string, short bool) {
 	return &text, short
 }
 
-// message is the termination message of a pod's main container: that of the option main-container, or the first. Nil without one.
+// message is the termination message of a pod's main container: that of the option main-container, or the first. Nil without one. The line
+// breaks that echo writes at its end are left out, as a shell's $(…) does: nobody compares an output with them, and a dotenv file has no place
+// for them.
 func (w *view) message(p *corev1.Pod) *string {
 	for c := range containers(p) {
 		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
@@ -242,7 +245,8 @@ func (w *view) message(p *corev1.Pod) *string {
 		}
 		for _, s := range []corev1.ContainerState{c.status.State, c.status.LastTerminationState} {
 			if s.Terminated != nil && s.Terminated.Message != "" {
-				return &s.Terminated.Message
+				text := strings.TrimRight(s.Terminated.Message, "\n")
+				return &text
 			}
 		}
 	}

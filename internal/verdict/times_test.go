@@ -351,7 +351,9 @@ func TestTerminationMessage(t *testing.T) {
 	}{
 		"none":                        {state(60, pod("a", says(0, ""))), "-", false},
 		"no pod":                      {state(60), "-", false},
-		"one":                         {state(60, pod("a", says(0, "{\"rows\":\n3}\n"))), "{\"rows\":\n3}\n", false},
+		"one":                         {state(60, pod("a", says(0, "{\"rows\":\n3}\n"))), "{\"rows\":\n3}", false},
+		"a line break alone":          {state(60, pod("a", says(0, "\n"))), "", false},
+		"indexes with line breaks":    {state(60, many(2, true), pod("a", index(0), says(0, " a\n")), pod("b", index(1), says(0, "b\n\n"))), `[" a","b"]`, false},
 		"the attempt that succeeded":  {state(60, pod("a", says(1, "bad")), pod("b", says(0, "good"))), "good", false},
 		"it succeeded without one":    {state(60, pod("a", says(1, "bad")), pod("b", says(0, ""))), "-", false},
 		"the last that failed":        {state(60, pod("a", says(1, "first")), pod("b", says(1, "second")), pod("c", runs)), "second", false},

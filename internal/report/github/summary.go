@@ -82,7 +82,6 @@ func headline(f event.Finished) string {
 		ended += " after " + event.Seconds(f.Duration)
 	}
 	fmt.Fprintf(&b, "### %s %s %s\n", mark, escape(title, summaryCell), escape(ended, summaryCell))
-
 	return b.String()
 }
 
