@@ -46,6 +46,7 @@ var remains = []struct {
 	{"success_on-success", "", "`cleanup: on-success`", []string{"--cleanup=on-success"}, 0, nothing, "", `Job \S+/left deleted$`, nil},
 	{"success_always", "", "`cleanup: always`", []string{"--cleanup=always"}, 0, nothing, "", `Job \S+/left deleted$`, nil},
 	{"success_never", "", "`cleanup: never`", []string{"--cleanup=never"}, 0, finished, "", `Job \S+/left kept \(it stays\)$`, nil},
+	{"success_kept", "", "`if-exists: keep-succeeded`", []string{"--if-exists=keep-succeeded"}, 0, finished, ", for a day", `Job \S+/left kept \(the cluster deletes it in 24 h\)$`, nil},
 	{"success_locked", "", "with `lock`", []string{"--lock=work"}, 0, nothing, " but the Lease, without a holder", `lock work released$`, nil},
 	{"success_undeletable", "it succeeds, and cannot be deleted", "any that deletes it", []string{"--api-timeout=3s"}, 0, finished, "; the command that deletes them is told", `kubectl -n \S+ delete job left`, nil},
 	{"failure_auto", "the Job fails", "`cleanup: auto`", nil, 1, finished, ", for a day", `Job \S+/left kept \(the cluster deletes it in 24 h\)$`, nil},

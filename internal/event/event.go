@@ -296,6 +296,7 @@ type Finished struct {
 	Times         Times         `json:"-"`                   // of the whole Job
 	Result        *string       `json:"result,omitempty"`    // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
 	Events        []Past        `json:"events,omitempty"`    // what Kubernetes said about the Job and its pods, oldest first
+	Earlier       string        `json:"earlier,omitempty"`   // that the work was left to another run, as what follows the Job's name in a sentence
 }
 
 // ExitCode is that of the container that decided the outcome: 0 after success, nil when no container did.
@@ -312,7 +313,7 @@ func (f Finished) ExitCode() *int32 {
 // Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for
 // the furthest step that any of its pods was in, so they add up to the time from its creation to its end.
 type Times struct {
-	Queue time.Duration // the Job was suspended, or had no pod yet
+	Queue time.Duration // the Job was suspended, or waited for a pod: its first, or that of the next attempt
 	Node  time.Duration // no node for the pod
 	Pull  time.Duration // volumes, the sandbox and the images of the containers
 	Init  time.Duration // init containers worked

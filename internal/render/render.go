@@ -300,6 +300,7 @@ func (r *renderer) hash(w *workload, applied ...[]*unstructured.Unstructured) {
 	}
 	for _, o := range all {
 		if o["kind"] == "Secret" && o["apiVersion"] == "v1" {
+			unstructured.RemoveNestedField(o, "metadata", "annotations") // kubectl's holds the values too
 			for _, field := range []string{"data", "stringData"} {
 				values, _ := o[field].(map[string]any)
 				for key := range values {

@@ -583,6 +583,7 @@ func TestManifestHash(t *testing.T) {
 		"cleanup":                      {beside, beside, Options{}, Options{Cleanup: CleanupNever, KeepSucceeded: true}, true},
 		"the value of a secret":        {beside, beside, secret, Options{SecretEnv: []string{"TOKEN=second"}}, true},
 		"the value of the file's":      {beside, of("first", "second"), Options{}, Options{}, true},
+		"the value in kubectl's note":  {of("name: db,", "name: db, annotations: {kubectl.kubernetes.io/last-applied-configuration: first},"), of("name: db,", "name: db, annotations: {kubectl.kubernetes.io/last-applied-configuration: second},"), Options{}, Options{}, true},
 		"a label of an option, owned":  {kubernetesJob, kubernetesJob, Options{}, Options{Labels: []string{"run=2"}}, true},
 		"a secret of a KubernetesJob":  {kubernetesJob, strings.Replace(kubernetesJob, "first", "second", 1), Options{}, Options{}, true},
 		"a ConfigMap of it":            {kubernetesJob, strings.Replace(kubernetesJob, "hello", "bye", 1), Options{}, Options{}, false},

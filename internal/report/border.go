@@ -156,6 +156,7 @@ func (b *border) event(e event.Event) event.Event {
 		return e
 	case event.Finished:
 		e.Outcome, e.Job, e.UID, e.FailedIndexes = event.Outcome(b.name(string(e.Outcome))), b.ref(e.Job), b.name(e.UID), b.word(e.FailedIndexes)
+		e.Earlier = b.text(e.Earlier)
 		if e.Cause != nil {
 			c := b.cause(*e.Cause)
 			e.Cause = &c

@@ -32,7 +32,7 @@ var OutputDocs = []OutputDoc{
 	{"job-uid", "UID of the Job. Set as soon as the Job exists."},
 	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` with `wait: false`."},
 	{"reason", "Stable code of what went wrong, such as `BackoffLimitExceeded` or `ImagePull`; empty after success."},
-	{"message", "One sentence that names the cause; empty after success."},
+	{"message", "One sentence that names the cause; empty after success, unless the work was left to another run."},
 	{"exit-code", "Exit code of the container that decided the outcome: `0` after success, empty when no container did."},
 	{"attempts", "Number of pods that were started."},
 	{"succeeded", "Number of pods that succeeded."},
@@ -41,10 +41,10 @@ var OutputDocs = []OutputDoc{
 	{"started-at", "When the Job started, by the cluster's clock, as RFC 3339 in UTC."},
 	{"completed-at", "When the Job ended, by the cluster's clock, as RFC 3339 in UTC; empty when it did not end on its own."},
 	{"duration-seconds", "How long the Job took, or ran until this run ended it, in seconds, with fractions."},
-	{"queue-seconds", "How long the Job was suspended, or had no pod yet, by the cluster's time stamps, in seconds."},
+	{"queue-seconds", "How long the Job was suspended, or waited for its first pod or the next attempt, by the cluster's time stamps, in seconds."},
 	{"pull-seconds", "How long its furthest pod had a node and waited for volumes and images, in seconds."},
 	{"run-seconds", "How long a main container was at work, in seconds."},
-	{"result", "With `result-from: termination-message`, what the main container wrote to `/dev/termination-log`, without line breaks at its end. A Job that wants several pods to succeed has a JSON array: by index, or else in the order of their creation; `null` where there is no message. Empty when it was not asked for. At most 256 KiB."},
+	{"result", "With `result-from: termination-message`, what the main container wrote to `/dev/termination-log`, without the line ends at its end. A Job that wants several pods to succeed has a JSON array: by index, or else in the order of their creation; `null` where there is no message. Empty when it was not asked for. At most 256 KiB."},
 	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB; if not all fit, failed pods come first."},
 	{"log-tail", "Last lines of the container that decided the outcome. At most 64 KiB."},
 	{"job_name", "Same as `job-name`, for workflows that use the earlier name."},
@@ -73,6 +73,9 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 	}
 	if code := f.ExitCode(); code != nil {
 		values["exit-code"] = strconv.Itoa(int(*code))
+	}
+	if f.Earlier != "" {
+		values["message"] = event.Shorten(Verdict(f), maxMessage)
 	}
 	if c := f.Cause; c != nil {
 		values["reason"] = string(c.Reason)

@@ -329,6 +329,8 @@ func TestVerdict(t *testing.T) {
 		"Job batch-jobs/data-migration was cancelled":                                   {Outcome: event.Cancelled, Job: job, UID: "u"},
 		"Job batch-jobs/data-migration could not be run: forbidden":                     {Outcome: event.Failed, Job: job, Cause: cause("forbidden")},
 		"Job batch-jobs/data-migration was created; this run does not wait for its end": {Outcome: event.Created, Job: job, UID: "u"},
+		"Job batch-jobs/data-migration has succeeded already: nothing runs again":       {Outcome: event.Succeeded, Job: job, UID: "u", Attempts: 1, Succeeded: 1, Earlier: "has succeeded already: nothing runs again"},
+		"Job batch-jobs/data-migration succeeded, but what follows is missing":          {Outcome: event.Failed, Job: job, UID: "u", Earlier: "has succeeded already", Cause: cause("Job batch-jobs/data-migration succeeded, but what follows is missing")},
 		"fix this problem first": {Outcome: event.Failed, Cause: cause("fix this problem first")},
 	} {
 		if got := Verdict(f); got != want {
@@ -360,6 +362,10 @@ func TestOutputs(t *testing.T) {
 	shown := OutputLines(got)
 	if want := "log-tail          a␀ … (2 lines)"; shown[len(shown)-1] != want {
 		t.Errorf("shown as %q, want %q", shown[len(shown)-1], want)
+	}
+	again, _ := Outputs(event.Finished{Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Name: "job"}, UID: "u", Earlier: "has succeeded already: nothing runs again"})
+	if want := (Output{"message", "Job job has succeeded already: nothing runs again"}); !slices.Contains(again, want) {
+		t.Errorf("got %v without %v", again, want)
 	}
 	none, _ := Outputs(event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Name: "job"}})
 	for _, o := range none {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -115,6 +116,7 @@ func Verdict(f event.Finished) string {
 	}
 	switch {
 	case f.Cause == nil:
+		ended = cmp.Or(f.Earlier, ended)
 		return strings.TrimSpace(job + " " + ended)
 	case job == "" || strings.HasPrefix(f.Cause.Message, job+" "):
 		return f.Cause.Message

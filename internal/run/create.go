@@ -71,7 +71,7 @@ func (r *runner) create(ctx, inTime context.Context) error {
 	if r.created == nil || r.reported {
 		return err
 	}
-	r.leaves = r.options.OnCancel == UnfinishedLeave && len(r.objects.Owned) == 0
+	r.leaves = r.options.OnCancel == UnfinishedLeave && (r.joined || len(r.objects.Owned) == 0)
 	// From here on a signal deletes the Job at once, even while the terminal takes no output.
 	r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })
 	news := event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)}
@@ -85,7 +85,7 @@ func (r *runner) create(ctx, inTime context.Context) error {
 	if err := r.createOwned(making); err != nil {
 		return err
 	}
-	// Without its helpers the Job could only wait for them, so that nothing is left alone before they are there.
+	// Without its helpers our own Job could only wait for them, so that nothing is left alone before they are there.
 	if r.options.OnCancel == UnfinishedLeave && r.stop() {
 		r.leaves = true
 		r.stop = context.AfterFunc(ctx, func() { r.deleted <- r.deleteOnCancel(ctx) })

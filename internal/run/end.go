@@ -23,10 +23,10 @@ func (r *runner) failed(err error) event.Finished {
 	}
 	if f.Cause.Reason == event.Timeout {
 		f.Outcome = event.TimedOut
-		if r.unknown {
-			f.Cause.Message += "; whether it was created is not known"
-			f.Cause.Hint = event.Kubectl(r.ref().Namespace, "get job %s", r.ref().Name)
-		}
+	}
+	if r.unknown {
+		f.Cause.Message += "; whether " + r.ref().String() + " was created is not known"
+		f.Cause.Hint = event.Kubectl(r.ref().Namespace, "get job %s", r.ref().Name)
 	}
 	return f
 }

@@ -179,10 +179,13 @@ func holds(there, want *corev1.Secret) bool {
 	return true
 }
 
-// join makes the Job of another run the one of this run.
+// join makes the Job of another run the one of this run, unless the lock is lost.
 func (r *runner) join(ctx context.Context, old *batchv1.Job, a answer) error {
+	if err := r.nameUnderLock(ctx, old.Name, old.Annotations[cluster.NonceAnnotation]); err != nil {
+		return err
+	}
 	r.created, r.joined, r.reported = old, true, a == reports
-	return r.nameUnderLock(ctx, old.Name, old.Annotations[cluster.NonceAnnotation])
+	return nil
 }
 
 // rename gives this run's Job another name, because its own is taken, as why says.

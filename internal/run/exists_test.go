@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -112,6 +113,11 @@ func TestAnswer(t *testing.T) {
 	}
 	if _, err := l.answerTo(t.Context(), alike()); err == nil || !strings.Contains(err.Error(), "it has the once-key c1, and this run has no once-key") {
 		t.Errorf("a key of theirs alone: got %v", err)
+	}
+	l.asOurs(IfExistsAttach)
+	delete(l.objects.Job.Annotations, event.ManifestHashAnnotation)
+	if got, err := l.answerTo(t.Context(), hashless); err == nil {
+		t.Errorf("without any hash, nobody knows: got %s", got)
 	}
 }
 
@@ -319,7 +325,6 @@ func TestJoinedRuns(t *testing.T) {
 	succeeded.Status.CompletionTime, succeeded.Status.Succeeded = &metav1.Time{Time: ended}, 1
 	succeeded.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}
 	list := exchange{"GET /api/v1/namespaces/ns/pods?labelSelector=a%3Db", 200, podList(pod("Succeeded").Pod, a("other", "Succeeded"))}
-	nothing := "info: Job ns/j has succeeded already, at 2026-03-04T05:06:07Z, for the once-key c1" + byMona + ": nothing runs again, as if-exists: keep-succeeded says"
 	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s", errors.New("no")).Status()
 	for _, test := range []struct {
 		name      string
@@ -335,17 +340,20 @@ func TestJoinedRuns(t *testing.T) {
 			[]string{attached[0], "started Job ns/j: 1 pods of 0 containers, alone", "finished created"}},
 		{"it is cancelled", []exchange{met, removed}, nil, nil, s, slices.Concat(attached, []string{"1s Job ns/j deleted (the run was cancelled)", "1s finished cancelled: Cancelled"})},
 		{"it is cancelled, and goes on", []exchange{met}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, s, slices.Concat(attached, []string{"1s finished cancelled: Cancelled"})},
+		{"it is cancelled before its helpers are known to be there, and goes on", []exchange{met, {getSecret, 200, sealed("a")}, {"POST " + secretURL, 0, nil}}, func(l *loop) {
+			l.options.OnCancel, l.objects.Owned = UnfinishedLeave, []runtime.Object{sealed("a")}
+		}, nil, s, []string{attached[0], "1s finished cancelled: Cancelled"}},
 		{"it takes too long", []exchange{met, removed}, func(l *loop) { l.options.Verdict.Timeout = 5 * s }, nil, 0,
 			slices.Concat(attached, []string{"5s Job ns/j deleted (this run ended before it did)", "5s finished timed-out: Timeout"})},
 		{"its helper cannot be made", []exchange{met, {getSecret, 200, sealed("a")}, {"POST " + secretURL, 403, denied}}, func(l *loop) { l.objects.Owned = []runtime.Object{sealed("a")} }, nil, 0,
 			[]string{attached[0], "Job ns/j kept (it goes on)", "finished failed: Forbidden"}},
-		{"it has succeeded", []exchange{{get, 200, succeeded}, list}, func(l *loop) { l.options.IfExists = IfExistsKeepSucceeded }, nil, 0, []string{nothing, "finished succeeded"}},
-		{"it has succeeded, and nobody waits", []exchange{{get, 200, succeeded}, list}, func(l *loop) { l.options.IfExists, l.options.Wait = IfExistsKeepSucceeded, false }, nil, 0, []string{nothing, "finished succeeded"}},
+		{"it has succeeded", []exchange{{get, 200, succeeded}, list}, func(l *loop) { l.options.IfExists = IfExistsKeepSucceeded }, nil, 0, []string{"finished succeeded"}},
+		{"it has succeeded, and nobody waits", []exchange{{get, 200, succeeded}, list}, func(l *loop) { l.options.IfExists, l.options.Wait = IfExistsKeepSucceeded, false }, nil, 0, []string{"finished succeeded"}},
 		{"it has succeeded, and its pods are not to be seen", []exchange{{get, 200, succeeded}, {list.Want, 403, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no")).Status()}},
-			func(l *loop) { l.options.IfExists = IfExistsKeepSucceeded }, nil, 0, []string{nothing, "warning: what is left of its pods is not known: cannot list the pods of Job ns/j", "finished succeeded"}},
+			func(l *loop) { l.options.IfExists = IfExistsKeepSucceeded }, nil, 0, []string{"warning: what is left of its pods is not known: cannot list the pods of Job ns/j", "finished succeeded"}},
 		{"it has succeeded, and what serves follows", []exchange{{get, 200, succeeded}, list, kinds, {accountURL + applies, 200, account()}}, func(l *loop) {
 			l.options.IfExists, l.objects.After = IfExistsKeepSucceeded, []*unstructured.Unstructured{account()}
-		}, nil, 0, []string{nothing, "ServiceAccount ns/a applied (it stays)", "finished succeeded"}},
+		}, nil, 0, []string{"ServiceAccount ns/a applied (it stays)", "finished succeeded"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -368,6 +376,15 @@ func TestJoinedRuns(t *testing.T) {
 				l.emit(f)
 				if !slices.EqualFunc(test.want, said.lines, begins) {
 					t.Errorf("told (-want +got):\n%s", cmp.Diff(test.want, said.lines))
+				}
+				earlier := ""
+				if l.reported {
+					earlier = "has succeeded already, at 2026-03-04T05:06:07Z, for the once-key c1" + byMona + ": nothing runs again, as if-exists: keep-succeeded says"
+				} else if f.Outcome == event.Created {
+					earlier = "is running already" + byMona + "; this run does not wait for its end"
+				}
+				if f.Earlier != earlier {
+					t.Errorf("earlier: got %q, want %q", f.Earlier, earlier)
 				}
 				if l.reported && (f.UID != "theirs" || f.Succeeded != 1 || !f.CompletedAt.Equal(ended) || !strings.Contains(test.name, "not to be seen") && (len(f.Pods) != 1 || f.Pods[0].Name != "p")) {
 					t.Errorf("got %+v", f)
@@ -409,6 +426,74 @@ func TestLockNamesTheJob(t *testing.T) {
 				<-l.unlock(t.Context(), false)
 			})
 		})
+	}
+}
+
+// TestLockIsLostAtAJoin: a run whose lock is another's by then has nothing to do with the Job.
+func TestLockIsLostAtAJoin(t *testing.T) {
+	for name, test := range map[string]struct {
+		old  *batchv1.Job
+		lock func(*lock, *leases) // what happens to it
+	}{
+		"before it is attached":      {alike(), func(_ *lock, s *leases) { s.put(heldBy("C")) }},
+		"before its success is told": {alike(batchv1.JobComplete), func(_ *lock, s *leases) { s.put(heldBy("C")) }},
+		"a renewal has found it out": {alike(), func(k *lock, s *leases) {
+			s.put(heldBy("C"))
+			if err := k.renew(context.Background(), nil); err == nil {
+				t.Error("it is not lost")
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := newLeases(t, freed("A", ""))
+				var l *loop
+				meets := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					test.lock(l.lock, store)
+					if err := json.NewEncoder(w).Encode(test.old); err != nil {
+						t.Error(err)
+					}
+				})
+				var said *transcript
+				l, _, said = store.play("B", exchange{"GET " + jobURL, 200, meets})
+				l.asOurs(IfExistsKeepSucceeded)
+				l.objects.Job.Annotations[cluster.NonceAnnotation] = "nonce of B"
+				l.objects.After = []*unstructured.Unstructured{account()}
+				l.options.Preflight = false
+				f := l.run(t.Context())
+				if f.Outcome != event.Failed || f.Cause == nil || f.Cause.Reason != event.LockLost || f.UID != "" {
+					t.Errorf("got %+v, %v; told %q", f, f.Cause, said.lines)
+				}
+			})
+		})
+	}
+}
+
+// TestLockAfterAFailedJoin: the Job of another run goes on when a run that has joined it fails, and the next holder of the lock waits for it.
+func TestLockAfterAFailedJoin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		denied := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "s", errors.New("no")).Status()
+		store := newLeases(t, freed("A", ""))
+		l, _, said := store.play("B", exchange{"GET " + jobURL, 200, alike()}, exchange{"GET " + secretURL + "/s", 200, sealed("a")}, exchange{"POST " + secretURL, 403, denied})
+		l.asOurs(IfExistsAttach)
+		l.objects.Job.Annotations[cluster.NonceAnnotation] = "nonce of B"
+		l.objects.Owned = []runtime.Object{sealed("a")}
+		f := l.run(t.Context())
+		lease := store.now()
+		if f.Outcome != event.Failed || lease.Spec.HolderIdentity != nil || lease.Annotations[lockJobAnnotation] != "j" || lease.Annotations[lockJobNonceAnnotation] != "theirs" {
+			t.Errorf("got %s; the Lease names %v; told %q", f.Outcome, lease.Annotations, said.lines)
+		}
+	})
+}
+
+// TestUnknownCreation: whatever ends a run whose Job may exist, it says so.
+func TestUnknownCreation(t *testing.T) {
+	for _, reason := range []event.Reason{event.Timeout, event.LockLost} {
+		l, _ := play(t)
+		l.unknown = true
+		if c := l.failed(&event.Cause{Reason: reason, Message: "it ended"}).Cause; c.Message != "it ended; whether Job ns/j was created is not known" || c.Hint != "kubectl -n ns get job j" {
+			t.Errorf("%s: got %q, %q", reason, c.Message, c.Hint)
+		}
 	}
 }
 

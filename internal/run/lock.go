@@ -53,6 +53,7 @@ type lock struct {
 	mu     sync.Mutex
 	lease  *coordinationv1.Lease // as we wrote it; nil while it is not known to be ours
 	unsure bool                  // a write may have reached the API server
+	lost   error                 // to whom
 
 	stop context.CancelFunc // ends the renewals
 	kept sync.WaitGroup     // they have ended
@@ -251,8 +252,7 @@ func (k *lock) keep(ctx context.Context, lose func(error)) {
 func (k *lock) renew(ctx context.Context, change func(*coordinationv1.Lease)) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	lease := k.lease
-	for {
+	for lease := k.lease; k.lost == nil; {
 		lease = lease.DeepCopy()
 		now := metav1.NowMicro()
 		lease.Spec.RenewTime = &now
@@ -273,11 +273,12 @@ func (k *lock) renew(ctx context.Context, change func(*coordinationv1.Lease)) er
 			lease = there
 		default:
 			k.lease = nil
-			return &event.Cause{Reason: event.LockLost, Object: k.ref,
+			k.lost = &event.Cause{Reason: event.LockLost, Object: k.ref,
 				Message: fmt.Sprintf("lock %s was lost: it is now %s", k.ref.Name, holder(there)),
 				Hint:    fmt.Sprintf("A run that is suspended, or cannot reach the cluster, for %s loses its lock; so does one whose Lease somebody deletes.", event.Seconds(leaseDuration))}
 		}
 	}
+	return k.lost
 }
 
 // unlock begins to release the lock, once, and answers with a channel that is closed when that is over. left says that the Job goes on

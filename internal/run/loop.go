@@ -117,8 +117,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 			return l.cancelled()
 		}
 		switch {
-		case l.joined: // the run that created it may be at work
-			l.left = true
+		case l.joined: // the run that created it may be at work; the next holder of the lock waits for it
 			l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: "it goes on"})
 		case inTime.Err() != nil && len(l.objects.Owned) == 0 && l.options.OnTimeout == UnfinishedLeave:
 			l.leave()
@@ -133,7 +132,11 @@ func (l *loop) run(ctx context.Context) event.Finished {
 			return l.cancelled()
 		}
 		l.left = true
-		return event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
+		f := event.Finished{Outcome: event.Created, Job: l.ref(), UID: string(l.created.UID)}
+		if l.joined {
+			f.Earlier = "is running already" + whose(l.created) + "; this run does not wait for its end"
+		}
+		return f
 	}
 	state, decision := l.follow(ctx, inTime)
 	state.Past = l.past
@@ -148,7 +151,7 @@ func (l *loop) run(ctx context.Context) event.Finished {
 		end := l.cancelled()
 		result.Outcome, result.Cause = end.Outcome, end.Cause
 		verdict.Attempts(state, result.Cause)
-		if !l.leaves {
+		if !l.leaves && !l.undeleted && l.held == nil {
 			verdict.Deleted(result.Cause, "on-cancel: leave")
 		}
 	case cancelled && !l.leaves:
@@ -164,7 +167,6 @@ func (l *loop) run(ctx context.Context) event.Finished {
 
 // report is the end of a run whose work an earlier one has done.
 func (l *loop) report(ctx, inTime context.Context) event.Finished {
-	l.emit(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s %s: nothing runs again, as if-exists: keep-succeeded says", l.ref(), success(l.created))})
 	l.job, l.since = l.created, time.Now()
 	var pods []*corev1.Pod
 	var err error
@@ -175,6 +177,7 @@ func (l *loop) report(ctx, inTime context.Context) event.Finished {
 	l.pods = pods
 	state := l.state()
 	result := verdict.Result(state, verdict.Decide(state))
+	result.Earlier = success(l.created) + ": nothing runs again, as if-exists: keep-succeeded says"
 	l.applyAfter(ctx, inTime, &result)
 	return result
 }

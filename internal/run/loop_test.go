@@ -775,6 +775,37 @@ func TestHintsOfADeletedJob(t *testing.T) {
 	}
 }
 
+// TestHintsOfACancelledRun: the same holds for what the attempts of a Job that is cancelled died of.
+func TestHintsOfACancelledRun(t *testing.T) {
+	const gone = "The Job was deleted; on-cancel: leave keeps it for a look."
+	held := goes(there("ours"))
+	held.Finalizers = []string{"example.com/hold"}
+	for name, c := range map[string]struct {
+		answer exchange
+		want   bool
+	}{
+		"it is deleted":        {exchange{removeURL, 200, there("ours")}, true},
+		"it cannot be deleted": {exchange{removeURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}, false},
+		"a finalizer holds it": {exchange{removeURL, 200, held}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, _ := play(t, exchange{createURL, 201, there("ours")}, c.answer)
+				l.options = Options{Wait: true, Logs: LogsStream, OnCancel: UnfinishedDelete, OnTimeout: UnfinishedDelete}
+				l.plays(t, &output{})
+				l.script(beat{0, event.PodSeen{Pod: a("p", corev1.PodFailed)}})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				time.AfterFunc(time.Second, cancel)
+				f := l.run(ctx)
+				if f.Outcome != event.Cancelled || !strings.Contains(f.Cause.Message, "one attempt failed") || f.Cause.Hint == "" || strings.Contains(f.Cause.Hint, gone) != c.want {
+					t.Errorf("got %s, %+v", f.Outcome, f.Cause)
+				}
+			})
+		})
+	}
+}
+
 // slow is a sink that takes a second for each 64 KiB of lines.
 type slow struct{ sink }
 

@@ -56,7 +56,7 @@ func TestTimeoutIsAllIn(t *testing.T) {
 		{"the Job's creation is not answered, and it is to be left", []exchange{silent(createURL), {"GET " + jobURL, 200, there("ours")}}, func(l *loop, _ *apitest.Server) { l.options.OnTimeout = UnfinishedLeave }, nil, nil, 10 * s,
 			[]string{"Job ns/j kept (it goes on, as on-timeout says)", "timed-out: Timeout: "}},
 		{"nothing is known of the Job's creation", []exchange{silent(createURL), silent("GET " + jobURL)}, nil, nil, nil, 10*s + deleteLimit,
-			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): ", "whether it was created is not known", "kubectl -n ns get job j"}},
+			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): ", "whether Job ns/j was created is not known", "kubectl -n ns get job j"}},
 		{"a Secret is not taken", []exchange{missing, noSecret, made, silent("POST /api/v1/namespaces/ns/secrets"), removed}, func(l *loop, _ *apitest.Server) {
 			l.objects.Owned = []runtime.Object{secret}
 			l.options.OnTimeout = UnfinishedLeave

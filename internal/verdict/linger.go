@@ -82,7 +82,8 @@ func (l *lingering) ended() string {
 }
 
 func (l *lingering) notice() event.Notice {
-	return event.Notice{Level: event.Warning, Key: "lingers/" + string(l.pod.UID), Message: l.ended(), Hint: lingerHint}
+	return event.Notice{Level: event.Warning, Key: "lingers/" + strings.Join(l.still, ","), // of many pods alike, the first is told of
+		Message: l.ended(), Hint: lingerHint}
 }
 
 // mainEnds decides by the end of main-container, for pods that others of their containers keep from ending.

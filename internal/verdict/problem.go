@@ -47,7 +47,7 @@ type problem struct {
 	event.Cause
 	what  string    // as Progress names it; "" when no pod waits
 	init  string    // the init container that works, and its pod; "" when none does
-	mute  bool      // that one has written nothing to its log
+	mute  string    // the name of that one when it has written nothing to its log; else ""
 	since time.Time // when the waiting began
 	heals bool      // it may go away by itself
 	claim *Claim    // what the cluster has to confirm first; nil when it says so itself, in the pod's status
@@ -155,8 +155,8 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 			working := onItsWay("running init containers", state.Running.StartedAt.Time)
 			working.init = c.String() + " of " + named(p)
 			working.Hint = event.See("Its log may say what it waits for", event.Kubectl(p.Namespace, "logs %s -c %s", p.Name, c.spec.Name))
-			if working.mute = w.Silent[Output{p.UID, c.spec.Name}]; working.mute {
-				working.Hint = silentHint
+			if w.Silent[Output{p.UID, c.spec.Name}] {
+				working.mute, working.Hint = c.spec.Name, silentHint
 			}
 			return working
 		}

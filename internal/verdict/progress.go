@@ -78,7 +78,7 @@ func (w *view) longestInit() *problem {
 // worksFor says for how long an init container has worked, and whether it says what it does.
 func (w *view) worksFor(init *problem) string {
 	s := fmt.Sprintf("%s has been running for %s", init.init, event.Seconds(w.Now.Sub(init.since)))
-	if init.mute {
+	if init.mute != "" {
 		s += " and has written nothing to its log"
 	}
 	return s
@@ -131,8 +131,8 @@ func (w *view) notices(v *Verdict) []event.Notice {
 			}
 			if due := held.since.Add(SilentGrace); w.Now.Before(due) {
 				v.next(due)
-			} else if held.mute {
-				all = append(all, event.Notice{Level: event.Info, Key: "silent/" + held.init, Message: w.worksFor(held), Hint: silentHint})
+			} else if held.mute != "" { // of many pods alike, the first is told of
+				all = append(all, event.Notice{Level: event.Info, Key: "silent/" + held.mute, Message: w.worksFor(held), Hint: silentHint})
 			}
 		}
 	}

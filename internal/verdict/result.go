@@ -235,9 +235,8 @@ func (w *view) result() (result *string, short bool) {
 	return &text, short
 }
 
-// message is the termination message of a pod's main container: that of the option main-container, or the first. Nil without one. The line
-// breaks that echo writes at its end are left out, as a shell's $(…) does: nobody compares an output with them, and a dotenv file has no place
-// for them.
+// message is the termination message of a pod's main container: that of the option main-container, or the first. It loses the line ends at its
+// end, as the output of a command does in a shell. Nil without one.
 func (w *view) message(p *corev1.Pod) *string {
 	for c := range containers(p) {
 		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
@@ -245,8 +244,8 @@ func (w *view) message(p *corev1.Pod) *string {
 		}
 		for _, s := range []corev1.ContainerState{c.status.State, c.status.LastTerminationState} {
 			if s.Terminated != nil && s.Terminated.Message != "" {
-				text := strings.TrimRight(s.Terminated.Message, "\n")
-				return &text
+				message := strings.TrimRight(s.Terminated.Message, "\n")
+				return &message
 			}
 		}
 	}

@@ -192,14 +192,14 @@ func podTimes(spans []span) (t event.Times) {
 	return t
 }
 
-// jobTimes are the parts of the Job's time, from the spans of its pods. A moment in which no pod is at a step belongs to the queue until
-// there is a first pod, since the Job was resumed if it was; then to the end, as the time between two attempts does.
+// jobTimes are the parts of the Job's time, from the spans of its pods. A moment in which no pod is at a step belongs to the queue while the Job
+// is suspended or another pod is still to come, as between two attempts; then to the end.
 func (w *view) jobTimes(pods [][]span) (t event.Times) {
 	from, until := w.job.CreationTimestamp.Time, w.until()
 	if from.IsZero() {
 		return t
 	}
-	var suspended, resumed, first time.Time
+	var suspended, resumed, newest time.Time
 	for _, c := range w.job.Status.Conditions {
 		if c.Type != batchv1.JobSuspended {
 			continue
@@ -232,11 +232,11 @@ func (w *view) jobTimes(pods [][]span) (t event.Times) {
 				edgeAt(s.to, s.step, -1)
 			}
 		}
-		if len(spans) > 0 && !spans[0].from.Before(resumed) && (first.IsZero() || spans[0].from.Before(first)) {
-			first = spans[0].from
+		if len(spans) > 0 && !spans[0].from.Before(resumed) && spans[0].from.After(newest) {
+			newest = spans[0].from
 		}
 	}
-	for _, at := range []time.Time{suspended, resumed, first} {
+	for _, at := range []time.Time{suspended, resumed, newest} {
 		edgeAt(at, none, 0)
 	}
 	slices.SortFunc(edges, func(a, b edge) int { return a.at.Compare(b.at) })
@@ -252,7 +252,7 @@ func (w *view) jobTimes(pods [][]span) (t event.Times) {
 			t.Pull += d
 		case at[toNode] > 0:
 			t.Node += d
-		case first.IsZero(), from.Before(first), !suspended.IsZero() && !from.Before(suspended):
+		case newest.IsZero(), from.Before(newest), !suspended.IsZero() && !from.Before(suspended):
 			t.Queue += d
 		default:
 			t.End += d

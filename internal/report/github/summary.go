@@ -74,6 +74,8 @@ func headline(f event.Finished) string {
 	}
 	ended := strings.ReplaceAll(string(f.Outcome), "-", " ")
 	switch {
+	case f.Earlier != "" && f.Cause == nil:
+		ended = f.Earlier
 	case f.Outcome == event.Failed && f.UID == "":
 		ended = "could not be run"
 	case f.Duration > 0 && f.Outcome == event.Succeeded:

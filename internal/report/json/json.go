@@ -263,7 +263,7 @@ func (s *stream) event() *event.Stream {
 
 func newFinished(h header, e event.Finished) finished {
 	var left leftOut
-	e.StartedAt, e.CompletedAt, e.Tail = utc(e.StartedAt), utc(e.CompletedAt), last(e.Tail)
+	e.StartedAt, e.CompletedAt, e.Tail, e.Earlier = utc(e.StartedAt), utc(e.CompletedAt), last(e.Tail), event.Shorten(e.Earlier, maxText)
 	if e.Cause != nil {
 		c := short(*e.Cause)
 		e.Cause = &c

@@ -85,6 +85,12 @@ func refused() []event.Event {
 	}
 }
 
+// earlier leaves the work to another run.
+func earlier() []event.Event {
+	return []event.Event{event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c", Attempts: 1, Succeeded: 1, Duration: time.Second,
+		Earlier: "has succeeded already, at 2026-03-01T11:00:01Z (started by mona): nothing runs again"}}
+}
+
 // The golden files hold what a user sees; standard output and standard error are told apart by their margins.
 func TestGolden(t *testing.T) {
 	for _, c := range []struct {
@@ -98,6 +104,7 @@ func TestGolden(t *testing.T) {
 		{"failed", failed(), report.Options{}, false},
 		{"failed-color", failed(), report.Options{}, true},
 		{"unstreamed", unstreamed(), report.Options{}, false},
+		{"earlier", earlier(), report.Options{}, false},
 		{"succeeded-sections", succeeded(), report.Options{Format: report.FormatGitLab}, true},
 		{"failed-sections", failed(), report.Options{Format: report.FormatGitLab}, false},
 		{"refused-sections", refused(), report.Options{Format: report.FormatGitLab}, false},
