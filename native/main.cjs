@@ -23,20 +23,16 @@ async function find() {
   if (!wanted) throw new Error(`release ${release.version} has no program for ${process.platform}-${process.arch}, only for ${Object.keys(release.programs).join(', ')}; build one and name it with ${variable}`)
   // The tool cache of a runner of one's own may be read-only.
   const folders = [process.env.RUNNER_TOOL_CACHE, process.env.RUNNER_TEMP].filter(Boolean)
+  if (!folders.length) throw new Error('there is no place to keep the program: neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set, as they are on GitHub\'s runner')
   const files = folders.map((folder) => path.join(folder, 'kubernetes-job-action', release.version, process.arch, program))
   const kept = files.find((file) => intact(file, wanted))
   if (kept) return kept
   const content = await download(wanted)
   const problems = []
   for (const file of files) {
-    try {
-      keep(file, content, wanted)
-      return file
-    } catch (err) {
-      problems.push(err.message)
-    }
+    try { return keep(file, content, wanted) } catch (err) { problems.push(err.message) }
   }
-  throw new Error(`there is no place to keep the program: ${problems.join('; ') || 'neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set, as they are on GitHub\'s runner'}`)
+  throw new Error(`there is no place to keep the program: ${problems.join('; ')}`)
 }
 
 // checked is the user's own program. Its content is the user's business, but a failed execve would abort Node.js.
@@ -70,6 +66,7 @@ function keep(file, content, wanted) {
     if (!intact(file, wanted)) throw err // on Windows, a program that runs cannot be replaced
   }
   fs.accessSync(file, fs.constants.X_OK) // the file system may be mounted without
+  return file
 }
 
 // final is an error that another try would meet again.

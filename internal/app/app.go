@@ -242,7 +242,7 @@ func (a *app) files(set *manifest.Set, tell func(event.Event) error) (sinks []re
 		sink         func(path string) report.Sink
 	}{
 		{"dotenv-file", o.DotenvFile, func(path string) report.Sink { return dotenv.New(path, tell) }},
-		{"result-file", o.ResultFile, func(path string) report.Sink { return result.New(path, tell) }},
+		{"result-file", o.ResultFile, func(path string) report.Sink { return result.New(path) }},
 		{"junit-file", o.JUnitFile, func(path string) report.Sink { return junit.New(path, tell) }},
 		{"log-file", o.LogFile, func(path string) report.Sink { return lines.New(path) }},
 	} {

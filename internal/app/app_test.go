@@ -79,7 +79,7 @@ func TestMainWithoutCluster(t *testing.T) {
 		"version":             {args: "version", stdout: []string{`^dev\n$`}},
 		"help":                {args: "--help", stdout: []string{`^Run one Kubernetes Job`, `--manifest`, `Exit codes\n    0  succeeded`}},
 		"JSON lines":          {args: "validate -f job.yaml --format json", stdout: []string{`^\{"version":1,"at":"[0-9TZ:.-]+","event":"notice","level":"info","message":"the manifest is valid: Job migrate"\}\n$`}},
-		"JSON lines, a fault": {args: "-f bad.yaml --format json", code: 2, stdout: []string{`^\{"version":1,.*"event":"finding","level":"error","file":"bad.yaml","line":3,"column":`, `"event":"finished","outcome":"failed","cause":\{"reason":"InvalidManifest".*\}\n$`}},
+		"JSON lines, a fault": {args: "-f bad.yaml --format json", code: 2, stdout: []string{`^\{"version":1,.*"event":"finding","level":"error","file":"bad.yaml","line":3,"column":`, `"event":"finished","status":"failed","cause":\{"reason":"InvalidManifest".*\}\n$`}},
 		"JSON lines, render":  {args: "render -f job.yaml --format json", stdout: []string{`^---\n# created\napiVersion: batch/v1`}},
 		"help of a command":   {args: "render -h", stdout: []string{`^Run one Kubernetes Job`}},
 		"help before a fault": {args: "--help --nonsense", stdout: []string{`^Run one Kubernetes Job`}},

@@ -25,7 +25,7 @@ var below = map[string][]string{
 	"internal/report/github": {"internal/report", "internal/event"},
 	"internal/report/dotenv": {"internal/report", "internal/event"},
 	"internal/report/json":   {"internal/event"},
-	"internal/report/result": {"internal/report", "internal/event"},
+	"internal/report/result": {"internal/report/json", "internal/report", "internal/event"},
 	"internal/report/junit":  {"internal/report", "internal/event"},
 	"internal/report/lines":  {"internal/report", "internal/event"},
 	"internal/watch":         {"internal/outage", "internal/event"},

@@ -159,7 +159,7 @@ func declare(o *Options) []option {
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),
-			Help: "A file to write how the run ended to, as JSON: outputs, cause, pods with their last lines, warnings, events, and where the time went. `docs/result.schema.json` describes it."},
+			Help: "A file to write how the run ended to, as JSON: status, cause, pods with their last lines, warnings, events, and where the time went. It holds the last line of `format: json`, which `docs/json.md` describes."},
 		{Name: "junit-file", Group: results, value: (*name)(&o.Report.JUnitFile),
 			Help: "A file to write a JUnit report to: a test case for each index, or for each attempt of a Job without indexes, with the cause and the last lines of a failure."},
 		{Name: "log-file", Group: results, value: (*name)(&o.Report.LogFile),

@@ -11,6 +11,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -277,7 +278,7 @@ type Notice struct {
 
 // Finished closes a run; it is the last event. It holds everything that outputs, summaries and exit codes are made from.
 type Finished struct {
-	Outcome       Outcome       `json:"outcome"`
+	Outcome       Outcome       `json:"status"`
 	Cause         *Cause        `json:"cause,omitempty"` // nil when the outcome is succeeded or created
 	Job           Ref           `json:"job"`
 	UID           string        `json:"uid,omitempty"`
@@ -296,6 +297,17 @@ type Finished struct {
 	Result        *string       `json:"result,omitempty"`    // what the program gave as its result, when that was asked for; several indexes: a JSON array by index
 	Events        []Past        `json:"events,omitempty"`    // what Kubernetes said about the Job and its pods, oldest first
 	Earlier       string        `json:"earlier,omitempty"`   // that the work was left to another run, as what follows the Job's name in a sentence
+}
+
+// ExitCode is that of the container that decided the outcome: 0 after success, nil when no container did.
+func (f Finished) ExitCode() *int32 {
+	switch {
+	case f.Outcome == Succeeded:
+		return new(int32)
+	case f.Cause != nil:
+		return f.Cause.ExitCode
+	}
+	return nil
 }
 
 // Times are the parts of a time, one after the other. Those of a pod follow from its CreatedAt. In those of a Job, each moment counts for
@@ -339,6 +351,22 @@ type PodResult struct {
 	Container string     `json:"-"` // the one that failed; empty without one
 	Message   string     `json:"-"` // how it failed, in one sentence; empty without a failure
 	Tail      []string   `json:"-"` // last lines of that container, for as many pods as there is room
+}
+
+// Failed reports whether the pod failed, or a container in it.
+func (p PodResult) Failed() bool { return p.Phase == "Failed" || p.Message != "" }
+
+// FailedFirst sorts failed pods before all others, for lists that cannot show every pod.
+func FailedFirst(pods []PodResult) []PodResult {
+	sorted := slices.Clone(pods)
+	rank := func(p PodResult) int {
+		if p.Failed() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(sorted, func(a, b PodResult) int { return rank(a) - rank(b) })
+	return sorted
 }
 
 func (JobSeen) isFact()    {}

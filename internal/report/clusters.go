@@ -25,9 +25,6 @@ const clusterLines = 5
 // maxVaried is how much of a line is compared, in bytes.
 const maxVaried = 1 << 10
 
-// Failed reports whether a pod failed, or a container in it.
-func Failed(p event.PodResult) bool { return p.Phase == "Failed" || p.Message != "" }
-
 // Clusters groups the pods that failed, the largest group first. A pod whose last lines are not known, as there is room for those of so
 // many pods only, belongs to the largest group that failed in the same words.
 func Clusters(pods []event.PodResult) []Cluster {
@@ -46,7 +43,7 @@ func Clusters(pods []event.PodResult) []Cluster {
 	var untold []event.PodResult
 	for _, p := range pods {
 		switch {
-		case !Failed(p):
+		case !p.Failed():
 		case len(p.Tail) == 0:
 			untold = append(untold, p)
 		default:

@@ -71,8 +71,8 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 			values[o.Name] = o.Value
 		}
 	}
-	if f.Outcome == event.Succeeded {
-		values["exit-code"] = "0"
+	if code := f.ExitCode(); code != nil {
+		values["exit-code"] = strconv.Itoa(int(*code))
 	}
 	if f.Earlier != "" {
 		values["message"] = event.Shorten(Verdict(f), maxMessage)
@@ -80,9 +80,6 @@ func Outputs(f event.Finished) (outputs []Output, note string) {
 	if c := f.Cause; c != nil {
 		values["reason"] = string(c.Reason)
 		values["message"] = event.Shorten(c.Message, maxMessage)
-		if c.ExitCode != nil {
-			values["exit-code"] = strconv.Itoa(int(*c.ExitCode))
-		}
 	}
 	if f.Duration > 0 || !f.CompletedAt.IsZero() {
 		values["duration-seconds"] = seconds(f.Duration)
@@ -122,7 +119,7 @@ func podsJSON(pods []event.PodResult) (value, note string) {
 	if len(all) <= maxPods {
 		return string(all), ""
 	}
-	sorted, fit, size := FailedFirst(pods), 0, len("[]")
+	sorted, fit, size := event.FailedFirst(pods), 0, len("[]")
 	for ; fit < len(sorted); fit++ {
 		entry, err := json.Marshal(sorted[fit])
 		if size += len(entry) + len(","); err != nil || size > maxPods {
@@ -134,19 +131,6 @@ func podsJSON(pods []event.PodResult) (value, note string) {
 		return "[]", fmt.Sprintf("the output pods is empty: %v", err)
 	}
 	return string(all), fmt.Sprintf("the output pods has room for only %d of %d pods, failed ones first", fit, len(pods))
-}
-
-// FailedFirst sorts failed pods before all others, for lists that cannot show every pod.
-func FailedFirst(pods []event.PodResult) []event.PodResult {
-	sorted := slices.Clone(pods)
-	rank := func(p event.PodResult) int {
-		if Failed(p) {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(sorted, func(a, b event.PodResult) int { return rank(a) - rank(b) })
-	return sorted
 }
 
 // Tail joins the last lines, as many as fit into limit bytes.

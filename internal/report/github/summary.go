@@ -84,7 +84,6 @@ func headline(f event.Finished) string {
 		ended += " after " + event.Seconds(f.Duration)
 	}
 	fmt.Fprintf(&b, "### %s %s %s\n", mark, escape(title, summaryCell), escape(ended, summaryCell))
-
 	return b.String()
 }
 
@@ -218,7 +217,7 @@ func attempts(f event.Finished) string {
 	if len(f.Pods) == 0 || len(f.Pods) == 1 && report.Good(f.Outcome) {
 		return ""
 	}
-	sorted := report.FailedFirst(f.Pods)
+	sorted := event.FailedFirst(f.Pods)
 	rows := sorted[:min(len(sorted), summaryPods)]
 	columns := []struct {
 		name string
@@ -226,7 +225,7 @@ func attempts(f event.Finished) string {
 	}{
 		{"", func(p event.PodResult) string {
 			switch {
-			case report.Failed(p):
+			case p.Failed():
 				return "❌"
 			case p.Phase == "Succeeded":
 				return "✅"

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
-	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 // Limits of a timeline. GitHub draws no diagram with more than 50,000 characters (Mermaid, maxTextSize).
@@ -160,7 +159,7 @@ func gantt(all []span) string {
 		for _, part := range s.stages {
 			look := "done, "
 			switch {
-			case (part.name == "run" || part.name == "end") && report.Failed(s.PodResult):
+			case (part.name == "run" || part.name == "end") && s.Failed():
 				look = "crit, "
 			case part.name == "run":
 				look = ""
@@ -204,7 +203,7 @@ func label(s string) string {
 func few(all []span) []span {
 	var failed, others []span
 	for _, s := range all {
-		if report.Failed(s.PodResult) {
+		if s.Failed() {
 			failed = append(failed, s)
 		} else {
 			others = append(others, s)
@@ -248,7 +247,7 @@ func bars(rows []span) string {
 			bar.WriteString(strings.Repeat(part.letter, max(0, column(at)-from)))
 		}
 		mark := " "
-		if report.Failed(s.PodResult) {
+		if s.Failed() {
 			mark = "✗"
 		}
 		lines = append(lines, fmt.Sprintf("%s %-*s │%-*s│ %s", mark, width, s.name, barWidth, bar.String(), event.Seconds(s.end().Sub(s.begin))))

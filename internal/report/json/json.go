@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -42,8 +43,16 @@ type header struct {
 	Event   string    `json:"event"`   // what happened
 }
 
+// Limits of the parts of a finished run, in bytes. All of them together keep its line below 16 MiB, whatever the Job's size.
+const (
+	maxText     = 64 << 10 // a message, the last lines of a container
+	maxPods     = 8 << 20
+	maxWarnings = 1 << 20
+	maxEvents   = 2 << 20
+)
+
 // Encode is the line of an event that is told at a time, with its newline. No CI system finds a command in it: those begin a line, need a control
-// character, or begin with two hashes, which are written as escapes.
+// character, or begin with a hash, which is written as an escape.
 func Encode(e event.Event, at time.Time) ([]byte, error) {
 	h := header{Version: version, At: utc(at)}
 	var v any
@@ -87,16 +96,20 @@ func Encode(e event.Event, at time.Time) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("a %T has no line", e)
 	}
+	line, err := marshal(v)
+	return bytes.ReplaceAll(line, []byte("#"), []byte(`\u0023`)), err
+}
+
+// marshal writes the characters of HTML as they are: nobody reads this as HTML.
+func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.ReplaceAll(b.Bytes(), []byte("##"), []byte(`\u0023\u0023`)), nil
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
-// Decode reads a line back. What is lost is the text of Cause.Err, and the difference between an empty list and none.
+// Decode reads a line back. What is lost is the text of Cause.Err, the difference between an empty list and none, and what is beyond a limit.
 func Decode(line []byte) (event.Event, error) {
 	var h header
 	if err := json.Unmarshal(line, &h); err != nil {
@@ -199,9 +212,16 @@ type (
 	finished struct {
 		header
 		event.Finished
-		Duration float64 `json:"durationSeconds"`
-		Times    times   `json:"times"`
-		Pods     []pod   `json:"pods"`
+		ExitCode *int32   `json:"exitCode,omitempty"` // of the container that decided the outcome: 0 after success, absent when no container did
+		Duration float64  `json:"durationSeconds"`
+		Times    times    `json:"times"`
+		Pods     []pod    `json:"pods"`
+		LeftOut  *leftOut `json:"leftOut,omitempty"` // how much had no room; failed pods are the last to go
+	}
+	leftOut struct {
+		Pods     int `json:"pods,omitempty"`
+		Warnings int `json:"warnings,omitempty"`
+		Events   int `json:"events,omitempty"`
 	}
 	stream struct {
 		event.Stream
@@ -242,19 +262,68 @@ func (s *stream) event() *event.Stream {
 }
 
 func newFinished(h header, e event.Finished) finished {
-	e.StartedAt, e.CompletedAt = utc(e.StartedAt), utc(e.CompletedAt)
-	past := make([]event.Past, len(e.Events))
-	for i, p := range e.Events {
-		p.At = utc(p.At)
-		past[i] = p
+	var left leftOut
+	e.StartedAt, e.CompletedAt, e.Tail, e.Earlier = utc(e.StartedAt), utc(e.CompletedAt), last(e.Tail), event.Shorten(e.Earlier, maxText)
+	if e.Cause != nil {
+		c := short(*e.Cause)
+		e.Cause = &c
 	}
-	e.Events = past
-	f := finished{header: h, Finished: e, Duration: e.Duration.Seconds(), Times: newTimes(e.Times), Pods: make([]pod, len(e.Pods))}
-	for i, p := range e.Pods {
-		p.StartedAt, p.EndedAt = utcOf(p.StartedAt), utcOf(p.EndedAt)
-		f.Pods[i] = pod{p, p.Attempt, utcOf(p.CreatedAt), newTimes(p.Times), p.Container, p.Message, p.Tail}
+	e.Warnings = slices.Clone(e.Warnings)
+	for i, w := range e.Warnings {
+		e.Warnings[i] = short(w)
+	}
+	e.Warnings, left.Warnings = fitting(e.Warnings, maxWarnings)
+	e.Events = slices.Clone(e.Events)
+	for i, p := range e.Events {
+		e.Events[i].At, e.Events[i].Message = utc(p.At), event.Shorten(p.Message, maxText)
+	}
+	e.Events, left.Events = fitting(e.Events, maxEvents)
+	f := finished{header: h, Finished: e, ExitCode: e.ExitCode(), Duration: e.Duration.Seconds(), Times: newTimes(e.Times)}
+	if f.Pods, left.Pods = fitting(newPods(e.Pods), maxPods); left.Pods > 0 {
+		f.Pods, _ = fitting(newPods(event.FailedFirst(e.Pods)), maxPods)
+		left.Pods = len(e.Pods) - len(f.Pods)
+	}
+	if left != (leftOut{}) {
+		f.LeftOut = &left
 	}
 	return f
+}
+
+func newPods(results []event.PodResult) []pod {
+	pods := make([]pod, len(results))
+	for i, p := range results {
+		p.StartedAt, p.EndedAt = utcOf(p.StartedAt), utcOf(p.EndedAt)
+		pods[i] = pod{p, p.Attempt, utcOf(p.CreatedAt), newTimes(p.Times), p.Container, event.Shorten(p.Message, maxText), last(p.Tail)}
+	}
+	return pods
+}
+
+// fitting are the first of all whose JSON fits into limit bytes, and how many others there are.
+func fitting[T any](all []T, limit int) (fit []T, left int) {
+	size := 0
+	for i, one := range all {
+		text, _ := marshal(one) // an error is met again with the whole line
+		if size += len(text); size > limit {
+			return all[:i], len(all) - i
+		}
+	}
+	return all, 0
+}
+
+// last are the last of the lines, as many as fit.
+func last(lines []string) []string {
+	size := 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		if size += len(lines[i]); size > maxText {
+			return lines[i+1:]
+		}
+	}
+	return lines
+}
+
+func short(c event.Cause) event.Cause {
+	c.Message, c.Hint = event.Shorten(c.Message, maxText), event.Shorten(c.Hint, maxText)
+	return c
 }
 
 func (f finished) event() event.Finished {
@@ -295,12 +364,12 @@ func index(i *int) int {
 	return *i
 }
 
-// utc is a time in UTC, unless it has a year there that RFC 3339 cannot write.
+// utc is a time in UTC; none when RFC 3339 cannot write its year.
 func utc(t time.Time) time.Time {
 	if u := t.UTC(); u.Year() >= 0 && u.Year() < 10000 {
 		return u
 	}
-	return t
+	return time.Time{}
 }
 
 func utcOf(t *time.Time) *time.Time {
@@ -308,5 +377,8 @@ func utcOf(t *time.Time) *time.Time {
 		return nil
 	}
 	u := utc(*t)
+	if u.IsZero() {
+		return nil
+	}
 	return &u
 }

@@ -126,7 +126,7 @@ func (g *generator) object(t reflect.Type) map[string]any {
 	properties := map[string]any{}
 	required := map[string]bool{}
 	g.fields(t, properties, required)
-	return map[string]any{"type": "object", "properties": properties, "required": slices.Sorted(maps.Keys(required))}
+	return map[string]any{"type": "object", "properties": properties, "required": append([]string{}, slices.Sorted(maps.Keys(required))...)}
 }
 
 // fields adds those of a struct; what it holds itself is in the place of what it embeds.
@@ -242,6 +242,14 @@ func filler(seed int64) *randfill.Filler {
 				l.Lines = []event.Line{}
 			}
 		},
+		func(p *event.PodResult, c randfill.Continue) { // a time that is not known is none
+			c.FillNoCustom(p)
+			for _, at := range []**time.Time{&p.CreatedAt, &p.StartedAt, &p.EndedAt} {
+				if *at != nil && (*at).IsZero() {
+					*at = nil
+				}
+			}
+		},
 		func(a *event.Attempt, c randfill.Continue) { c.FillNoCustom(a); a.Index = c.Intn(5) - 1 },
 		func(s *event.Stream, c randfill.Continue) { c.FillNoCustom(s); s.Index = c.Intn(5) - 1 },
 	)
@@ -302,14 +310,26 @@ func TestSchemaRefuses(t *testing.T) {
 
 // TestNoCommands: no CI system finds a command in a line, and none is taken out of it.
 func TestNoCommands(t *testing.T) {
-	for _, text := range []string{"::error::x", "##[error]x", "##vso[task.setvariable variable=a]b", "##teamcity[x]", "###[group]", "#\u200b##[x]", "\x1b[31m::x::", "--- x", "<&>"} {
+	for _, text := range []string{"::error::x", "##[error]x", "##vso[task.setvariable variable=a]b", "##teamcity[x]", "###[group]", "#\u200b##[x]", "#\u200b#[error]x", "#\u0301#\u200bvso[x]",
+		"\x1b[31m::x::", "--- x", "<&>"} {
 		l := event.Lines{Stream: &event.Stream{Index: -1}, Lines: []event.Line{{Text: text}}}
 		var out bytes.Buffer
 		if err := report.New(New(&out)).Event(l); err != nil {
 			t.Fatal(err)
 		}
 		line := out.String()
-		if !strings.HasPrefix(line, `{"version":1,`) || strings.Contains(line, "##") || strings.ContainsAny(line, "\x1b\r") {
+		for _, system := range []string{"GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION", "BUILDKITE"} {
+			commands := report.NewCommands(func(name string) string {
+				if name == system {
+					return "true"
+				}
+				return ""
+			}, report.FormatJSON)
+			if commands.Line(line) != line {
+				t.Errorf("%s finds a command in %q", system, line)
+			}
+		}
+		if !strings.HasPrefix(line, `{"version":1,`) || strings.ContainsAny(line, "\x1b\r") {
 			t.Errorf("%q", line)
 		}
 		back, err := Decode(out.Bytes())
@@ -319,16 +339,79 @@ func TestNoCommands(t *testing.T) {
 	}
 }
 
-// TestTimes: times are in UTC; one that has no year there is as it was.
+// TestTimes: times are in UTC. One that RFC 3339 cannot write is left out, and is no error: the API server may have sent it.
 func TestTimes(t *testing.T) {
 	at := time.Date(2026, 3, 1, 1, 0, 0, 5000, time.FixedZone("", 7200))
 	line, err := Encode(event.Started{CreatedAt: at}, at)
 	if err != nil || strings.Count(string(line), `"2026-02-28T23:00:00.000005Z"`) != 2 {
 		t.Errorf("%s, %v", line, err)
 	}
-	last := time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600))
-	if line, err := Encode(event.Gap{After: last}, at); err != nil || !strings.Contains(string(line), `"9999-12-31T23:59:59-01:00"`) {
-		t.Errorf("%s, %v", line, err)
+	for _, year := range []int{-5, 20000} {
+		odd := time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC)
+		for _, e := range []event.Event{event.Started{CreatedAt: odd}, event.Gap{After: odd, Until: odd}, event.Lines{Lines: []event.Line{{At: odd}}},
+			event.Finished{StartedAt: odd, CompletedAt: odd, Events: []event.Past{{At: odd}}, Pods: []event.PodResult{{StartedAt: &odd, EndedAt: &odd, CreatedAt: &odd}}}} {
+			if line, err := Encode(e, at); err != nil || strings.Contains(strings.TrimPrefix(string(line), `{"version":1,"at":"2026`), `-01-01T`) {
+				t.Errorf("%T: %s, %v", e, line, err)
+			}
+		}
+	}
+}
+
+// TestLimits: whatever the Job's size, the last line stays small, failed pods are the last to go, and what is not there is counted.
+func TestLimits(t *testing.T) {
+	long := strings.Repeat("\u2028<", 20_000)
+	f := event.Finished{Outcome: event.Failed, Cause: &event.Cause{Message: long, Hint: long}, Tail: []string{long, "last"}}
+	for i := range 300 {
+		p := event.PodResult{Name: fmt.Sprintf("import-%d", i), Phase: "Succeeded", Reason: long, Tail: []string{long, strings.Repeat("x", 30000)}}
+		if i%100 == 99 {
+			p.Phase, p.Message = "Failed", long
+		}
+		f.Pods = append(f.Pods, p)
+		f.Warnings = append(f.Warnings, event.Cause{Reason: event.Evicted, Message: long})
+		f.Events = append(f.Events, event.Past{Reason: "x", Message: long})
+	}
+	line, err := Encode(f, time.Now())
+	if err != nil || len(line) > 16<<20 {
+		t.Fatalf("%d bytes, %v", len(line), err)
+	}
+	if err := validator(t)(line); err != nil {
+		t.Error(err)
+	}
+	var got finished
+	if err := json.Unmarshal(line, &got); err != nil {
+		t.Fatal(err)
+	}
+	if left := got.LeftOut; len(got.Pods) < 4 || left == nil || left.Pods+len(got.Pods) != 300 || left.Events+len(got.Events) != 300 || left.Warnings+len(got.Warnings) != 300 ||
+		len(got.Events) == 0 || len(got.Warnings) == 0 {
+		t.Fatalf("%d pods, %d events, %d warnings, left out %+v", len(got.Pods), len(got.Events), len(got.Warnings), left)
+	}
+	for i, p := range got.Pods {
+		if failed := i < 3; failed != (p.Phase == "Failed") || len(p.Message) > maxText {
+			t.Errorf("pod %d: %s, a message of %d bytes", i, p.Phase, len(p.Message))
+		}
+	}
+	if diff := cmp.Diff([]string{"last"}, got.Tail); diff != "" || len(got.Cause.Message) > maxText || len(got.Cause.Hint) > maxText {
+		t.Errorf("last lines %s; message of %d bytes", diff, len(got.Cause.Message))
+	}
+	if f.Cause.Message != long || f.Warnings[0].Message != long || f.Events[0].Message != long || f.Pods[99].Message != long {
+		t.Error("the event that other sinks get too was changed")
+	}
+}
+
+// TestExitCode: it is that of the outcome, 0 after success.
+func TestExitCode(t *testing.T) {
+	code := int32(3)
+	for want, f := range map[string]event.Finished{
+		`"exitCode":0,`: {Outcome: event.Succeeded}, `"exitCode":3,"durationSeconds"`: {Outcome: event.Failed, Cause: &event.Cause{ExitCode: &code}},
+		`"pods":[]}`: {Outcome: event.Created},
+	} {
+		line, err := Encode(f, time.Now())
+		if err != nil || !strings.Contains(string(line), want) {
+			t.Errorf("%s, %v, want %s", line, err, want)
+		}
+	}
+	if line, _ := Encode(event.Finished{Outcome: event.TimedOut, Cause: &event.Cause{}}, time.Now()); strings.Contains(string(line), "exitCode") {
+		t.Errorf("%s", line)
 	}
 }
 

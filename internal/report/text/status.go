@@ -81,16 +81,15 @@ func cut(text string, columns int) (string, int) {
 			wide = 2
 		}
 		if taken+wide > columns {
-			return strings.TrimRight(clear(text[:fits]), " ") + more[:min(len(more), max(0, columns))], columns
+			return strings.TrimRight(oneLine(text[:fits]), " ") + more[:min(len(more), max(0, columns))], columns
 		}
 		if taken += wide; taken <= columns-len(more) {
 			fits = i + len(string(c))
 		}
 	}
-	return clear(text), taken
+	return oneLine(text), taken
 }
 
-// clear makes one line of a text.
-func clear(text string) string {
+func oneLine(text string) string {
 	return strings.NewReplacer("\n", " ", "\t", " ").Replace(text)
 }

@@ -193,8 +193,8 @@ func (r *Reporter) finished(f event.Finished) {
 			r.block("  | ", "  | ", line)
 		}
 	}
+	outputs, note := report.Outputs(f)
 	if r.options.Format == report.FormatAzure {
-		outputs, _ := report.Outputs(f)
 		r.variables(outputs)
 	}
 	if f.UID == "" { // there was no Job, so there are no outputs but the reason
@@ -204,7 +204,6 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		return
 	}
-	outputs, note := report.Outputs(f)
 	if note != "" {
 		r.message(warning, note, "")
 	}
