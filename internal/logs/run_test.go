@@ -26,8 +26,9 @@ import (
 // reply is what one request is answered.
 type reply struct {
 	text string
-	end  error // behind text; nil means the end of the answer
-	hold bool  // the answer stays open
+	end  error         // behind text; nil means the end of the answer
+	hold bool          // the answer stays open
+	slow time.Duration // until it ends
 	err  error
 }
 
@@ -59,6 +60,8 @@ func (a *answers) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOpti
 		var rest io.Reader = errReader{r.end}
 		if r.hold {
 			rest = ctxReader{ctx}
+		} else if r.slow > 0 {
+			rest = slowReader{ctx, r.slow}
 		}
 		return io.NopCloser(io.MultiReader(strings.NewReader(r.text), rest)), nil
 	case o.Previous && a.previous == "":
@@ -99,6 +102,20 @@ type ctxReader struct{ ctx context.Context }
 func (c ctxReader) Read([]byte) (int, error) {
 	<-c.ctx.Done()
 	return 0, c.ctx.Err()
+}
+
+type slowReader struct {
+	ctx context.Context
+	d   time.Duration
+}
+
+func (s slowReader) Read([]byte) (int, error) {
+	select {
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	case <-time.After(s.d):
+		return 0, io.EOF
+	}
 }
 
 // line is a line as the kubelet sends it, written at a second and a millisecond.
@@ -367,6 +384,21 @@ func TestAnswers(t *testing.T) {
 				file:    line(5, 500, "a") + line(6, 0, "b"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
+		"an empty answer, and the pod is gone": {
+			steps:   []func(*Follower){observe(terminated("id")), wait(behind / 2), gone(terminated("id"))},
+			answers: &answers{first: []string{""}, file: line(5, 500, "a")},
+			want:    "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a stream that ends at once, and the pod is gone": {
+			steps:   []func(*Follower){observe(running("id")), wait(behind / 2), gone(terminated("id"))},
+			answers: &answers{follows: []reply{{}}, file: line(5, 500, "a")},
+			want:    "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a stream that ends after a while without a line, and the pod is gone": {
+			steps:   []func(*Follower){observe(running("id")), wait(2500 * time.Millisecond), gone(terminated("id"))},
+			answers: &answers{follows: []reply{{slow: 2 * time.Second}}},
+			want:    "drained\n",
 		},
 		"an answer that was cut before its first line": {
 			steps:   []func(*Follower){observe(terminated("id"))},
