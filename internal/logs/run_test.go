@@ -131,6 +131,15 @@ func gone(s corev1.ContainerStatus) func(*Follower) {
 	return func(f *Follower) { f.Observe(pod("p", s), true) }
 }
 
+// scheduled is a pod that has a node, and of whose containers nothing is known.
+func scheduled(version string, gone bool) func(*Follower) {
+	return func(f *Follower) {
+		p := pod("p")
+		p.ResourceVersion, p.Spec.NodeName, p.Spec.Containers = version, "node", []corev1.Container{{Name: "main"}}
+		f.Observe(p, gone)
+	}
+}
+
 func wait(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
 
 func restarting(s corev1.ContainerStatus) func(*Follower) {
@@ -384,6 +393,14 @@ func TestAnswers(t *testing.T) {
 				file:    line(5, 500, "a") + line(6, 0, "b"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
+		"a pod whose deletion, and all before it, was missed": {
+			steps: []func(*Follower){scheduled("7", false), scheduled("7", true)},
+			want:  "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a pod that was deleted before anything ran": {
+			steps: []func(*Follower){scheduled("7", false), scheduled("8", true)},
+			want:  "drained\n",
 		},
 		"an empty answer, and the pod is gone": {
 			steps:   []func(*Follower){observe(terminated("id")), wait(behind / 2), gone(terminated("id"))},
