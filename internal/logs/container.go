@@ -282,8 +282,9 @@ func (c *container) close() {
 // ended looks at how a stream ended, and waits before the log is asked for again.
 func (c *container) ended(ctx context.Context, s state, ending bool) {
 	src := c.src
-	// Behind half a line, an answer was cut, or, when nothing is written any more, the file ends there.
-	c.orderly = src.err == io.EOF && src.anchored() && (src.reader.n == 0 || s.over())
+	// Behind half a line, an answer was cut, or, when nothing is written any more, the file ends there. One that is empty and ends at once was
+	// asked for too late: the kubelet may have removed the log.
+	c.orderly = src.err == io.EOF && src.anchored() && (src.reader.n == 0 || s.over()) && (c.cur.n > 0 || time.Since(src.at) >= behind)
 	c.close()
 	switch {
 	case ending:
@@ -407,7 +408,8 @@ func (c *container) rest(ctx context.Context, s state) error {
 	case c.still == 1 && (absent || c.cur.n == 0) && s.restarts && !s.previous: // it may be the next run's log, still empty
 		_, err = c.ours(ctx, s, event.Line{})
 	case fresh || !absent:
-		if c.orderly = true; !s.over() || c.still > 1 {
+		// One empty answer does not say that there was nothing.
+		if c.orderly = c.orderly || c.cur.n > 0; !s.over() || c.still > 1 {
 			c.done()
 		}
 	case c.still > 1 && (end.n == 0 || end.n == k.seen && end.at.Equal(c.cur.at)), c.still == tries:

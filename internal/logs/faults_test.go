@@ -8,6 +8,7 @@ import (
 
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,10 +52,10 @@ func TestSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k, log := newKubelet(), newContainerLog()
 		k.serve("p/main", log, nil)
-		broken := errors.New("connection refused")
+		var whole atomic.Bool
 		f := New(t.Context(), Options{Out: make(chan event.Fact, 9), Open: func(ctx context.Context, namespace, pod string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
-			if broken != nil {
-				return nil, broken
+			if !whole.Load() {
+				return nil, errors.New("connection refused")
 			}
 			return k.Open(ctx, namespace, pod, o)
 		}})
@@ -69,7 +70,7 @@ func TestSilent(t *testing.T) {
 		check("nobody knows the container", false)
 		f.Observe(pod("p", running("id")), false)
 		check("its log cannot be opened", false)
-		broken = nil
+		whole.Store(true)
 		check("its log is empty", true)
 		if f.Silent("uid-p", "other") || f.Silent("uid-q", "main") {
 			t.Error("another container is silent")

@@ -63,6 +63,7 @@ type Follower struct {
 
 	mu         sync.Mutex
 	numbering  pods.Numbering
+	versions   map[string]string        // the last states of pods, by UID
 	containers map[[2]string]*container // by the pod's UID and the container's name
 	waiting    []*container             // for a place, in order of appearance
 	reading    int                      // containers that have a place
@@ -79,7 +80,7 @@ func New(ctx context.Context, o Options) *Follower {
 	if o.Streams == 0 {
 		o.Streams = 64
 	}
-	f := &Follower{Options: o, containers: map[[2]string]*container{}, drained: make(chan struct{})}
+	f := &Follower{Options: o, versions: map[string]string{}, containers: map[[2]string]*container{}, drained: make(chan struct{})}
 	f.ctx, f.stop = context.WithCancel(ctx)
 	f.work, f.halt = context.WithCancel(f.ctx)
 	return f
@@ -95,6 +96,9 @@ func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
 		return
 	}
 	base := event.Stream{Namespace: pod.Namespace, Pod: pod.Name, PodUID: string(pod.UID), Index: index, Attempt: attempt}
+	// The event of a deletion has a version of its own. Without it, nobody has seen what the pod did last.
+	missed := gone && pod.ResourceVersion != "" && f.versions[base.PodUID] == pod.ResourceVersion
+	f.versions[base.PodUID] = pod.ResourceVersion
 	for _, s := range pod.Status.InitContainerStatuses {
 		base.Kind = event.Init
 		policy := restartPolicy(pod, pod.Spec.InitContainers, s.Name)
@@ -107,7 +111,26 @@ func (f *Follower) Observe(pod *corev1.Pod, gone bool) {
 		base.Kind = event.Main
 		f.observe(base, s, restartPolicy(pod, pod.Spec.Containers, s.Name), gone)
 	}
+	if missed && pod.Spec.NodeName != "" {
+		base.Kind = event.Main
+		for _, s := range pod.Spec.Containers {
+			f.unseen(base, s.Name)
+		}
+	}
 	f.admit()
+}
+
+// unseen notes a container of a deleted pod that may have run, although it was not seen to.
+func (f *Follower) unseen(base event.Stream, name string) {
+	base.Container = name
+	key := [2]string{base.PodUID, name}
+	if c := f.containers[key]; c != nil && len(c.runs) > 0 || len(f.Containers) > 0 && !slices.Contains(f.Containers, name) {
+		return
+	}
+	if f.containers[key] == nil {
+		f.containers[key] = newContainer(f, len(f.containers)+1)
+	}
+	f.update(f.containers[key], base, name, 0, state{ended: true, gone: true})
 }
 
 // Silent tells whether the log of a container's present run is open and has brought nothing yet. What a program has written without the end

@@ -26,8 +26,9 @@ import (
 // reply is what one request is answered.
 type reply struct {
 	text string
-	end  error // behind text; nil means the end of the answer
-	hold bool  // the answer stays open
+	end  error         // behind text; nil means the end of the answer
+	hold bool          // the answer stays open
+	slow time.Duration // until it ends
 	err  error
 }
 
@@ -59,6 +60,8 @@ func (a *answers) Open(ctx context.Context, ns, pod string, o *corev1.PodLogOpti
 		var rest io.Reader = errReader{r.end}
 		if r.hold {
 			rest = ctxReader{ctx}
+		} else if r.slow > 0 {
+			rest = slowReader{ctx, r.slow}
 		}
 		return io.NopCloser(io.MultiReader(strings.NewReader(r.text), rest)), nil
 	case o.Previous && a.previous == "":
@@ -101,6 +104,20 @@ func (c ctxReader) Read([]byte) (int, error) {
 	return 0, c.ctx.Err()
 }
 
+type slowReader struct {
+	ctx context.Context
+	d   time.Duration
+}
+
+func (s slowReader) Read([]byte) (int, error) {
+	select {
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	case <-time.After(s.d):
+		return 0, io.EOF
+	}
+}
+
 // line is a line as the kubelet sends it, written at a second and a millisecond.
 func line(second, milli int, text string) string {
 	return fmt.Sprintf("2000-01-01T00:00:%02d.%03d000000Z %s\n", second, milli, text)
@@ -112,6 +129,15 @@ func observe(s corev1.ContainerStatus) func(*Follower) {
 
 func gone(s corev1.ContainerStatus) func(*Follower) {
 	return func(f *Follower) { f.Observe(pod("p", s), true) }
+}
+
+// scheduled is a pod that has a node, and of whose containers nothing is known.
+func scheduled(version string, gone bool) func(*Follower) {
+	return func(f *Follower) {
+		p := pod("p")
+		p.ResourceVersion, p.Spec.NodeName, p.Spec.Containers = version, "node", []corev1.Container{{Name: "main"}}
+		f.Observe(p, gone)
+	}
 }
 
 func wait(d time.Duration) func(*Follower) { return func(*Follower) { time.Sleep(d) } }
@@ -367,6 +393,29 @@ func TestAnswers(t *testing.T) {
 				file:    line(5, 500, "a") + line(6, 0, "b"),
 			},
 			want: "p/main/0 \"a\"\np/main/0 \"b\"\ndrained\n",
+		},
+		"a pod whose deletion, and all before it, was missed": {
+			steps: []func(*Follower){scheduled("7", false), scheduled("7", true)},
+			want:  "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a pod that was deleted before anything ran": {
+			steps: []func(*Follower){scheduled("7", false), scheduled("8", true)},
+			want:  "drained\n",
+		},
+		"an empty answer, and the pod is gone": {
+			steps:   []func(*Follower){observe(terminated("id")), wait(behind / 2), gone(terminated("id"))},
+			answers: &answers{first: []string{""}, file: line(5, 500, "a")},
+			want:    "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a stream that ends at once, and the pod is gone": {
+			steps:   []func(*Follower){observe(running("id")), wait(behind / 2), gone(terminated("id"))},
+			answers: &answers{follows: []reply{{}}, file: line(5, 500, "a")},
+			want:    "p/main/0 gap: the pod was deleted before its log could be read\ndrained\n",
+		},
+		"a stream that ends after a while without a line, and the pod is gone": {
+			steps:   []func(*Follower){observe(running("id")), wait(2500 * time.Millisecond), gone(terminated("id"))},
+			answers: &answers{follows: []reply{{slow: 2 * time.Second}}},
+			want:    "drained\n",
 		},
 		"an answer that was cut before its first line": {
 			steps:   []func(*Follower){observe(terminated("id"))},

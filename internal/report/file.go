@@ -35,9 +35,14 @@ func (d *Document) Event(e event.Event) error {
 	return d.tell(event.Notice{Level: event.Info, Message: note})
 }
 
-// CheckFile returns an error when WriteFile could not write path. It leaves nothing behind.
+// CheckFile returns an error when WriteFile could not write path, or would replace what is no file: a device, or a link, which is what
+// /dev/stdout is also when standard output is a file. It leaves nothing behind.
 func CheckFile(path string) error {
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+	switch info, err := os.Lstat(path); {
+	case err != nil:
+	case info.Mode()&os.ModeSymlink != 0:
+		return fmt.Errorf("%s cannot be written: it is a symbolic link; name the file itself", path)
+	case !info.Mode().IsRegular():
 		return fmt.Errorf("%s cannot be written: it is not a regular file", path)
 	}
 	f, err := temporary(path)

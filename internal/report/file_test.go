@@ -73,7 +73,17 @@ func TestFileThatCannotBeWritten(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	for link, to := range map[string]string{"link": "file", "dangling": "later"} { // as /dev/stdout is a link to a file in "command > file"
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := entries(t, dir)
+	for _, link := range []string{"link", "dangling"} { // a rename would replace it
+		if err, want := CheckFile(filepath.Join(dir, link)), link+" cannot be written: it is a symbolic link; name the file itself"; err == nil || err.Error() != filepath.Join(dir, want) {
+			t.Errorf("%s: %v, want %s", link, err, want)
+		}
+	}
 	for name, want := range map[string]string{
 		"folder":          "folder cannot be written: it is not a regular file",
 		"nowhere/job.env": "nowhere/job.env cannot be written: no such file or directory",

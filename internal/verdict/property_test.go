@@ -166,7 +166,8 @@ func TestClean(t *testing.T) {
 		"":                           "",
 		" a \t\r\n b\n":              "a b",
 		"\x1b[31mred\x1b[0m":         "\x1b[31mred\x1b[0m",
-		"nul\x00 bell\a rtl\u202e":   "nul bell rtl",
+		"nul\x00 vt\x01 rtl\u202e":   "nul vt rtl",
+		"a\x1b]8;;b\ac":              "a\x1b]8;;b\ac", // with its end, the border knows the sequence
 		"bad \xff\xfe utf":           "bad utf",
 		strings.Repeat("x", 12):      "xxxxxxx…",
 		strings.Repeat("ä", 9):       "äää…",

@@ -235,17 +235,19 @@ func (w *view) result() (result *string, short bool) {
 	return &text, short
 }
 
-// message is the termination message of a pod's main container: that of the option main-container, or the first. It loses the line ends at its
-// end, as the output of a command does in a shell. Nil without one.
+// message is the termination message of a pod's main container: that of the option main-container, or the first, without the ends
+// of lines behind it, as a shell's $(…) gives the output of a program: echo writes one, and no CI system compares or keeps it well. Nil without one.
 func (w *view) message(p *corev1.Pod) *string {
 	for c := range containers(p) {
 		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
 			continue
 		}
 		for _, s := range []corev1.ContainerState{c.status.State, c.status.LastTerminationState} {
-			if s.Terminated != nil && s.Terminated.Message != "" {
-				message := strings.TrimRight(s.Terminated.Message, "\n")
-				return &message
+			if s.Terminated == nil {
+				continue
+			}
+			if text := strings.TrimRight(s.Terminated.Message, "\r\n"); text != "" {
+				return &text
 			}
 		}
 	}

@@ -17,8 +17,9 @@ const (
 )
 
 // clean makes untrusted text fit for one line of a log: white space becomes single spaces, control and other invisible
-// characters and invalid UTF-8 go, and what is longer than limit bytes is cut with an ellipsis. Escape characters stay for the border of
-// internal/report, which removes whole escape sequences: a secret that one splits would not be known with the rest of it inside.
+// characters and invalid UTF-8 go, and what is longer than limit bytes is cut with an ellipsis. Escape characters, and BEL, with which some
+// of their sequences end, stay for the border of internal/report, which removes whole sequences: a secret that one splits would not be known
+// with the rest of it inside.
 func clean(s string, limit int) string {
 	s = event.Shorten(s, 4*limit) // an event may hold anything; what is read stays bounded
 	var b strings.Builder
@@ -27,7 +28,7 @@ func clean(s string, limit int) string {
 		switch {
 		case unicode.IsSpace(r):
 			space = b.Len() > 0
-		case r == utf8.RuneError || !unicode.IsPrint(r) && r != '\x1b':
+		case r == utf8.RuneError || !unicode.IsPrint(r) && r != '\x1b' && r != '\a':
 		default:
 			if space {
 				b.WriteByte(' ')

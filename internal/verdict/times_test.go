@@ -352,6 +352,8 @@ func TestTerminationMessage(t *testing.T) {
 		"none":                        {state(60, pod("a", says(0, ""))), "-", false},
 		"no pod":                      {state(60), "-", false},
 		"one":                         {state(60, pod("a", says(0, "{\"rows\":\n3}\n"))), "{\"rows\":\n3}", false},
+		"only the end of a line":      {state(60, pod("a", says(0, "\r\n"))), "-", false},
+		"with the end of a line":      {state(60, many(2, true), pod("a", index(0), says(0, "42\n")), pod("b", index(1), says(0, " 4 \r\n\n"))), `["42"," 4 "]`, false},
 		"the attempt that succeeded":  {state(60, pod("a", says(1, "bad")), pod("b", says(0, "good"))), "good", false},
 		"it succeeded without one":    {state(60, pod("a", says(1, "bad")), pod("b", says(0, ""))), "-", false},
 		"the last that failed":        {state(60, pod("a", says(1, "first")), pod("b", says(1, "second")), pod("c", runs)), "second", false},
