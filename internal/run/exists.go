@@ -58,7 +58,7 @@ func (r *runner) answerTo(ctx context.Context, old *batchv1.Job) (answer, error)
 	}
 	return "", &event.Cause{Reason: event.InvalidInput, Object: ref,
 		Message: fmt.Sprintf("%s exists already, is still running, and is another one: %s%s", ref, differs, whose(old)),
-		Hint:    fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), or give each manifest a name of its own (name, name-suffix).", ref.Namespace, ref.Name)}
+		Hint:    fmt.Sprintf("Wait for its end (kubectl -n %s get job %s --watch), or give each manifest a name of its own (name, name-suffix).", ref.Namespace, ref.Name)}
 }
 
 // allowed tells whether the old Job may be replaced. One that this program did not make is replaced only when the user says so. One that is
@@ -76,7 +76,7 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
 	case !finished(old) && !ending(old):
 		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
-		cause.Hint = fmt.Sprintf("Wait for it (kubectl -n %s wait --for=condition=Complete job/%s), say if-exists: attach to follow it when it runs the same manifest, or replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
+		cause.Hint = fmt.Sprintf("Wait for its end (kubectl -n %s get job %s --watch), say if-exists: attach to follow it when it runs the same manifest, or replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
 	default:
 		return nil
 	}
