@@ -52,7 +52,7 @@ var remains = []struct {
 	{"failure_auto", "the Job fails", "`cleanup: auto`", nil, 1, finished, ", for a day", `Job \S+/left kept \(the cluster deletes it in 24 h\)$`, nil},
 	{"failure_on-success", "", "`cleanup: on-success`", []string{"--cleanup=on-success"}, 1, finished, "", `Job \S+/left kept \(it stays\)$`, nil},
 	{"failure_never", "", "`cleanup: never`", []string{"--cleanup=never"}, 1, finished, "", `Job \S+/left kept \(it stays\)$`, nil},
-	{"failure_always", "", "`cleanup: always`", []string{"--cleanup=always"}, 1, nothing, "", `The Job was deleted; cleanup: never keeps it for a look\.`, nil},
+	{"failure_always", "", "`cleanup: always`", []string{"--cleanup=always"}, 1, nothing, "", `The Job was deleted; it stays for a look with cleanup: never\.`, nil},
 	{"timeout_delete", "a timeout, fail-fast", "`on-timeout: delete`", []string{"--timeout=8s"}, 4, nothing, "", `Job \S+/left deleted \(this run ended before it did`, nil},
 	{"timeout_leave", "", "`on-timeout: leave`", []string{"--timeout=8s", "--on-timeout=leave"}, 4, unfinished, "", `Job \S+/left kept \(it goes on, as on-timeout says\)$`, nil},
 	{"cancel_delete", "a signal", "`on-cancel: delete`", nil, 130, nothing, "", `Job \S+/left deleted \(the run was cancelled`, (*remaining).interrupt},

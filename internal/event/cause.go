@@ -75,7 +75,7 @@ type ClassMeaning struct {
 // Classes are all classes; the README's table of exit codes is made from them.
 var Classes = []ClassMeaning{
 	{Fine, "succeeded (or created, rendered, valid)"},
-	{JobFailed, "the Job failed"},
+	{JobFailed, "the Job failed; or the outputs or a file of the run could not be written"},
 	{InputWrong, "an option or the manifest is invalid; no Job is left"},
 	{ClusterSays, "the cluster cannot be reached, or refuses the run"},
 	{OurTimeout, "a timeout of this run (`timeout`, `start-timeout`, `queue-timeout`, `lock-timeout`)"},

@@ -264,7 +264,11 @@ func (r *renderer) finish(w *workload) {
 		if r.options.Cleanup != CleanupNever {
 			job.Spec.TTLSecondsAfterFinished = cmp.Or(ttl, &day)
 		}
-		if ttl != nil && *ttl < day {
+		switch {
+		case ttl == nil || *ttl >= day:
+		case *ttl == 0:
+			r.option("if-exists", "keep-succeeded needs the Job that succeeded, and ttlSecondsAfterFinished: 0 deletes it at once: give it more, or leave it out")
+		default:
 			r.add(event.Finding{Level: event.Info, Path: "if-exists",
 				Message: fmt.Sprintf("keep-succeeded knows of a success as long as its Job is there: %s, as ttlSecondsAfterFinished says", event.Seconds(time.Duration(*ttl)*time.Second))})
 		}

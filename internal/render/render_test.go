@@ -507,6 +507,18 @@ func TestFromCronJob(t *testing.T) {
 	}
 }
 
+// TestNothingIsKept: keep-succeeded with a Job that goes at once would do the work again.
+func TestNothingIsKept(t *testing.T) {
+	manifest := loadText(t, strings.Replace(plainJob, "activeDeadlineSeconds: 60", "ttlSecondsAfterFinished: 0", 1))
+	const want = "error: if-exists: keep-succeeded needs the Job that succeeded, and ttlSecondsAfterFinished: 0 deletes it at once"
+	if p, findings := Render(manifest, Options{KeepSucceeded: true}); p != nil || !strings.Contains(text(findings), want) {
+		t.Errorf("%v\n%s", p, text(findings))
+	}
+	if p, findings := Render(manifest, Options{}); p == nil {
+		t.Error(text(findings))
+	}
+}
+
 func TestDeadlineAndTTL(t *testing.T) {
 	with := strings.Replace(plainJob, "activeDeadlineSeconds: 60", "activeDeadlineSeconds: 60\n  ttlSecondsAfterFinished: 100", 1)
 	without := strings.Replace(plainJob, "  activeDeadlineSeconds: 60\n", "", 1)

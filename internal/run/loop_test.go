@@ -743,7 +743,7 @@ func TestSignalAtTheEnd(t *testing.T) {
 
 // TestHintsOfADeletedJob: what the run has deleted is not recommended for a look; what stays is.
 func TestHintsOfADeletedJob(t *testing.T) {
-	const hint, gone = "See more: kubectl -n ns describe pod p", "The Job was deleted; %s keeps it for a look."
+	const hint, gone = "See more: kubectl -n ns describe pod p", "The Job was deleted; it stays for a look with %s."
 	failed := verdict.Verdict{Decided: true, Outcome: event.Failed}
 	unfinished := verdict.Verdict{Decided: true, Outcome: event.TimedOut, DeleteJob: true}
 	for name, c := range map[string]struct {
@@ -779,7 +779,7 @@ func TestHintsOfADeletedJob(t *testing.T) {
 
 // TestHintsOfACancelledRun: the same holds for what the attempts of a Job that is cancelled died of.
 func TestHintsOfACancelledRun(t *testing.T) {
-	const gone = "The Job was deleted; on-cancel: leave keeps it for a look."
+	const gone = "The Job was deleted; it stays for a look with on-cancel: leave."
 	held := goes(there("ours"))
 	held.Finalizers = []string{"example.com/hold"}
 	for name, c := range map[string]struct {

@@ -299,7 +299,7 @@ func Deleted(c *event.Cause, keeps string) {
 	if hint != "" {
 		hint = strings.TrimSuffix(hint, ".") + ". "
 	}
-	c.Hint = hint + "The Job was deleted; " + keeps + " keeps it for a look."
+	c.Hint = hint + "The Job was deleted; it stays for a look with " + keeps + "."
 }
 
 // Attempts says, in the cause of a run that ends before its Job, what the Job's attempts died of, if any did.
@@ -337,6 +337,9 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 	if f == nil && p.Status.Phase != corev1.PodFailed && (w.GonePods[p.UID] || p.DeletionTimestamp != nil) {
 		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", "Somebody deleted it, or a controller that frees nodes. "+movedHint)
 		f.at = deletedAt(p)
+		if c := w.failed(); c != nil && !f.at.Before(c.LastTransitionTime.Time) { // the controller deletes what still works when the Job has failed
+			f.Reason, f.Message, f.Hint = event.Reason(c.Reason), named(p)+" was ended with its Job", w.describePod(p)
+		}
 	}
 	if f == nil && p.Status.Phase == corev1.PodFailed {
 		f = w.newFailure(p, event.ContainerExit, named(p)+" failed", "")

@@ -297,6 +297,13 @@ func TestPodResults(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	// The controller deletes what still works when the Job has failed: that is no eviction.
+	for when, want := range map[int]event.PodResult{59: {Reason: "Evicted", Message: "pod a was deleted while it ran"}, 60: {Reason: "DeadlineExceeded", Message: "pod a was ended with its Job"}} {
+		f := Result(state(61, condition(batchv1.JobFailureTarget, "DeadlineExceeded", "", 60), pod("a", runs, deleted(when))), Verdict{})
+		if p := f.Pods[0]; p.Reason != want.Reason || p.Message != want.Message {
+			t.Errorf("deleted at %d: %q, %q, want %q, %q", when, p.Reason, p.Message, want.Reason, want.Message)
+		}
+	}
 }
 
 // TestPast: the events at the end are in order, name their objects, and those of others are left out.

@@ -939,7 +939,7 @@ func TestNextNotice(t *testing.T) {
 
 // TestDeleted: no hint sends users to what was deleted.
 func TestDeleted(t *testing.T) {
-	const kept = "The Job was deleted; cleanup: never keeps it for a look."
+	const kept = "The Job was deleted; it stays for a look with cleanup: never."
 	for in, want := range map[string]string{
 		"The last lines of its log say why: kubectl -n prod logs a-x.y -c main":                                           "The last lines of its log say why. " + kept,
 		"See more: kubectl -n prod describe pod a":                                                                        kept,

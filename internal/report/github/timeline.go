@@ -198,7 +198,7 @@ func label(s string) string {
 	return event.Shorten(s, 20)
 }
 
-// few are at most maxBars of the pods, in the order of their beginning: up to half of them failed ones, and of all others as many as there is room for,
+// few are at most maxBars of the pods, in the order of their beginning, then of their indexes: up to half of them failed ones, and of all others as many as there is room for,
 // evenly, so that the whole time is in the picture.
 func few(all []span) []span {
 	var failed, others []span
@@ -211,7 +211,12 @@ func few(all []span) []span {
 	}
 	kept := evenly(failed, max(maxBars/2, maxBars-len(others)))
 	kept = append(kept, evenly(others, maxBars-len(kept))...)
-	slices.SortStableFunc(kept, func(a, b span) int { return a.begin.Compare(b.begin) })
+	slices.SortStableFunc(kept, func(a, b span) int {
+		if d := a.begin.Compare(b.begin); d != 0 || a.Index == nil || b.Index == nil {
+			return d
+		}
+		return *a.Index - *b.Index
+	})
 	return kept
 }
 
