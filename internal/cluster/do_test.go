@@ -72,7 +72,7 @@ func TestDo(t *testing.T) {
 		{name: "a blip is not mentioned", fail: []error{errBusy, errCut, errInternal, nil}, most: 2 * time.Second, tries: 4},
 		{name: "an outage", reached: true, fail: append(times(12, errRefused), nil), least: 10 * time.Second, most: time.Minute, tries: 13, outages: "lost found "},
 		{name: "an outage for too long", reached: true, fail: []error{errRefused}, reason: event.APIUnreachable, least: 110 * time.Second, most: 2 * time.Minute, outages: "lost "},
-		{name: "an outage that others have waited for", reached: true, since: 100 * time.Second, fail: []error{errRefused}, reason: event.APIUnreachable, least: 14 * time.Second, most: 20 * time.Second, outages: "lost "},
+		{name: "an outage that others have waited for", reached: true, since: 100 * time.Second, fail: []error{errRefused}, reason: event.APIUnreachable, least: 8 * time.Second, most: 20 * time.Second, outages: "lost "},
 		{name: "an outage that others have waited for too long", reached: true, since: 3 * time.Minute, fail: []error{errRefused}, reason: event.APIUnreachable, least: 4 * time.Second, most: shortly, outages: "lost "},
 		{name: "an outage that others have waited for too long ends", reached: true, since: 3 * time.Minute, fail: []error{errRefused, nil}, most: time.Second, tries: 2, outages: "lost found "},
 		{name: "a server that is starting for too long", fail: []error{errBusy}, reason: event.APIUnreachable, least: 110 * time.Second, most: 2 * time.Minute, outages: "lost "},
