@@ -731,7 +731,8 @@ func (l *loop) namespaceGoes(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
-	_, err := l.client.Jobs(l.ref().Namespace).Create(ctx, l.objects.Job, dryRun)
+	// Two may ask at once, and the client writes into what it encodes.
+	_, err := l.client.Jobs(l.ref().Namespace).Create(ctx, l.objects.Job.DeepCopy(), dryRun)
 	var status apierrors.APIStatus
 	missing := apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
 	if missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
