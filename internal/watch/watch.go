@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -407,10 +408,12 @@ func (k *kind) relist(ctx context.Context) error {
 			return err
 		}
 		for _, object := range objects {
-			if m, err := meta.Accessor(object); err == nil {
-				there[m.GetUID()] = true
-			}
+			there[object.(metav1.Object).GetUID()] = true
 		}
+		// A list has the order of names; attempts are numbered in the order in which they were created.
+		slices.SortStableFunc(objects, func(a, b runtime.Object) int {
+			return a.(metav1.Object).GetCreationTimestamp().Compare(b.(metav1.Object).GetCreationTimestamp().Time)
+		})
 		// Ours is told to be gone before another of its name is told to be there, so that is found out first; with a name as
 		// selector there is one page.
 		l := list.(metav1.ListInterface)

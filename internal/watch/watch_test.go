@@ -175,6 +175,12 @@ func newJob(uid, version string) *batchv1.Job {
 			MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "tier", Operator: metav1.LabelSelectorOpIn, Values: []string{"back", "front"}}}}}}
 }
 
+// createdAt is the pod with the time of its creation, in seconds.
+func createdAt(seconds int64, p *corev1.Pod) *corev1.Pod {
+	p.CreationTimestamp = metav1.Unix(seconds, 0)
+	return p
+}
+
 func newPod(name, version string) *corev1.Pod {
 	return &corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name), ResourceVersion: version,
@@ -410,6 +416,16 @@ func ordered(lines []string) map[string][]string {
 
 // TestFollowOutage: however connections fail, the outage is told once, and its end once. client-go takes a watch whose connection
 // breaks for one that brings nothing (Request.Watch in rest/request.go).
+// TestFollowInOrder: a list has the order of names, and is told in that of creation, by which attempts are numbered.
+func TestFollowInOrder(t *testing.T) {
+	got, _, err := play(t, script{
+		"pods": {{want: "list 0", answer: list("8", createdAt(9, newPod("a", "7")), createdAt(3, newPod("b", "8")), createdAt(3, newPod("c", "5")))}, {want: "watch 8", answer: open()}},
+	}, nil)
+	if diff := cmp.Diff([]string{"pod b@8", "pod c@5", "pod a@7"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestFollowOutage(t *testing.T) {
 	for _, test := range []struct {
 		name string
