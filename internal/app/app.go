@@ -523,7 +523,7 @@ func (a *app) unknownContainers(plan *render.Plan) (findings []event.Finding) {
 // nameOfOneRun refuses to look for the Job of another run under a name that no other run has.
 func (a *app) nameOfOneRun(plan *render.Plan) []event.Finding {
 	i, suffix := a.options.Run.IfExists, a.options.Render.NameSuffix
-	if i != run.IfExistsAttach && i != run.IfExistsKeepSucceeded || !plan.OneTime || suffix != "" && suffix != "run" {
+	if !i.Joins() || !plan.OneTime || suffix != "" && suffix != "run" {
 		return nil
 	}
 	return []event.Finding{{Level: event.Error, Path: "if-exists", Message: fmt.Sprintf("%s needs a Job name that the next run has too, and %s is new each time", i, plan.Job.Name),

@@ -127,7 +127,7 @@ func (r *runner) prepare(ctx context.Context, namespace string) error {
 	}
 	// A run that is refused must not have changed the user's objects, which the Job of another run may be using.
 	applies := len(r.objects.Apply) > 0 || len(r.objects.After) > 0
-	if applies || r.options.IfExists.joins() {
+	if applies || r.options.IfExists.Joins() {
 		if _, _, err := r.survey(ctx); r.created != nil || err != nil && !r.mayHeal(err, r.objects.Apply, false) {
 			return err
 		}
@@ -209,7 +209,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 		switch name := o.(metav1.Object).GetName(); {
 		case resource == "configmaps" || !oneTime:
 			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get", "patch"}, Name: name})
-		case r.options.IfExists.joins(): // it is compared
+		case r.options.IfExists.Joins(): // it is compared
 			needs = append(needs, cluster.Access{Resource: resource, Verbs: []string{"get"}, Name: name, OneTime: true})
 		}
 	}
@@ -219,7 +219,7 @@ func (r *runner) needs(ctx context.Context) ([]cluster.Access, error) {
 			return nil, err
 		}
 		if access.Verbs != nil {
-			if r.options.IfExists.joins() && asSecret(obj) != nil { // it is compared
+			if r.options.IfExists.Joins() && asSecret(obj) != nil { // it is compared
 				access.Verbs = append(access.Verbs, "get")
 			}
 			needs = append(needs, access)

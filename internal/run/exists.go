@@ -30,8 +30,8 @@ const (
 	renames  answer = "rename"  // this run's Job gets another name
 )
 
-// joins tells whether a Job that another run has made may be the one of this run.
-func (i IfExists) joins() bool { return i == IfExistsAttach || i == IfExistsKeepSucceeded }
+// Joins tells whether a Job that another run has made may be the one of this run.
+func (i IfExists) Joins() bool { return i == IfExistsAttach || i == IfExistsKeepSucceeded }
 
 // answerTo is what IfExists says to the old Job. The error is that of one that has to stay, or about which too little can be known. A
 // Job whose failure is decided counts as finished: it is no work that goes on.
@@ -42,7 +42,7 @@ func (r *runner) answerTo(ctx context.Context, old *batchv1.Job) (answer, error)
 	}
 	err := allowed(ifExists, ref, old)
 	succeeded, over := decided(old)
-	if !ifExists.joins() || !made(old) || old.DeletionTimestamp != nil || over && (!succeeded || finished(old) && ifExists == IfExistsAttach) {
+	if !ifExists.Joins() || !made(old) || old.DeletionTimestamp != nil || over && (!succeeded || finished(old) && ifExists == IfExistsAttach) {
 		return replaces, err
 	}
 	differs, compareErr := r.differs(ctx, old)
@@ -65,6 +65,7 @@ func (r *runner) answerTo(ctx context.Context, old *batchv1.Job) (answer, error)
 // being deleted is in nobody's way for long.
 func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	cause := &event.Cause{Reason: event.InvalidInput, Object: ref}
+	_, over := decided(old)
 	switch {
 	case ifExists == IfExistsReplace, old.DeletionTimestamp != nil:
 		return nil
@@ -74,7 +75,7 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	case ifExists == IfExistsFail:
 		cause.Message = fmt.Sprintf("%s %s", ref, existing(old))
 		cause.Hint = "Give each run, and each job of a matrix, a name of its own with name-suffix, or say if-exists: replace-finished."
-	case !finished(old) && !ending(old):
+	case !over:
 		cause.Message = fmt.Sprintf("%s exists already and is still running%s", ref, whose(old))
 		cause.Hint = fmt.Sprintf("Wait for its end (kubectl -n %s get job %s --watch), say if-exists: attach to follow it when it runs the same manifest, or replace to end it, or give each run, and each job of a matrix, a name of its own with name-suffix.", ref.Namespace, ref.Name)
 	default:

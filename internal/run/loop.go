@@ -170,7 +170,7 @@ func (l *loop) report(ctx, inTime context.Context) event.Finished {
 	l.job, l.since = l.created, time.Now()
 	var pods []*corev1.Pod
 	var err error
-	l.beside(func() { pods, err = l.listPods(inTime) })
+	l.beside(func() { pods, err = l.podsNow(inTime) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("what is left of its pods is not known: %v", err)})
 	}
@@ -778,7 +778,7 @@ func (l *loop) refreshPods(ctx context.Context) {
 	}
 	var pods []*corev1.Pod
 	var err error
-	l.beside(func() { pods, err = l.listPods(ctx) })
+	l.beside(func() { pods, err = l.podsNow(ctx) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
 		return
@@ -788,21 +788,12 @@ func (l *loop) refreshPods(ctx context.Context) {
 	}
 }
 
-// listPods lists the pods of the Job, in order of creation.
-func (l *loop) listPods(ctx context.Context) (own []*corev1.Pod, err error) {
-	err = l.client.Do(ctx, "list the pods of "+l.ref().String(), func(ctx context.Context) error {
-		pods, err := l.client.Pods(l.job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(l.job)})
-		if err != nil {
-			return err
-		}
-		own = nil
-		for i := range pods.Items {
-			if metav1.IsControlledBy(&pods.Items[i], l.job) {
-				own = append(own, &pods.Items[i])
-			}
-		}
-		return nil
-	})
+// podsNow are the pods of the Job, in order of creation.
+func (l *loop) podsNow(ctx context.Context) (own []*corev1.Pod, err error) {
+	pods, err := l.listPods(ctx, l.job)
+	for i := range pods {
+		own = append(own, &pods[i])
+	}
 	slices.SortStableFunc(own, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	return own, err
 }

@@ -115,22 +115,23 @@ func (r *runner) holder(ctx context.Context, job *batchv1.Job) (why, hint string
 	}
 	why = "its pods have not ended"
 	hint = event.See("They have until the end of their terminationGracePeriodSeconds, and longer on a node that is gone", showPods(ref))
-	var own []corev1.Pod
-	_ = r.client.Do(ctx, "list the pods of "+ref.String(), func(ctx context.Context) error { // without an answer they have no names
-		pods, err := r.client.Pods(ref.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(job)})
-		if err == nil {
-			for _, p := range pods.Items {
-				if metav1.IsControlledBy(&p, job) {
-					own = append(own, p)
-				}
-			}
-		}
-		return err
-	})
-	if own != nil {
+	if own, err := r.listPods(ctx, job); err == nil && len(own) > 0 { // without an answer they have no names
 		why += " (" + podNames(own) + ")"
 	}
 	return why, hint
+}
+
+// listPods lists the pods of a Job, in the order of the API server's answer.
+func (r *runner) listPods(ctx context.Context, job *batchv1.Job) ([]corev1.Pod, error) {
+	var pods *corev1.PodList
+	err := r.client.Do(ctx, "list the pods of "+r.ref().String(), func(ctx context.Context) (err error) {
+		pods, err = r.client.Pods(job.Namespace).List(ctx, metav1.ListOptions{LabelSelector: watch.PodSelector(job)})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(pods.Items, func(p corev1.Pod) bool { return !metav1.IsControlledBy(&p, job) }), nil
 }
 
 // working lists the pods of a Job, and of those that had its name before, which have not ended.

@@ -208,8 +208,8 @@ func (w *view) lastEnd() time.Time {
 	last := w.job.DeletionTimestamp.Time
 	for _, p := range w.Pods {
 		for c := range containers(p) {
-			if c.status != nil && c.status.State.Terminated != nil && c.status.State.Terminated.FinishedAt.After(last) {
-				last = c.status.State.Terminated.FinishedAt.Time
+			if _, end := c.worked(); end.After(last) {
+				last = end
 			}
 		}
 	}
