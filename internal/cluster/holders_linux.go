@@ -21,12 +21,8 @@ func holders(pipe *os.File) (pids []int) {
 	for _, file := range files {
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
 		text, err := os.ReadFile(file)
-		_, rest, ok := bytes.Cut(text, []byte(") ")) // the name stands in brackets, then come state and parent
-		for _, after, more := bytes.Cut(rest, []byte(") ")); more; _, after, more = bytes.Cut(rest, []byte(") ")) {
-			rest = after
-		}
-		fields := bytes.Fields(rest)
-		if err != nil || !ok || len(fields) < 2 || pid == os.Getpid() {
+		fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name stands in brackets and may hold some, then come state and parent
+		if err != nil || len(fields) < 2 || pid == os.Getpid() {
 			continue
 		}
 		parent, _ := strconv.Atoi(string(fields[1]))

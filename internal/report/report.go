@@ -25,6 +25,9 @@ type Options struct {
 	PathMap []string
 }
 
+// KeptBuffer is how much of a sink's buffer may stay after a large batch, in bytes.
+const KeptBuffer = 1 << 20
+
 // maxNames is how many secrets are named in one sentence.
 const maxNames = 10
 

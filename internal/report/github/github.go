@@ -57,9 +57,6 @@ type Reporter struct {
 	buf      []byte            // what one event writes: one system call for a whole batch of lines
 }
 
-// keptBuffer is how much of buf may stay after a large batch.
-const keptBuffer = 1 << 20
-
 // New makes a Reporter. All of the log goes to stdout; getenv tells where the command files are. On a machine that is no
 // runner (GITHUB_ACTIONS is not true), secrets are not announced, because there they would be printed.
 func New(stdout io.Writer, getenv func(string) string, o report.Options) *Reporter {
@@ -161,7 +158,7 @@ func (r *Reporter) flush() error {
 	}
 	_, err := r.stdout.Write(r.buf)
 	r.buf = r.buf[:0]
-	if cap(r.buf) > keptBuffer {
+	if cap(r.buf) > report.KeptBuffer {
 		r.buf = nil
 	}
 	return err

@@ -22,9 +22,6 @@ type Reporter struct {
 	buf     []byte
 }
 
-// keptBuffer is how much of buf may stay after a large batch.
-const keptBuffer = 1 << 20
-
 // New makes a Reporter that writes the file path.
 func New(path string) *Reporter { return &Reporter{path: path} }
 
@@ -39,7 +36,7 @@ func (r *Reporter) Event(e event.Event) error {
 			return err
 		}
 	}
-	if cap(r.buf) > keptBuffer {
+	if cap(r.buf) > report.KeptBuffer {
 		r.buf = nil
 	}
 	r.buf = r.buf[:0]

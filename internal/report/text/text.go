@@ -27,9 +27,6 @@ type Reporter struct {
 	buf            []byte // what one event writes: one system call for a whole batch of lines
 }
 
-// keptBuffer is how much of buf may stay after a large batch.
-const keptBuffer = 1 << 20
-
 // New makes a Reporter. The lines of the containers go to stdout, all else to stderr; neither is buffered beyond one event.
 // color is for a reader that shows colours. FormatGitLab, FormatBuildkite and FormatAzure add sections; give them the same writer twice: in what order
 // a CI system reads two is not known, and a line of a container must not end up in a section of ours. getenv names the CI system that
@@ -40,7 +37,7 @@ func New(stdout, stderr io.Writer, getenv func(string) string, o report.Options,
 
 // Event reports e. The error is that of a write.
 func (r *Reporter) Event(e event.Event) error {
-	if cap(r.buf) > keptBuffer {
+	if cap(r.buf) > report.KeptBuffer {
 		r.buf = nil
 	}
 	r.buf = r.buf[:0]
@@ -91,7 +88,7 @@ func (r *Reporter) write(out io.Writer, e event.Event) error {
 		_, err := out.Write(r.buf)
 		return err
 	}
-	if cap(r.frame) > keptBuffer {
+	if cap(r.frame) > report.KeptBuffer {
 		r.frame = nil
 	}
 	r.frame = append(r.status.erase(r.frame[:0]), r.buf...)
