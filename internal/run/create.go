@@ -77,6 +77,9 @@ func (r *runner) create(ctx, inTime context.Context) error {
 	news := event.Object{Object: r.ref(), Action: "created", UID: string(r.created.UID)}
 	if r.joined {
 		news.Action, news.Detail = "attached", "it is running"+whose(r.created)
+		if _, over := decided(r.created); over {
+			news.Detail = "it has succeeded, and its last pods are ending" + whose(r.created)
+		}
 	}
 	r.post(news)
 	if err != nil {
@@ -373,11 +376,11 @@ func (r *runner) makeRoom(ctx context.Context, accepted, held bool) error {
 func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	ref := r.ref()
 	waiting := ctx
-	over := &event.Cause{Reason: event.StartTimeout, Object: ref, Hint: event.See("Its pods do not end", showPods(ref))}
+	tooLong := &event.Cause{Reason: event.StartTimeout, Object: ref, Hint: event.See("Its pods do not end", showPods(ref))}
 	if limit := r.options.Verdict.StartTimeout; limit > 0 {
-		over.Message = fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit))
+		tooLong.Message = fmt.Sprintf("%s has to go first, but is still there after %s", ref, event.Seconds(limit))
 		var cancel context.CancelFunc
-		waiting, cancel = context.WithTimeoutCause(ctx, limit, over)
+		waiting, cancel = context.WithTimeoutCause(ctx, limit, tooLong)
 		defer cancel()
 	}
 	say := func(message string) {
@@ -387,11 +390,12 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 	removed := false
 	for old != nil {
 		uid := old.UID
+		_, over := decided(old)
 		switch {
 		case removed:
 		case old.DeletionTimestamp != nil:
 			say(" is being deleted; waiting until it is gone" + whose(old))
-		case ending(old) && !finished(old) && r.options.IfExists != IfExistsReplace:
+		case over && !finished(old) && r.options.IfExists != IfExistsReplace:
 			say(" is ending; waiting for its last pods" + whose(old))
 		default:
 			_, err := remove(ctx, r.client, ref, uid, metav1.DeletePropagationForeground)
@@ -420,7 +424,7 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 			if next == heldAfter {
 				why, hint := r.holder(waiting, old)
 				r.post(event.Notice{Level: event.Warning, Message: fmt.Sprintf("%s is still there after %s: %s", ref, event.Seconds(heldAfter), why), Hint: hint})
-				over.Message, over.Hint = over.Message+": "+why, hint
+				tooLong.Message, tooLong.Hint = tooLong.Message+": "+why, hint
 			} else {
 				r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("%s is still there after %s", ref, event.Seconds(waited))})
 			}
@@ -515,14 +519,11 @@ func finished(j *batchv1.Job) bool {
 
 // state is "succeeded", "failed" or "running", for sentences about an old Job.
 func state(j *batchv1.Job) string {
-	for _, c := range j.Status.Conditions {
-		switch {
-		case c.Status != corev1.ConditionTrue:
-		case c.Type == batchv1.JobComplete:
-			return "succeeded"
-		case c.Type == batchv1.JobFailed:
-			return "failed"
-		}
+	switch succeeded, over := decided(j); {
+	case succeeded:
+		return "succeeded"
+	case over:
+		return "failed"
 	}
 	return "running"
 }

@@ -34,7 +34,7 @@ const (
 func (i IfExists) Joins() bool { return i == IfExistsAttach || i == IfExistsKeepSucceeded }
 
 // answerTo is what IfExists says to the old Job. The error is that of one that has to stay, or about which too little can be known. A
-// Job whose failure is decided counts as finished: it is no work that goes on.
+// Job whose outcome is decided counts as finished: it is no work that goes on. Only attach follows a success to the end of its last pods.
 func (r *runner) answerTo(ctx context.Context, old *batchv1.Job) (answer, error) {
 	ref, ifExists := r.ref(), r.options.IfExists
 	if ifExists == IfExistsSuffix {
@@ -49,7 +49,7 @@ func (r *runner) answerTo(ctx context.Context, old *batchv1.Job) (answer, error)
 	switch {
 	case compareErr != nil:
 		return "", compareErr
-	case differs == "" && finished(old):
+	case differs == "" && succeeded && ifExists == IfExistsKeepSucceeded:
 		return reports, nil
 	case differs == "":
 		return follows, nil
@@ -84,12 +84,14 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 	return cause
 }
 
-// decided tells whether the outcome of a Job is decided, and whether that is a success; its last pods may still be ending.
+// decided tells whether the outcome of a Job is decided, and whether that is a success; its last pods may still be ending. As in package
+// verdict, a success that another controller only announces does not count.
 func decided(j *batchv1.Job) (succeeded, over bool) {
+	external := j.Spec.ManagedBy != nil && *j.Spec.ManagedBy != batchv1.JobControllerName
 	for _, c := range j.Status.Conditions {
 		switch {
 		case c.Status != corev1.ConditionTrue:
-		case c.Type == batchv1.JobComplete, c.Type == batchv1.JobSuccessCriteriaMet:
+		case c.Type == batchv1.JobComplete, c.Type == batchv1.JobSuccessCriteriaMet && !external:
 			succeeded, over = true, true
 		case c.Type == batchv1.JobFailed, c.Type == batchv1.JobFailureTarget:
 			over = true
@@ -130,6 +132,7 @@ func (r *runner) differs(ctx context.Context, old *batchv1.Job) (string, error) 
 // One that goes with a running Job is made a moment after it, and by this run when the one that made the Job was killed in between.
 func (r *runner) secretDiffers(ctx context.Context, old *batchv1.Job, want *corev1.Secret, owned bool) (string, error) {
 	ref := refOf(want)
+	_, over := decided(old)
 	unknown := func(why string, err error) error {
 		return &event.Cause{Reason: event.InvalidInput, Object: r.ref(), Err: err,
 			Message: fmt.Sprintf("%s exists already (%s)%s, and whether it does the same as this run is not known: %s %s", r.ref(), state(old), whose(old), ref, why),
@@ -150,7 +153,7 @@ func (r *runner) secretDiffers(ctx context.Context, old *batchv1.Job, want *core
 			return "", unknown("may not be read (it takes get on secrets)", err)
 		case !apierrors.IsNotFound(err):
 			return "", err
-		case !owned || finished(old):
+		case !owned || over:
 			return "", unknown("is gone", err)
 		case time.Since(begin) >= settled:
 			return "", nil

@@ -61,6 +61,8 @@ func (l *loop) asOurs(ifExists IfExists) {
 func TestAnswer(t *testing.T) {
 	running, failed, done := alike(), alike(batchv1.JobFailed), alike(batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
 	failing, succeeding := alike(batchv1.JobFailureTarget), alike(batchv1.JobSuccessCriteriaMet)
+	announced := alike(batchv1.JobSuccessCriteriaMet)
+	announced.Spec.ManagedBy = new("kueue.x-k8s.io/multikueue")
 	hash := func(j *batchv1.Job) *batchv1.Job { return marked(j, event.ManifestHashAnnotation, "other") }
 	key := func(j *batchv1.Job) *batchv1.Job { return marked(j, event.OnceKeyAnnotation, "c0") }
 	foreign := alike()
@@ -77,7 +79,8 @@ func TestAnswer(t *testing.T) {
 		attach, keep, finish string // the answer, or the error
 	}{
 		{"running", running, "follow", "follow", goesOn},
-		{"its success is decided", succeeding, "follow", "follow", "replace"},
+		{"its success is decided", succeeding, "follow", "report", "replace"},
+		{"another controller says that it will succeed", announced, "follow", "follow", goesOn},
 		{"its failure is decided", failing, "replace", "replace", "replace"},
 		{"succeeded", done, "replace", "report", "replace"},
 		{"failed", failed, "replace", "replace", "replace"},
@@ -220,6 +223,8 @@ func TestMeets(t *testing.T) {
 		{"attach: another run took the name while the finished one went", IfExistsAttach, []exchange{met(done), exists, met(done), {remove, 200, done}, deleted, met(alike()), exists, met(alike())}, "theirs", []string{"Job ns/j replaced", attached}},
 		{"attach: it is being deleted", IfExistsAttach, []exchange{met(goes(alike())), exists, met(goes(alike())), deleted, none, free, free, made}, "ours",
 			[]string{"info: Job ns/j is being deleted; waiting until it is gone" + byMona, "Job ns/j created"}},
+		{"attach: its last pods are ending", IfExistsAttach, []exchange{met(alike(batchv1.JobSuccessCriteriaMet))}, "theirs", []string{attached}},
+		{"keep-succeeded: its last pods are ending", IfExistsKeepSucceeded, []exchange{met(alike(batchv1.JobSuccessCriteriaMet))}, "theirs", nil},
 		{"keep-succeeded: it has succeeded", IfExistsKeepSucceeded, []exchange{met(alike(batchv1.JobComplete))}, "theirs", nil},
 		{"keep-succeeded: another run was faster", IfExistsKeepSucceeded, []exchange{none, exists, met(alike())}, "theirs", []string{attached}},
 		{"keep-succeeded: another run was faster, and has succeeded", IfExistsKeepSucceeded, []exchange{none, exists, met(alike(batchv1.JobComplete))}, "theirs", nil},
@@ -259,7 +264,7 @@ func TestMeets(t *testing.T) {
 					t.Errorf("got %v, want %s", err, test.want)
 				case err == nil && string(l.created.UID) != test.want:
 					t.Errorf("got %s, want %s", l.created.UID, test.want)
-				case err == nil && (l.joined != (test.want == "theirs") || l.reported != finished(l.created)):
+				case err == nil && (l.joined != (test.want == "theirs") || l.reported != (test.said == nil)):
 					t.Errorf("joined %t, reported %t", l.joined, l.reported)
 				}
 				if diff := cmp.Diff(test.said, said(l.all())); diff != "" {

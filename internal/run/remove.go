@@ -35,7 +35,8 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 		return fmt.Sprintf("%s is being deleted already", ref), nil
 	case finished(job):
 		return fmt.Sprintf("%s has %s, so it is left alone", ref, state(job)), nil
-	case ending(job):
+	}
+	if _, over := decided(job); over {
 		return fmt.Sprintf("%s is ending, so it is left alone", ref), nil
 	}
 	held, err := remove(ctx, client, ref, uid, metav1.DeletePropagationBackground)
@@ -52,13 +53,6 @@ func Remove(ctx context.Context, client *cluster.Client, ref event.Ref, uid type
 		return told, nil
 	}
 	return fmt.Sprintf("%s deleted (%s)", ref, grace(why, job)), nil
-}
-
-// ending reports whether the outcome is decided, and only the last pods have yet to end (batch/v1, JobConditionType).
-func ending(j *batchv1.Job) bool {
-	return slices.ContainsFunc(j.Status.Conditions, func(c batchv1.JobCondition) bool {
-		return (c.Type == batchv1.JobSuccessCriteriaMet || c.Type == batchv1.JobFailureTarget) && c.Status == corev1.ConditionTrue
-	})
 }
 
 // look reads the Job; nil when there is none of that name.
