@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -634,6 +635,11 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished succeeded"}},
 		{"the Job is refused", []exchange{{createURL, 403, forbidden.Status()}}, nil, nil, &output{}, 0, 0, []string{"finished failed: Forbidden"}},
+		{"its Secret is refused", []exchange{missing, {"GET /api/v1/namespaces/ns/secrets/s", 404, missing.Body}, made, {"POST /api/v1/namespaces/ns/secrets", 403, forbidden.Status()}, removed},
+			func(l *loop) {
+				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}}}
+			}, nil, &output{}, 0, 0,
+			[]string{"Job ns/j created", "Job ns/j deleted (the run could not be completed)", "finished failed: Forbidden"}},
 		{"the watch is refused", []exchange{made, removed}, nil, []beat{{s, forbidden}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
 		{"the watch ends", []exchange{made, removed}, nil, []beat{{s, nil}}, &output{}, 0, 0,
@@ -685,9 +691,13 @@ func TestLoop(t *testing.T) {
 				if test.cancel > 0 {
 					time.AfterFunc(test.cancel, cancel)
 				}
-				l.emit(l.run(ctx))
+				f := l.run(ctx)
+				l.emit(f)
 				if diff := cmp.Diff(test.want, said.lines); diff != "" {
 					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				if l.created != nil && f.UID != string(l.created.UID) {
+					t.Errorf("the Job's UID is %q at the end, want %q", f.UID, l.created.UID)
 				}
 				if out.limit != test.limit {
 					t.Errorf("Drain was given %s, want %s", out.limit, test.limit)

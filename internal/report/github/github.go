@@ -44,6 +44,7 @@ type Reporter struct {
 	getenv   func(string) string
 	options  report.Options
 	started  event.Started
+	job      event.Ref             // once it exists
 	streams  map[event.Stream]bool // those whose lines were shown; no more are kept than it takes to know that there are several
 	hidden   bool                  // lines of a container stand in a group
 	kept     bool                  // the Job is there
@@ -89,11 +90,14 @@ func (r *Reporter) Event(e event.Event) error {
 		return errors.Join(r.flush(), r.broken)
 	case event.Started:
 		r.started = e
-		r.kept = true
+		r.job, r.kept = e.Job, true
 		r.say(e)
 		r.publish(report.Known(e.Job, e.UID))
 	case event.Object:
-		if e.Object == r.started.Job {
+		if e.UID != "" {
+			r.job = e.Object
+		}
+		if e.Object == r.job {
 			r.kept = e.Action != "deleted"
 		}
 		r.say(e)

@@ -235,7 +235,14 @@ func TestCommandsToLookFurther(t *testing.T) {
 			t.Errorf("a Job that is %s has commands: %v", action, got)
 		}
 	}
+	// One that could not be followed, as timeout was over, may be there too.
 	s := newStep(t, report.Options{Summary: true})
+	f.Outcome = event.TimedOut
+	s.tell(t, event.Object{Object: job, Action: "created", UID: "u"}, event.Object{Object: job, Action: "kept"}, f)
+	if !strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job") {
+		t.Error("a Job that was left before it was followed has no commands")
+	}
+	s = newStep(t, report.Options{Summary: true})
 	f.Outcome = event.Vanished
 	s.tell(t, begun, f)
 	if strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job") {
