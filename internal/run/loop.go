@@ -56,6 +56,7 @@ type loop struct {
 
 	job       *batchv1.Job
 	gone      bool
+	missed    bool // it is, and what it came to before was not seen
 	replaced  types.UID
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
@@ -280,7 +281,9 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 		v = l.explain(ctx, facts, v)
 	}
 	if l.reader != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
-		l.drain(ctx, inTime, facts)
+		if l.drain(ctx, inTime, facts) && (l.spool == nil || v.Outcome != event.Succeeded) {
+			l.tellUnseen()
+		}
 	}
 	if v.Outcome == event.Vanished && l.replaced == "" {
 		l.findSuccessor(ctx)
@@ -473,6 +476,8 @@ func (l *loop) take(f event.Fact) {
 		case f.Job.UID != l.job.UID:
 			l.replaced = f.Job.UID
 		case f.Gone:
+			// The event of a deletion has a version of its own. Without it, nobody has seen what the Job came to last.
+			l.missed = f.Job.ResourceVersion == l.job.ResourceVersion
 			l.gone, l.job = true, f.Job
 		default:
 			l.job = f.Job
@@ -627,7 +632,7 @@ func (l *loop) state() verdict.State {
 	slices.SortFunc(events, func(a, b *corev1.Event) int {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
-	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
+	return verdict.State{Job: l.job, Gone: l.gone, Missed: l.missed, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
 		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
 }
 
@@ -676,13 +681,13 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 		Hint:    event.See("The Job may still run", event.Kubectl(l.job.Namespace, "get job %s", l.job.Name)) + ". A longer outage is bridged with api-timeout."}
 }
 
-// drain reads the logs of every container to their end.
-func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
+// drain reads the logs of every container to their end. It tells whether all pods are known that are still there.
+func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) (known bool) {
 	limit, done := drainLimit, inTime.Done()
 	if over(inTime) {
 		limit, done = drainCancelLimit, nil // that is short already
 	} else {
-		l.refreshPods(inTime)
+		known = l.refreshPods(inTime)
 	}
 	l.reader.Drain(limit)
 	var late <-chan time.Time
@@ -690,7 +695,7 @@ func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
 		select {
 		case e := <-facts:
 			if _, ok := e.(event.Drained); ok {
-				return
+				return known
 			}
 			l.learn(e)
 		case <-l.more:
@@ -703,8 +708,21 @@ func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
 				why = "the run was told to stop"
 			}
 			l.emit(event.Notice{Level: event.Warning, Message: why + " before the logs were read to their end: the last lines are missing"})
-			return
+			return known
 		}
+	}
+}
+
+// tellUnseen says that pods of the Job have ended and gone before this run saw them. Another run that follows the Job may delete it at
+// its end, and a controller that runs it may have its pods elsewhere.
+func (l *loop) tellUnseen() {
+	succeeded, failed := verdict.Counts(l.job)
+	if n := succeeded + failed - len(l.pods); n > 0 && !external(l.job) {
+		what := "1 pod of %s was gone before this run saw it: what it wrote is missing"
+		if n > 1 {
+			what = fmt.Sprint(n) + " pods of %s were gone before this run saw them: what they wrote is missing"
+		}
+		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf(what, l.ref())})
 	}
 }
 
@@ -765,8 +783,8 @@ func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
 }
 
 // refreshPods looks at the pods once more when the Job's counts know of an end that the watch on the pods has not told yet:
-// two watches have no common order, and the logs of a pod that nobody saw start would be lost.
-func (l *loop) refreshPods(ctx context.Context) {
+// two watches have no common order, and the logs of a pod that nobody saw start would be lost. It is false when nobody answers.
+func (l *loop) refreshPods(ctx context.Context) bool {
 	ended := 0
 	for _, p := range l.pods {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
@@ -774,18 +792,19 @@ func (l *loop) refreshPods(ctx context.Context) {
 		}
 	}
 	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
-		return
+		return true
 	}
 	var pods []*corev1.Pod
 	var err error
 	l.beside(func() { pods, err = l.podsNow(ctx) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
-		return
+		return false
 	}
 	for _, p := range pods {
 		l.takePod(p, false)
 	}
+	return true
 }
 
 // podsNow are the pods of the Job, in order of creation.

@@ -511,7 +511,10 @@ func TestTheNamespaceGoes(t *testing.T) {
 	terminating := apierrors.NewForbidden(jobsResource, "j", errors.New("unable to create new content in namespace ns because it is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
 	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
-	vanishes := []beat{{time.Second, event.JobSeen{Job: there("ours"), Gone: true}}}
+	missed := event.JobSeen{Job: there("ours"), Gone: true}
+	deletion := event.JobSeen{Job: there("ours"), Gone: true}
+	deletion.Job.ResourceVersion = "8"
+	vanishes := []beat{{time.Second, deletion}}
 	fails := func(change ...func(*corev1.Pod)) []beat {
 		failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
 		failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
@@ -529,6 +532,7 @@ func TestTheNamespaceGoes(t *testing.T) {
 		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns"},
 		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns"},
 		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
+		{"it stays, and the deletion was not seen", []exchange{missing, {tryURL, 201, there("x")}}, []beat{{time.Second, missed}}, "Job ns/j was deleted before it was seen to finish", "Job ns/j"},
 		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
 		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
 		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
@@ -635,6 +639,10 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished succeeded"}},
 		{"the Job is refused", []exchange{{createURL, 403, forbidden.Status()}}, nil, nil, &output{}, 0, 0, []string{"finished failed: Forbidden"}},
+		{"another run deletes it before its pods are seen", []exchange{made, {"GET /api/v1/namespaces/ns/pods", 200, podList()}, removed}, nil, []beat{{s, event.JobSeen{Job: counted(there("ours", batchv1.JobComplete), 2, 1)}}},
+			&output{last: []event.Fact{event.PodSeen{Pod: a("p", "Succeeded"), Gone: true}}}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 0",
+				"1s warning: 2 pods of Job ns/j were gone before this run saw them: what they wrote is missing", "1s Job ns/j deleted", "1s finished succeeded"}},
 		{"its Secret is refused", []exchange{missing, {"GET /api/v1/namespaces/ns/secrets/s", 404, missing.Body}, made, {"POST /api/v1/namespaces/ns/secrets", 403, forbidden.Status()}, removed},
 			func(l *loop) {
 				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}}}

@@ -297,6 +297,9 @@ func TestOutcome(t *testing.T) {
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (1 of 1 pod succeeded)",
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
+		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
+				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60)))},
 		{name: "being deleted by finalizers, and its pods work", state: state(900, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", runs))},
 		{name: "being deleted, and held", state: state(75, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), outcome: event.Vanished,
@@ -623,6 +626,9 @@ func TestPatience(t *testing.T) {
 		next    int // seconds; 0: none
 	}{
 		{name: "nothing started", state: state(299), next: 300},
+		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
+				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), next: 75},
 		{name: "nothing started until start-timeout", state: state(300), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
@@ -830,6 +836,33 @@ func TestLingers(t *testing.T) {
 		{name: "main-container works", state: state(99, proxied(1), named("proxy"))},
 		{name: "one main-container of two has succeeded", state: state(99, proxied(0), named("main"), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
 		{name: "both have succeeded", outcome: event.Succeeded, state: state(99, proxied(0), named("main"), pod("b", exits(0, "Completed", "", 9)), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
+	})
+	// Another run that follows the Job may be the first to end it.
+	vanish := func(s *State) { s.Gone = true }
+	stopped := func(at int) func(*corev1.Pod) { // the proxy, by the pod's deletion 2 s before
+		return func(p *corev1.Pod) {
+			deleted(at - 2)(p)
+			p.Status.Phase, p.Status.ContainerStatuses[1].State = corev1.PodFailed, corev1.ContainerState{Terminated: terminated(143, "Error", "", at)}
+		}
+	}
+	wasDeleted := jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)",
+		"Look for another run, a clean-up job or a person that deletes Jobs in this namespace; the audit log of the cluster knows who it was.")
+	check(t, []verdictCase{
+		{name: "main-container succeeded, and the Job is gone", state: state(10, proxied(0), named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container succeeded, and the Job goes", state: state(10, proxied(0), named("main"), job(func(j *batchv1.Job) { j.DeletionTimestamp = ptr(at(10)) })), outcome: event.Succeeded},
+		{name: "main-container succeeded, and its pod is gone too", state: state(14, proxied(0, stopped(13)), gone, named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container succeeded, and the proxy ends well when it is stopped", state: state(14, proxied(0, stopped(13), func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses[1].State.Terminated.ExitCode = corev1.PodSucceeded, 0
+		}), named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container ends well when it is stopped with the Job", state: state(14, proxied(0, stopped(11), func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses[1].State.Terminated.ExitCode = corev1.PodSucceeded, 0
+		}), named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "main-container failed, and its pod is gone too", state: state(14, proxied(1, stopped(13)), gone, named("main"), vanish), outcome: event.Failed,
+			cause: podCause(event.ContainerExit, "main", ptr[int32](1), `container "main" of pod migrate-x2k9 exited with code 1`, "")},
+		{name: "main-container was stopped with the Job", state: state(14, proxied(0, stopped(11)), gone, named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "an earlier attempt failed, and the Job is gone", state: state(20, pod("migrate-x2k9", beside("proxy"), exits(1, "Error", "", 9), stopped(9), deleted(18)), gone, named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "one main-container of two has succeeded, and the Job is gone", state: state(99, proxied(0), named("main"), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }), vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 2 pods succeeded)", wasDeleted.Hint)},
 	})
 	if v := Decide(state(11, proxied(0), named("main"))); !v.DeleteJob {
 		t.Error("a Job whose rest runs on is not deleted")
