@@ -94,7 +94,7 @@ func TestMainWithoutCluster(t *testing.T) {
 		"post without a record": {args: "post", stderr: []string{`^· this step has no record of a Job, so there is nothing to clean up\n$`}},
 
 		"validate":                           {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
-		"value without =":                    {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`unexpected argument "false": a value needs an equals sign, as in --wait=false`}},
+		"value without =":                    {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`wait: its value needs an equals sign: --wait=false`}},
 		"validate stdin":                     {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a glob":                    {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
 		"a container's typo":                 {args: "validate -f job.yaml --log-containers=mian", stderr: []string{`^! log-containers: the Job has no container "mian", so none of its output is shown, unless the cluster adds one; it has: main \(did you mean "main"\?\)\n·`}},

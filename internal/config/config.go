@@ -191,10 +191,10 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		findings = append(findings, event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, a...)})
 	}
 
-	wrong := func(option string, err error) {
-		f := event.Finding{Level: event.Error, Path: option, Message: err.Error()}
+	wrong := func(d option, err error) {
+		f := event.Finding{Level: event.Error, Path: d.Name, Message: err.Error()}
 		if errors.Is(err, errEmpty) {
-			f.Suggestion = "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
+			f.Suggestion = d.ifEmpty()
 		}
 		findings = append(findings, f)
 	}
@@ -223,7 +223,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 			f.Value = listFlag{lines: (*lines)(l), split: heredocs}
 		}
 		// pflag stops at the first error, but users want all of them.
-		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d.Name, err) }}
+		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d, err) }}
 	}
 	if err := flags.Parse(args); err != nil {
 		var unknown *pflag.NotExistError
@@ -237,10 +237,27 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 			refuse("", "%v", err)
 		}
 	}
+	astray := map[string]int{} // values that pflag does not take for those of the booleans before them
+	for i, arg := range args[min(1, len(args)):] {
+		name := strings.TrimPrefix(args[i], "--")
+		j := slices.IndexFunc(declared, func(d option) bool { return "--"+d.Name == args[i] && d.value.Type() == "bool" })
+		blank := strings.TrimSpace(arg) == ""
+		if j < 0 || !blank && new(truth).Set(arg) != nil {
+			continue
+		}
+		astray[arg]++
+		if blank {
+			wrong(declared[j], errEmpty)
+		} else {
+			refuse(name, "its value needs an equals sign: --%s=%s", name, arg)
+		}
+	}
 	for _, rest := range flags.Args() {
 		switch {
-		case new(truth).Set(rest) == nil:
-			refuse("", "unexpected argument %q: a value needs an equals sign, as in --wait=%s", rest, rest)
+		case astray[rest] > 0:
+			astray[rest]--
+		case strings.TrimSpace(rest) == "":
+			refuse("", "there is an argument that is empty: a variable in quotes that is not set is one")
 		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(rest)):
 			refuse("", "unexpected argument %q: if it is the manifest, use --manifest=%s", rest, rest)
 		default: // it may be the rest of a secret
@@ -260,7 +277,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 				v = strings.TrimSpace(v)
 			}
 			if err := given(d.value, v); err != nil {
-				wrong(d.Name, err)
+				wrong(d, err)
 			}
 			break
 		}
@@ -348,6 +365,19 @@ func (d option) words() []string {
 		return e.words()
 	}
 	return nil
+}
+
+// ifEmpty says what to do about an option that was given and holds nothing.
+func (d option) ifEmpty() string {
+	switch words := d.words(); {
+	case d.value.Type() == "bool":
+		return "give true or false, as in --" + d.Name + "=true, or leave it out"
+	case d.value.Type() == "duration":
+		return "give a duration such as 90s, 5m or 1h30m, or leave it out"
+	case words != nil:
+		return "give one of " + strings.Join(words, ", ") + ", or leave it out"
+	}
+	return "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
 }
 
 // describe is the help with the allowed values.
