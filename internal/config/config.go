@@ -85,7 +85,7 @@ func declare(o *Options) []option {
 		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
 		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
-			Help: "The Job's name, instead of the manifest's."},
+			Help: "The Job's name, instead of the manifest's. Where the manifest holds several Jobs, the one of this name is the one that runs."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*name)(&o.Render.NameSuffix),
 			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),

@@ -175,10 +175,10 @@ func (d *Document) meant() (event.Finding, bool) {
 }
 
 // Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob. Of several,
-// it is the one that Helm or Argo CD would run before an installation or an upgrade, else the only one that is no hook of another time, else the
-// only one without a schedule. Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is
-// said about a workload that is not there.
-func (s *Set) Workload() (*Document, []event.Finding) {
+// it is the one with that name, if one has it; else the one that Helm or Argo CD would run before an installation or an upgrade, else the
+// only one that is no hook of another time, else the only one without a schedule. Without exactly one it is nil, and the findings list
+// what is there; after a Load with errors, nothing is said about a workload that is not there.
+func (s *Set) Workload(name string) (*Document, []event.Finding) {
 	var workloads []*Document
 	var findings []event.Finding
 	for _, d := range s.Documents {
@@ -189,6 +189,7 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 		}
 	}
 	for _, less := range []func(*Document) bool{
+		func(d *Document) bool { return d.Name != name || name == "" },
 		func(d *Document) bool { return d.Hooks() != nil && !d.Early() },
 		func(d *Document) bool { return !d.Early() },
 		func(d *Document) bool { return d.Kind == "CronJob" },
@@ -210,10 +211,19 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 		d := s.Documents[0]
 		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}
 	}
-	for _, d := range workloads[1:] {
-		findings = append(findings, d.Finding(event.Error, "kind", fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"))
+	message, suggestion := fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"
+	names := map[string]bool{}
+	for _, d := range workloads {
+		names[d.Name] = true
 	}
-	return nil, findings
+	if len(names) == len(workloads) {
+		if name != "" {
+			message += ", and none is called " + name
+		}
+		first := workloads[0]
+		suggestion = fmt.Sprintf("choose one by its name, such as name: %s; others says what becomes of the rest", cmp.Or(first.Original("metadata.name", first.Name), workloads[1].Original("metadata.name", workloads[1].Name)))
+	}
+	return nil, []event.Finding{workloads[1].Finding(event.Error, "kind", message, suggestion)}
 }
 
 // list names documents and their places: the first ten.

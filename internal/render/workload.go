@@ -64,8 +64,8 @@ func (w *workload) owned() []runtime.Object {
 	return all
 }
 
-// load reads the workload; nil when there is none that can be worked on.
-func (r *renderer) load(s *manifest.Set) *workload {
+// load reads the workload, doc when it is decided already; nil when there is none that can be worked on.
+func (r *renderer) load(s *manifest.Set, doc *manifest.Document) *workload {
 	if cron := r.options.FromCronJob; cron != nil {
 		if slices.ContainsFunc(s.Documents, (*manifest.Document).IsWorkload) {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
@@ -77,8 +77,11 @@ func (r *renderer) load(s *manifest.Set) *workload {
 		r.name(w, "", cron.Name+"-")
 		return r.place(w)
 	}
-	doc, findings := s.Workload()
-	r.add(findings...)
+	if doc == nil {
+		var findings []event.Finding
+		doc, findings = s.Workload(r.options.Name)
+		r.add(findings...)
+	}
 	if doc == nil {
 		return nil
 	}
