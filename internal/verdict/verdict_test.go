@@ -626,9 +626,6 @@ func TestPatience(t *testing.T) {
 		next    int // seconds; 0: none
 	}{
 		{name: "nothing started", state: state(299), next: 300},
-		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
-			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
-				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), next: 75},
 		{name: "nothing started until start-timeout", state: state(300), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
