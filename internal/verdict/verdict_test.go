@@ -267,6 +267,7 @@ const (
 func TestOutcome(t *testing.T) {
 	external := job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })
 	vanish := func(s *State) { s.Gone = true }
+	orphaned := job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"orphan"} })
 	replace := func(s *State) { s.Gone, s.ReplacedBy = true, "other-uid" }
 	complete := condition(batchv1.JobComplete, "CompletionsReached", "Reached expected number of succeeded pods", 60)
 	criteria := condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "Matched rules at index 0", 60)
@@ -292,6 +293,21 @@ func TestOutcome(t *testing.T) {
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, "")},
 		{name: "gone", state: state(9, pod("migrate-x2k9", runs), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "gone, and its pods go on", state: state(9, pod("migrate-x2k9", runs), pod("b", exits(3, "Error", "", 8)), pod("c", runs, deleted(8)), pod("d", waits("ContainerCreating", "")), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: migrate-x2k9, d",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9 d")},
+		{name: "gone, and many pods go on", state: state(9, func(s *State) {
+			for i := range 11 {
+				pod(fmt.Sprint("p", i), runs)(s)
+			}
+		}, orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 1 more",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pods -l batch.kubernetes.io/controller-uid=job-uid")},
+		{name: "gone with its pods left, which have ended", state: state(9, pod("migrate-x2k9", exits(3, "Error", "", 8)), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "replaced, and its pod goes on", state: state(9, pod("migrate-x2k9", runs), orphaned, replace), outcome: event.Vanished,
+			cause: jobCause(event.JobReplaced, "Job prod/migrate was deleted before it finished, and another Job was created under its name (UID other-uid instead of job-uid); it was deleted without its pods, and these go on: migrate-x2k9",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9")},
 		{name: "gone with a TTL that is not over", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = ptr[int32](86400) }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
@@ -626,9 +642,6 @@ func TestPatience(t *testing.T) {
 		next    int // seconds; 0: none
 	}{
 		{name: "nothing started", state: state(299), next: 300},
-		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
-			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
-				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), next: 75},
 		{name: "nothing started until start-timeout", state: state(300), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
