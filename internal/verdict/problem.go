@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -145,6 +146,9 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 	if p.Status.StartTime != nil {
 		since = p.Status.StartTime.Time
 	}
+	if untaken := w.untaken(p, scheduled); untaken != nil {
+		return untaken
+	}
 	var ending *problem
 	for c := range containers(p) {
 		if c.status == nil {
@@ -186,6 +190,23 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 	return w.creating(p, since)
 }
 
+// TakeGrace is how long a scheduler, or the kubelet of a node, may take to look at a pod before it is told that it has not.
+const TakeGrace = 10 * time.Second
+
+// untaken is a pod that has a node whose kubelet has not looked at it, as when nodeName names one that does not exist: a kubelet writes startTime
+// first (pkg/kubelet/status/status_manager.go). Nil when that is not so, or not for long.
+func (w *view) untaken(p *corev1.Pod, scheduled *corev1.PodCondition) *problem {
+	since := p.CreationTimestamp.Time
+	if scheduled != nil && scheduled.LastTransitionTime.After(since) {
+		since = scheduled.LastTransitionTime.Time
+	}
+	if p.Status.StartTime != nil || len(p.Status.ContainerStatuses) > 0 || w.Now.Before(since.Add(TakeGrace)) {
+		return nil
+	}
+	return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the kubelet of node %q has not taken %s", clean(p.Spec.NodeName, 253), named(p)),
+		cmp.Or(w.nodeNameHint(p), event.See("The node may be gone, or not ready", event.Kubectl("", "get node %s", p.Spec.NodeName)))).waits("waiting for its node", p.CreationTimestamp.Time)
+}
+
 // unready is a sidecar that keeps the containers behind it from starting: its startup probe has not succeeded, or it ends again and again
 // before that. Nil when it does not.
 func (w *view) unready(p *corev1.Pod, c container, since time.Time) *problem {
@@ -216,6 +237,10 @@ func (w *view) unscheduled(p *corev1.Pod, c *corev1.PodCondition) *problem {
 		}
 		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("%s is held by scheduling gates: %s", named(p), quote(strings.Join(gates, ", "))),
 			"The controller that put the gates there has to remove them.").waits("held by scheduling gates", p.CreationTimestamp.Time)
+	}
+	if name := p.Spec.SchedulerName; c == nil && name != "" && name != corev1.DefaultSchedulerName && !w.Now.Before(p.CreationTimestamp.Add(TakeGrace)) {
+		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("no scheduler called %q has taken %s", clean(name, 253), named(p)),
+			"Correct schedulerName of the pod template, or leave it out; or start that scheduler.").waits("being scheduled", p.CreationTimestamp.Time)
 	}
 	if c == nil || c.Reason != corev1.PodReasonUnschedulable {
 		return onItsWay("being scheduled", p.CreationTimestamp.Time)
