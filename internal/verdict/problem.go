@@ -146,9 +146,6 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 	if p.Status.StartTime != nil {
 		since = p.Status.StartTime.Time
 	}
-	if untaken := w.untaken(p, scheduled); untaken != nil {
-		return untaken
-	}
 	var ending *problem
 	for c := range containers(p) {
 		if c.status == nil {
@@ -193,18 +190,14 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 // TakeGrace is how long a scheduler, or the kubelet of a node, may take to look at a pod before it is told that it has not.
 const TakeGrace = 10 * time.Second
 
-// untaken is a pod that has a node whose kubelet has not looked at it, as when nodeName names one that does not exist: a kubelet writes startTime
-// first (pkg/kubelet/status/status_manager.go). Nil when that is not so, or not for long.
-func (w *view) untaken(p *corev1.Pod, scheduled *corev1.PodCondition) *problem {
+// untaken tells whether the kubelet of a pod's node has not looked at it for a while, as when nodeName names a node that does not exist: a kubelet
+// writes startTime first (pkg/kubelet/status/status_manager.go).
+func (w *view) untaken(p *corev1.Pod) bool {
 	since := p.CreationTimestamp.Time
-	if scheduled != nil && scheduled.LastTransitionTime.After(since) {
-		since = scheduled.LastTransitionTime.Time
+	if c := podCondition(p, corev1.PodScheduled); c != nil && c.LastTransitionTime.After(since) {
+		since = c.LastTransitionTime.Time
 	}
-	if p.Status.StartTime != nil || len(p.Status.ContainerStatuses) > 0 || w.Now.Before(since.Add(TakeGrace)) {
-		return nil
-	}
-	return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the kubelet of node %q has not taken %s", clean(p.Spec.NodeName, 253), named(p)),
-		cmp.Or(w.nodeNameHint(p), event.See("The node may be gone, or not ready", event.Kubectl("", "get node %s", p.Spec.NodeName)))).waits("waiting for its node", p.CreationTimestamp.Time)
+	return p.Status.StartTime == nil && len(p.Status.ContainerStatuses) == 0 && !w.Now.Before(since.Add(TakeGrace))
 }
 
 // unready is a sidecar that keeps the containers behind it from starting: its startup probe has not succeeded, or it ends again and again
@@ -373,6 +366,9 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	case trouble == nil && pulling != nil:
 		_, last, _ := seen(pulling)
 		return onItsWay("pulling image", last)
+	case trouble == nil && w.untaken(p):
+		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the kubelet of node %q has not taken %s", clean(p.Spec.NodeName, 253), named(p)),
+			cmp.Or(w.nodeNameHint(p), event.See("The node may be gone, or not ready", event.Kubectl("", "get node %s", p.Spec.NodeName)))).waits("waiting for its node", since)
 	case trouble == nil:
 		return onItsWay("creating container", since)
 	case trouble.Reason == "FailedCreatePodSandBox" || trouble.Reason == "NetworkNotReady":
