@@ -248,7 +248,7 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	}
 	l.suspect = func() {
 		watching.Go(func() {
-			if l.namespaceGoes(following) {
+			if goes, _ := l.namespaceGoes(following); goes {
 				l.post(event.Notice{Level: event.Warning, Key: "namespace", Message: fmt.Sprintf("namespace %s is being deleted, and %s will go with it", l.ref().Namespace, l.ref())})
 			}
 		})
@@ -296,7 +296,7 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 			v = again
 		}
 	}
-	l.blameNamespace(ctx, v)
+	l.blameNamespace(ctx, &v)
 	if l.spool != nil && v.Outcome != event.Succeeded {
 		if err := l.spool.replay(l.emit); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
@@ -742,10 +742,10 @@ func (l *loop) findSuccessor(ctx context.Context) {
 }
 
 // namespaceGoes tells whether the namespace is being deleted, or gone. Nobody has to be allowed to look at namespaces for it: the Job could not
-// be created any more.
-func (l *loop) namespaceGoes(ctx context.Context) bool {
+// be created any more. Denied says that the run may not even try that.
+func (l *loop) namespaceGoes(ctx context.Context) (goes, denied bool) {
 	if l.doomed.Load() {
-		return true
+		return true, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
@@ -756,26 +756,36 @@ func (l *loop) namespaceGoes(ctx context.Context) bool {
 	if missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		l.doomed.Store(true)
 	}
-	return l.doomed.Load()
+	return l.doomed.Load(), cluster.Denied(err) || apierrors.IsUnauthorized(err)
 }
 
-// blameNamespace names a namespace that is being deleted as the cause of what that does to the Job: it is deleted, or fails because its pods
-// went first.
-func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
+// blameNamespace names a namespace that is being deleted as the cause of what that does to the run: the Job is deleted, or fails because its
+// pods went first, or cannot be followed any more because the RoleBindings did. When these have gone, only a guess is left.
+func (l *loop) blameNamespace(ctx context.Context, v *verdict.Verdict) {
 	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
 	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
-	if !vanished && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
+	refused := v.DeleteJob && (v.Cause.Reason == event.Forbidden || v.Cause.Reason == event.Unauthorized) && len(l.pods) > 0 // which it was allowed to see
+	if !vanished && !refused && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
 		return
 	}
-	var goes bool
-	if l.beside(func() { goes = l.namespaceGoes(ctx) }); !goes {
-		return
-	}
+	var goes, denied bool
+	l.beside(func() { goes, denied = l.namespaceGoes(ctx) })
 	name := l.ref().Namespace
+	if !goes {
+		if refused || vanished && denied && !l.joined { // it could create a Job before
+			v.Cause.Hint = event.See("The rights of this run were taken away meanwhile, as when its namespace is deleted", event.Kubectl("", "get namespace %s", name)) + "\n" + v.Cause.Hint
+		}
+		return
+	}
 	message := fmt.Sprintf("namespace %s is being deleted, and %s ", name, l.ref())
-	if vanished {
+	switch {
+	case vanished:
 		message += "with it, before it finished"
-	} else {
+	case refused:
+		v.Outcome = event.Vanished
+		v.Cause = &event.Cause{Reason: event.JobDeleted, Err: v.Cause}
+		message += "with it, before it was seen to finish; what this run may do there went first: " + reason(v.Cause.Err)
+	default:
 		message += "has failed: " + v.Cause.Message
 	}
 	v.Cause.Object, v.Cause.Message = event.Ref{Kind: "Namespace", Name: name}, message

@@ -522,22 +522,35 @@ func TestTheNamespaceGoes(t *testing.T) {
 	}
 	deleted := fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) })
 	const gone = "namespace ns is being deleted, and Job ns/j with it, before it finished"
+	// The RoleBindings of a namespace that is deleted may go first: what the run could do before is not allowed any more.
+	noRight := func(verb string) *apierrors.StatusError {
+		return apierrors.NewForbidden(jobsResource, "j", fmt.Errorf(`User "ci" cannot %s resource "jobs" in API group "batch" in the namespace "ns"`, verb))
+	}
+	mayNot := exchange{tryURL, 403, noRight("create").Status()}
+	refused := []beat{{time.Second, event.PodSeen{Pod: a("p", "Running")}}, {20 * time.Second, noRight("watch")}}
+	const taken = "The rights of this run were taken away meanwhile, as when its namespace is deleted: kubectl get namespace ns"
 	for _, test := range []struct {
 		name      string
 		exchanges []exchange
 		beats     []beat
 		want      string // what the cause begins with
 		object    string
+		hint      string // and its hint, if that matters
 	}{
-		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns"},
-		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns"},
-		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"it stays, and the deletion was not seen", []exchange{missing, {tryURL, 201, there("x")}}, []beat{{time.Second, missed}}, "Job ns/j was deleted before it was seen to finish", "Job ns/j"},
-		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
-		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p"},
-		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p"},
+		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns", ""},
+		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns", ""},
+		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"it stays, and the deletion was not seen", []exchange{missing, {tryURL, 201, there("x")}}, []beat{{time.Second, missed}}, "Job ns/j was deleted before it was seen to finish", "Job ns/j", ""},
+		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns", ""},
+		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p", ""},
+		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p", ""},
+		{"the rights went first", []exchange{missing, mayNot}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", taken},
+		{"the rights to watch went first", []exchange{{tryURL, 403, terminating.Status()}}, refused, "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
+		{"the rights went first, after the pods", []exchange{{tryURL, 403, terminating.Status()}}, append(slices.Clone(deleted[:1]), refused[1]), "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
+		{"all rights went first", []exchange{mayNot}, refused, "cannot run Job ns/j: ci may not watch jobs.batch in namespace ns", "", taken},
+		{"the rights to watch were never there", []exchange{}, refused[1:], "cannot run Job ns/j: ci may not watch jobs.batch in namespace ns", "", "Check with: kubectl auth can-i watch"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -549,10 +562,10 @@ func TestTheNamespaceGoes(t *testing.T) {
 					n, ok := e.(event.Notice)
 					return ok && n.Message == "namespace ns is being deleted, and Job ns/j will go with it"
 				})
-				if want := len(test.beats) > 1 && test.object == "Namespace ns"; warned != want {
+				if want := len(test.beats) > 1 && test.object == "Namespace ns" && l.pods[0].DeletionTimestamp != nil; warned != want {
 					t.Errorf("warned of it: %t, want %t", warned, want)
 				}
-				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" {
+				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" || !strings.HasPrefix(f.Cause.Hint, test.hint) {
 					t.Errorf("%s: %+v", f.Outcome, f.Cause)
 				}
 			})

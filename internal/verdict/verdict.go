@@ -210,8 +210,32 @@ func (w *view) vanished(v *Verdict) bool {
 	default:
 		return false
 	}
+	if names, end := w.orphans(); names != "" {
+		v.Cause.Message += "; it was deleted without its pods, and these go on: " + names
+		v.Cause.Hint = event.See("Nobody counts or replaces them any more; this ends them", end)
+	}
 	v.Decided, v.Outcome = true, event.Vanished
 	return true
+}
+
+// mostNamed is how many pods a cause names one by one.
+const mostNamed = 10
+
+// orphans are the names of the pods that go on without their Job, and the command that ends them; "" when there are none. Whoever deletes a Job
+// may leave its pods (kubectl delete --cascade=orphan), and its last state says so.
+func (w *view) orphans() (names, end string) {
+	if !slices.Contains(w.job.Finalizers, metav1.FinalizerOrphanDependents) || len(w.living) == 0 {
+		return "", ""
+	}
+	var all []string
+	for _, p := range w.living {
+		all = append(all, p.Name)
+	}
+	if more := len(all) - mostNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:mostNamed], ", "), more),
+			event.Kubectl(w.ref.Namespace, "delete pods -l "+batchv1.ControllerUidLabel+"=%s", string(w.job.UID))
+	}
+	return strings.Join(all, ", "), event.Kubectl(w.ref.Namespace, "delete pod"+strings.Repeat(" %s", len(all)), all...)
 }
 
 // lastEnd is when the last container of a Job that is being deleted ended, or when its deletion began.

@@ -162,6 +162,24 @@ func unscheduled(message string) func(*corev1.Pod) {
 	}
 }
 
+// untaken is a pod that its scheduler has not looked at.
+func untaken(scheduler string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.NodeName, p.Spec.SchedulerName, p.Status = "", scheduler, corev1.PodStatus{Phase: corev1.PodPending}
+	}
+}
+
+// placed is a pod on a node whose kubelet has not looked at it.
+func placed(node string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Spec.NodeName, p.Status = node, corev1.PodStatus{Phase: corev1.PodPending} }
+}
+
+func scheduledAt(seconds int) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: at(seconds)}}
+	}
+}
+
 // happened adds an event about the newest pod, or about the Job before there is one.
 func happened(reason, message string, count int32, first, last int) func(*State) {
 	return func(s *State) {
@@ -267,6 +285,7 @@ const (
 func TestOutcome(t *testing.T) {
 	external := job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })
 	vanish := func(s *State) { s.Gone = true }
+	orphaned := job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"orphan"} })
 	replace := func(s *State) { s.Gone, s.ReplacedBy = true, "other-uid" }
 	complete := condition(batchv1.JobComplete, "CompletionsReached", "Reached expected number of succeeded pods", 60)
 	criteria := condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "Matched rules at index 0", 60)
@@ -292,6 +311,21 @@ func TestOutcome(t *testing.T) {
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, "")},
 		{name: "gone", state: state(9, pod("migrate-x2k9", runs), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "gone, and its pods go on", state: state(9, pod("migrate-x2k9", runs), pod("b", exits(3, "Error", "", 8)), pod("c", runs, deleted(8)), pod("d", waits("ContainerCreating", "")), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: migrate-x2k9, d",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9 d")},
+		{name: "gone, and many pods go on", state: state(9, func(s *State) {
+			for i := range 11 {
+				pod(fmt.Sprint("p", i), runs)(s)
+			}
+		}, orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 1 more",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pods -l batch.kubernetes.io/controller-uid=job-uid")},
+		{name: "gone with its pods left, which have ended", state: state(9, pod("migrate-x2k9", exits(3, "Error", "", 8)), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "replaced, and its pod goes on", state: state(9, pod("migrate-x2k9", runs), orphaned, replace), outcome: event.Vanished,
+			cause: jobCause(event.JobReplaced, "Job prod/migrate was deleted before it finished, and another Job was created under its name (UID other-uid instead of job-uid); it was deleted without its pods, and these go on: migrate-x2k9",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9")},
 		{name: "gone with a TTL that is not over", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = ptr[int32](86400) }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
@@ -418,6 +452,11 @@ func TestFailure(t *testing.T) {
 			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed from node node-1, which is unreachable, not ready or otherwise tainted NoExecute", nodeHint)},
 		{name: "node deleted", state: failed(fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), outcome: event.Failed,
 			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node node-1 no longer exists", movedHint)},
+		{name: "node that never was", state: failed(placed("nowhere"), fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), outcome: event.Failed,
+			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node nowhere does not exist", movedHint)},
+		{name: "nodeName that never was", outcome: event.Failed, state: state(61, job(func(j *batchv1.Job) { j.Spec.Template.Spec.NodeName = "nowhere" }),
+			pod("migrate-x2k9", placed("nowhere"), fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), failedCount(1), backoffLimitExceeded(60)),
+			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node nowhere does not exist", "Correct nodeName of the pod template, or leave it out, so that a scheduler chooses: kubectl get nodes")},
 		{name: "node lost", state: failed(fails("NodeLost", "Node node-1 which was running pod migrate-x2k9 is unresponsive")), outcome: event.Failed,
 			cause: podCause(event.NodeLost, "", nil, "node node-1, on which pod migrate-x2k9 ran, was lost", nodeHint)},
 		{name: "node shut down", state: failed(fails("Terminated", "Pod was terminated in response to imminent node shutdown.")), outcome: event.Failed,
@@ -632,6 +671,10 @@ func TestPatience(t *testing.T) {
 		{name: "unschedulable until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable,
 			state:   state(300, pod("migrate-x2k9", unscheduled("0/3 nodes are available: 3 node(s) had untolerated taint(s)."))),
 			message: "no container of Job prod/migrate started within 5m (start-timeout): pod migrate-x2k9 cannot be scheduled: 0/3 nodes are available: 3 node(s) had untolerated taint(s)"},
+		{name: "nobody schedules it until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable, state: state(300, pod("migrate-x2k9", untaken("nobody"))),
+			message: `no container of Job prod/migrate started within 5m (start-timeout): no scheduler called "nobody" has taken pod migrate-x2k9`},
+		{name: "no kubelet takes it until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout, state: state(300, pod("migrate-x2k9", placed("nowhere"))),
+			message: `no container of Job prod/migrate started within 5m (start-timeout): the kubelet of node "nowhere" has not taken pod migrate-x2k9`},
 		{name: "sandbox until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout,
 			state:   state(300, pod("migrate-x2k9"), happened("FailedCreatePodSandBox", "Failed to create pod sandbox: no IP left", 9, 2, 290)),
 			message: "no container of Job prod/migrate started within 5m (start-timeout): the sandbox of pod migrate-x2k9 cannot be made: Failed to create pod sandbox: no IP left"},
@@ -767,6 +810,13 @@ func TestProgress(t *testing.T) {
 			"0/1 done, 1 being scheduled (8.0 s): pod migrate-x2k9 cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; the cluster autoscaler adds a node for it"},
 		{"autoscaler cannot", state(9, pod("migrate-x2k9", unscheduled("0/1 nodes are available: 1 Insufficient cpu.")), happened("NotTriggerScaleUp", "", 1, 2, 2)),
 			"0/1 done, 1 being scheduled (8.0 s): pod migrate-x2k9 cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; the cluster autoscaler cannot add a node that would do"},
+		{"no scheduler yet", state(10, pod("a", untaken("nobody"))), "0/1 done, 1 being scheduled (9.0 s)"},
+		{"no scheduler", state(11, pod("a", untaken("nobody"))), `0/1 done, 1 being scheduled (10 s): no scheduler called "nobody" has taken pod a`},
+		{"the cluster's scheduler is busy", state(60, pod("a", untaken("default-scheduler"))), "0/1 done, 1 being scheduled (59 s)"},
+		{"no kubelet yet", state(10, pod("a", placed("nowhere"))), "0/1 done, 1 creating container (9.0 s)"},
+		{"no kubelet", state(11, pod("a", placed("nowhere"))), `0/1 done, 1 waiting for its node (10 s): the kubelet of node "nowhere" has not taken pod a`},
+		{"no kubelet of the node that the scheduler chose yet", state(14, pod("a", placed("node-1"), scheduledAt(5))), "0/1 done, 1 creating container (13 s)"},
+		{"no kubelet of the node that the scheduler chose", state(15, pod("a", placed("node-1"), scheduledAt(5))), `0/1 done, 1 waiting for its node (14 s): the kubelet of node "node-1" has not taken pod a`},
 		{"refused in part", state(9, three, refuses("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"), pod("a", runs)),
 			`0/10 done, 1 running: no further pod of the Job can be created: ResourceQuota "q" allows pods=1, pods=1 is used and the pod asks for pods=1`},
 		{"Kueue", state(9, job(func(j *batchv1.Job) {
