@@ -63,8 +63,11 @@ func locate(o Options) (*target, []event.Notice, error) {
 	}
 	github, _ := o.LookupEnv("GITHUB_ACTIONS")
 	hint := secretHint
-	if github == "true" {
+	switch {
+	case github == "true":
 		hint += "." + forkHint
+	case !inCI(o):
+		hint = "Name one: --kubeconfig PATH, or the variable KUBECONFIG"
 	}
 	nothing := "no kubeconfig was given, $KUBECONFIG is not set, "
 	// HOME differs between a runner and its containers, or is missing: then there is nothing to look for.
