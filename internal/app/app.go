@@ -460,9 +460,7 @@ func objectsOf(plan *render.Plan) run.Objects {
 func (a *app) source(ctx context.Context) manifest.Source {
 	s := a.options.Source
 	s.Dir, s.LookupEnv = a.Dir, a.LookupEnv
-	if a.Stdin != nil {
-		s.Stdin = untilDone{ctx, a.Stdin}
-	}
+	s.Stdin, s.Ending = a.Stdin, func(r io.Reader) io.Reader { return untilDone{ctx, r} }
 	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
 		// This is where the runner mounts the checkout for a container action.
 		s.Dir = workspace
@@ -474,7 +472,7 @@ func (a *app) source(ctx context.Context) manifest.Source {
 	return s
 }
 
-// untilDone is a reader that a signal ends: nobody can say when standard input does.
+// untilDone is a reader that a signal ends: nobody can say when standard input or a pipe does.
 type untilDone struct {
 	ctx context.Context
 	io.Reader

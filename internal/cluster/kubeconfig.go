@@ -604,7 +604,11 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), "", err)
+			hint := ""
+			if info != nil && info.Mode()&fs.ModeNamedPipe != 0 {
+				hint = `It is read more than once, which a pipe is not made for. Give its text instead: KUBECONFIG="$(…)"`
+			}
+			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), hint, err)
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, invalid(fmt.Sprintf("the file %s is empty", p), "Was it written from a secret?"+forkHint, nil)
