@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/planton/kubernetes-job-action/internal/report"
@@ -63,6 +64,31 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// full is a standard output that takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestMainWithoutOutput: what cannot be printed is an error of each command.
+func TestMainWithoutOutput(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for _, args := range []string{"version", "--version", "help", "--help", "render -f job.yaml", "validate -f job.yaml --format=gitlab", "run -f job.yaml --dry-run=client"} {
+		var stderr bytes.Buffer
+		code := Main(Process{Args: strings.Fields(args), Stdin: strings.NewReader(""), Stdout: full{}, Stderr: &stderr, Dir: dir,
+			LookupEnv: func(string) (string, bool) { return "", false }})
+		if code != exitJobFailed || stderr.String() != "error: output cannot be written: no space left on device\n" {
+			t.Errorf("%s: exit code %d, %q", args, code, &stderr)
+		}
+	}
+}
+
+// TestMainEmptyCommand: a variable that is not set is no command.
+func TestMainEmptyCommand(t *testing.T) {
+	if got := call(t, t.TempDir(), "", nil, "", "-f", "job.yaml"); got.code != exitInvalid || got.stderr != `error: unknown command ""; a variable in quotes that is not set gives an empty word`+"\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What needs no cluster: the exit code, and what is said where. An empty pattern means that the stream is empty.
 func TestMainWithoutCluster(t *testing.T) {
 	dir := folder(t, map[string]string{
@@ -87,7 +113,10 @@ func TestMainWithoutCluster(t *testing.T) {
 		"nothing":             {code: 2, stderr: []string{`^✗ manifest: there is no manifest: nothing says what to run \(.*; --help lists all options\)\n✗ fix this problem first; nothing was created\n`, `InvalidInput`}},
 		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`unknown command "rnder"; did you mean "render"\?`}},
 		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`unknown command "job.yaml"; if it is the manifest, use --manifest=job.yaml`}},
-		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: unknown flag; --help lists all \(did you mean "--manifest"\?\)`}},
+		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`^✗ --manifst: unknown flag; --help lists all \(did you mean "--manifest"\?\)\n✗ fix this problem first; nothing was created\n`}},
+		"flag that is none":   {args: "validate --verbose -f bad.yaml", code: 2, stderr: []string{`^✗ --verbose: unknown flag; --help lists all\n`, `spec.backofLimit`, `fix these 3 problems`}},
+		"version as a flag":   {args: "--version", stdout: []string{`^dev\n$`}},
+		"no manifest's flag":  {args: "validate job.yaml", code: 2, stderr: []string{`^✗ unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml\n✗ fix this problem first; nothing was created\n`}},
 		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
 

@@ -77,12 +77,25 @@ func TestParseRefuses(t *testing.T) {
 		want string
 	}{
 		{[]string{"--nope"}, nil, "--nope: unknown flag; --help lists all"},
+		{[]string{"--tiemout", "5m", "-f", "job.yaml"}, nil, `--tiemout: unknown flag; --help lists all (did you mean "--timeout"?)`},
+		{[]string{"--secretenv", "A=hunter2", "-f", "job.yaml"}, nil, `--secretenv: unknown flag; --help lists all (did you mean "--secret-env"?)`},
+		{[]string{"--secretenv=A=hunter2"}, nil, `--secretenv: unknown flag; --help lists all (did you mean "--secret-env"?)`},
+		{[]string{"-x", "hunter2", "-f", "job.yaml"}, nil, "-x: unknown flag; --help lists all"},
+		{[]string{"-phunter2", "-f", "job.yaml"}, nil, "-p: unknown flag; --help lists all"},
+		{[]string{"-namespace", "hunter2", "-f", "job.yaml"}, nil, `-n: unknown flag; --help lists all (did you mean "--namespace"?)`},
+		{[]string{"-secret-env=A=hunter2"}, nil, `-s: unknown flag; --help lists all (did you mean "--secret-env"?)`},
+		{[]string{"-hx"}, nil, "-x: unknown flag; --help lists all"},
+		{[]string{"-timeout=5m"}, nil, `-t: unknown flag; --help lists all (did you mean "--timeout"?)`},
+		{[]string{"--timeout"}, nil, "timeout: it was given without a value"},
+		{[]string{"-f"}, nil, "manifest: it was given without a value"},
+		{[]string{"-f", "job.yaml", "--", "echo", "hunter2", "--wait"}, nil, "what stands behind -- is no option, and the container does not get it: its arguments are given with --container-args, each by itself"},
+		{[]string{"-"}, nil, "unexpected argument -: if the manifest comes from standard input, use --manifest=-"},
 		{[]string{"--timeout=soon"}, nil, `timeout: "soon" is not a duration such as 90s, 5m or 1h30m`},
 		{[]string{"--timeout=-5s"}, nil, `timeout: "-5s" is negative`},
 		{nil, []string{"INPUT_WAIT", "yes"}, `wait: "yes" is neither true nor false`},
 		{nil, []string{"INPUT_CLEANUP", "sometimes"}, `cleanup: "sometimes" is not one of auto, always, on-success, never`},
 		{[]string{"job.yaml"}, nil, `unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml`},
-		{[]string{"-f", "job.yaml", ""}, nil, "there is an argument that is empty: a variable in quotes that is not set is one"},
+		{[]string{"-f", "job.yaml", ""}, nil, "there is an argument that is empty: a variable in quotes that is not set gives one"},
 		{[]string{"--logs", "none", "--wait", "false"}, nil, "wait: its value needs an equals sign: --wait=false"},
 		{[]string{"--lock="}, nil, "lock: it was given, but is empty (leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot)"},
 		{nil, []string{"INPUT_LOCK", "Deploy_Shop"}, `lock: "Deploy_Shop" is no name that Kubernetes takes: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
@@ -158,9 +171,12 @@ func TestGivenAndEmpty(t *testing.T) {
 
 // All problems come at once.
 func TestParseRefusesAll(t *testing.T) {
-	_, findings := Parse([]string{"--cleanup=x", "--format=y"}, env("INPUT_WAIT", "yes"))
-	if len(findings) != 3 {
-		t.Errorf("got %v, want three findings", findings)
+	o, findings := Parse([]string{"--cleanup=x", "--nope", "5m", "-x", "--format=y", "--wait", "", "-f", "job.yaml", "--namespace"}, env("INPUT_SUMMARY", "yes"))
+	if len(findings) != 7 {
+		t.Errorf("got %v, want seven findings", findings)
+	}
+	if len(o.Source.Paths) != 1 {
+		t.Errorf("the manifest behind them is %q", o.Source.Paths)
 	}
 }
 

@@ -22,12 +22,14 @@ import (
 
 // Source says what to read. Paths are resolved against Dir.
 type Source struct {
-	Paths      []string // each a file, a folder (its *.yaml, *.yml and *.json, not those of folders below), a glob, or "-" for Stdin
+	Paths      []string // each a file, a folder (its *.yaml, *.yml and *.json, not those of folders below), a glob, a pipe, or "-" for Stdin
 	Content    string   // a manifest given as text; "" when there is none
 	References []string // paths of resource manifests for valueFrom, as Paths
 	Stdin      io.Reader
 	Dir        string
-	Confine    []Folder // when there are some, each path must lead into one of them, by a symbolic link either
+	Confine    []Folder // when there are some, each path must lead into one of them, by a symbolic link either, and to no pipe
+	// Ending makes a reader that nobody may ever write to, Stdin or a pipe, end with the run. It may be nil.
+	Ending     func(io.Reader) io.Reader
 	Substitute []string // names whose ${NAME} is replaced in Paths and Content; every other $ stays
 	LookupEnv  func(string) (string, bool)
 }

@@ -76,7 +76,7 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 	}
 	if len(documents) == 0 && len(r.findings) == before {
 		suggestion := "a manifest begins with apiVersion and kind"
-		if f.name == stdin {
+		if f.piped {
 			suggestion += "; has the command before the pipe failed?"
 		}
 		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: suggestion})
