@@ -67,12 +67,12 @@ func Load(s Source) (*Set, []event.Finding) {
 		v.credential = event.LooksSecret(v.value)
 		r.variables[name] = v
 	}
-	set := &Set{}
+	set, options := &Set{}, len(r.findings)
 	for _, f := range r.open(s.Paths, "manifest") {
 		set.Documents = append(set.Documents, r.parse(f, true)...)
 	}
 	if s.Content != "" {
-		if f, ok := r.limited("manifest-content", "manifest-content", strings.NewReader(s.Content)); ok {
+		if f, ok := r.limited(inline, inline, strings.NewReader(s.Content)); ok {
 			set.Documents = append(set.Documents, r.parse(f, true)...)
 		}
 	}
@@ -84,7 +84,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		case v.used:
 		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
-		default:
+		case !event.HasErrors(r.findings[options:]):
 			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}
