@@ -172,4 +172,3 @@ func TestOriginalOnce(t *testing.T) {
 		}
 	}
 }
-
