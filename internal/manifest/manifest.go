@@ -69,12 +69,12 @@ func Load(s Source) (*Set, []event.Finding) {
 		v.credential = event.LooksSecret(v.value)
 		r.variables[name] = v
 	}
-	set := &Set{}
+	set, options := &Set{}, len(r.findings)
 	for _, f := range r.open(s.Paths, "manifest") {
 		set.Documents = append(set.Documents, r.parse(f, true)...)
 	}
 	if s.Content != "" {
-		if f, ok := r.limited("manifest-content", "manifest-content", strings.NewReader(s.Content)); ok {
+		if f, ok := r.limited(inline, inline, strings.NewReader(s.Content)); ok {
 			set.Documents = append(set.Documents, r.parse(f, true)...)
 		}
 	}
@@ -86,7 +86,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		case v.used:
 		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
-		default:
+		case !event.HasErrors(r.findings[options:]):
 			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}
@@ -166,7 +166,7 @@ func (d *Document) meant() (event.Finding, bool) {
 		return event.Finding{}, false
 	case kind == "KubernetesJob", ours && kind == "Job":
 		kind, versions = "KubernetesJob", KubernetesJobVersions()
-	case group != "batch" && !(kind == "Job" && d.APIVersion == "v1") && !(kind == "CronJob" && d.APIVersion == "v1"):
+	case strings.Contains(group, "."): // the groups of others are domains
 		return event.Finding{}, false
 	}
 	if !slices.Contains(versions, d.APIVersion) {
@@ -210,8 +210,11 @@ func (s *Set) Workload(name string) (*Document, []event.Finding) {
 	case len(s.Documents) == 0:
 		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob; --help lists all options"}}
 	case len(workloads) == 0:
-		d := s.Documents[0]
-		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}
+		d, way := s.Documents[0], ""
+		if slices.ContainsFunc(s.Documents, func(d *Document) bool { return slices.Contains([]string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}, d.Kind) }) {
+			way = "put what runs below spec.template of a Job, with restartPolicy: Never"
+		}
+		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), way)}
 	}
 	message, suggestion := fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"
 	names := map[string]bool{}
