@@ -872,6 +872,21 @@ func TestSetup(t *testing.T) {
 		if err := os.WriteFile(b.env["GITHUB_PATH"], []byte("/first\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// Nothing waits for the rest of an answer that leads on.
+		b.answer = func(w http.ResponseWriter, r *http.Request) {
+			if b.asked.Load() > 1 {
+				w.Write(squeezed())
+				return
+			}
+			w.Header().Set("Location", "/")
+			w.WriteHeader(http.StatusFound)
+			w.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(20 * time.Second):
+				t.Error("the launcher still reads what leads on")
+			}
+		}
 		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
 			t.Errorf("%+v", e)
 		}
@@ -882,13 +897,13 @@ func TestSetup(t *testing.T) {
 		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
 			t.Errorf("%+v", e)
 		}
-		b.requests(1)
+		b.requests(2)
 		b.version = "2.0.0"
 		b.release(b.server.URL)
 		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
 			t.Errorf("%+v", e)
 		}
-		b.requests(2)
+		b.requests(3)
 		if got, err := os.ReadFile(b.env["GITHUB_PATH"]); !strings.HasSuffix(string(got), "/1.2.3/"+arch+"\n"+filepath.Dir(b.kept("cache"))+"\n") || len(b.files()) != 2 {
 			t.Errorf("%q, %v, files %q", got, err, b.files())
 		}
