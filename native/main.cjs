@@ -25,7 +25,12 @@ async function find() {
   // The tool cache of a runner of one's own may be read-only.
   const folders = [process.env.RUNNER_TOOL_CACHE, process.env.RUNNER_TEMP].filter(Boolean)
   const files = folders.map((folder) => path.join(folder, 'kubernetes-job-action', release.version, process.arch, program))
-  const kept = files.find((file) => intact(file, wanted))
+  const kept = files.find((file) => {
+    try {
+      fs.accessSync(file, fs.constants.X_OK)
+      return sha256(fs.readFileSync(file)) === wanted.sha256
+    } catch {}
+  })
   if (kept) return kept
   const content = await download(wanted)
   const problems = []
@@ -46,15 +51,6 @@ function checked(own) {
 }
 
 const sha256 = (content) => createHash('sha256').update(content).digest('hex')
-
-function intact(file, wanted) {
-  try {
-    fs.accessSync(file, fs.constants.X_OK)
-    return sha256(fs.readFileSync(file)) === wanted.sha256
-  } catch {
-    return false
-  }
-}
 
 // keep renames the file when it is complete: nobody finds half of it, and of two that do it at the same time either is right. On Windows, a
 // program that runs cannot be replaced, which counts as no place.
