@@ -34,7 +34,7 @@ func annotated(t *testing.T, dir string, mapped []string, tail ...string) []stri
 	t.Helper()
 	s := newStep(t, report.Options{PathMap: mapped})
 	s.env["GITHUB_WORKSPACE"] = dir
-	s.tell(t, begun, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Tail: tail, Cause: &event.Cause{Reason: event.ContainerExit, Message: "m"}})
+	s.tell(t, begun, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Trace: tail, Cause: &event.Cause{Reason: event.ContainerExit, Message: "m"}})
 	var got []string
 	for _, c := range s.play().All("error") {
 		if file, ok := c.Properties["file"]; ok {
