@@ -297,7 +297,7 @@ func (r *Reporter) finished(f event.Finished) {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
 		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
-		r.places(f.Tail)
+		r.places(f.Trace)
 		r.clusters(f)
 	}
 	if note != "" {
