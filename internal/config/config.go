@@ -272,7 +272,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
 	}
 	for _, m := range o.Report.PathMap {
-		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
+		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) || strings.Contains(m, "\n") {
 			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
 		}
 	}
@@ -368,8 +368,8 @@ func Usage() string {
   kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
   kubernetes-job-action version                       print the version, as --version does
 
-validate and render need no cluster, except for --from-cronjob. An option with one element per line takes one each time
-its flag is given. Every option is an environment variable too: INPUT_NAME_SUFFIX is --name-suffix. A flag wins.
+validate and render need no cluster, except for --from-cronjob. Where one thing stands per line, each flag holds one of
+them: --env A=1 --env B=2. Every option is an environment variable too: INPUT_NAME_SUFFIX is --name-suffix. A flag wins.
 
 Exit codes
 `)
