@@ -115,10 +115,6 @@ var forms = map[string]form{
 // windows makes the launcher take its way for Windows.
 const windows = `Object.defineProperty(process, "platform", {value: "win32"})`
 
-// hurry shortens the time between two attempts.
-const hurry = `{const timers = require("timers/promises"), {setTimeout} = timers; timers.setTimeout = (ms) => setTimeout(ms / 100)}
-`
-
 // bench is a copy of the action with a release of its own.
 type bench struct {
 	*testing.T
@@ -542,7 +538,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, f := range []form{{node: "24", prelude: hurry}, {node: "20", prelude: hurry}} {
+			for _, f := range []form{forms["Node 24"], forms["Node 20"]} {
 				b := newBench(t)
 				c.prepare(b)
 				e := b.run(f, "native/main.cjs")
@@ -706,7 +702,7 @@ func TestSlowServer(t *testing.T) {
 						}
 						<-r.Context().Done()
 					}
-					if e := b.run(form{node: node, prelude: hurry + c.prelude}, "native/main.cjs"); e.code != 2 || !strings.Contains(e.stderr, c.want) {
+					if e := b.run(form{node: node, prelude: c.prelude}, "native/main.cjs"); e.code != 2 || !strings.Contains(e.stderr, c.want) {
 						t.Errorf("exit code %d, %q", e.code, e.stderr)
 					}
 					if b.asked.Load() == 0 {
@@ -720,7 +716,7 @@ func TestSlowServer(t *testing.T) {
 
 // The download leads from http to https, and to another host, whose certificate only the runner's administrator knows.
 func TestCertificate(t *testing.T) {
-	for _, f := range []form{{node: "24", prelude: hurry}, {node: "20", prelude: hurry}} {
+	for _, f := range []form{forms["Node 24"], forms["Node 20"]} {
 		b := newBench(t)
 		secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(squeezed()) }))
 		t.Cleanup(secure.Close)
@@ -825,7 +821,7 @@ func TestProxyRefused(t *testing.T) {
 			b.answer = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }
 			b.release("https://127.0.0.1:1/v1.2.3") // nobody listens there
 			b.env["HTTPS_PROXY"] = fmt.Sprintf(c.proxy, b.server.Listener.Addr())
-			e := b.run(form{node: c.node, prelude: hurry}, "native/main.cjs")
+			e := b.run(form{node: c.node}, "native/main.cjs")
 			if e.code != 2 || !strings.Contains(e.stderr, c.want) || strings.Contains(e.stderr, "s3cret") {
 				t.Errorf("exit code %d, %q", e.code, e.stderr)
 			}
