@@ -155,7 +155,7 @@ func declare(o *Options) []option {
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
 		{Name: "result-from", Group: results, Default: "none", value: oneOf(&o.Run.Verdict.ResultFrom, verdict.ResultFromNone, verdict.ResultFromTerminationMessage),
-			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
+			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`: Kubernetes keeps 4 KiB of it, less when the pod has more than three containers, and a message that fills them is warned of."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),

@@ -374,7 +374,14 @@ func TestTerminationMessage(t *testing.T) {
 		"restarted, and says no more": {state(60, pod("a", runs, func(p *corev1.Pod) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "", "before", 5)
 		})), "before", false},
-		"one that is longer than ever": {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
+		"as long as Kubernetes keeps one":  {state(60, pod("a", says(0, long))), long, true},
+		"the end of a line is one of them": {state(60, pod("a", says(0, long[1:]+"\n"))), long[1:], true},
+		"one byte less":                    {state(60, pod("a", says(0, long[1:]))), long[1:], false},
+		"an index's is as long":            {state(60, many(2, true), pod("a", index(1), says(0, long))), `[null,"` + long + `"]`, true},
+		"another attempt's was as long":    {state(60, pod("a", says(1, long)), pod("b", says(0, "good"))), "good", false},
+		"as long as with three others":     {state(60, pod("a", says(0, long[:3<<10]), second, second, second)), long[:3<<10], true},
+		"shorter than with three others":   {state(60, pod("a", says(0, long[:3<<10-1]), second, second, second)), long[:3<<10-1], false},
+		"one that is longer than ever":     {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
 	} {
 		if f := Result(c.state, Verdict{}); f.Result != nil {
 			t.Errorf("%s: not asked for, and given", name)

@@ -240,6 +240,7 @@ var (
 	knexError    = regexp.MustCompile(`^migration failed with error: (.*)`)
 	// node-pg-migrate and Sequelize leave out how the file's name ends.
 	nodeFile     = regexp.MustCompile(`^(?:### MIGRATION ([\w.-]+) \(\w+\) ###|== ([\w.-]+): \w+ing =======)$`)
+	nodeDone     = regexp.MustCompile(`^== [\w.-]+: (?:migrated|reverted) `)
 	nodeError    = regexp.MustCompile(`^(?:error|ERROR): (\S+ .*)`)
 	prismaFile   = regexp.MustCompile(`^Migration name: ([\w.-]+)$`)
 	djangoFile   = regexp.MustCompile(`^\s+Applying (\w+)\.(\w+)\.\.\.(.*)`)
@@ -283,6 +284,8 @@ func (t *tools) read(line string) (mistake, bool) {
 		for _, end := range []string{".js", ".ts", ".cjs", ".mjs", ".sql"} {
 			t.places = append(t.places, place{named: true, file: m[1] + m[2] + end})
 		}
+	} else if find(nodeDone) != nil {
+		t.places = nil
 	} else if m := find(prismaFile); m != nil {
 		t.places = []place{{named: true, file: m[1] + "/migration.sql"}}
 	} else if line == "Database error:" {

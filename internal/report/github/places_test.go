@@ -396,6 +396,7 @@ error: syntax error at or near "ALTR"
 		{"Sequelize", []string{"migrations/20260301000000-orders.js"}, nil, `== 20260301000000-orders: migrating =======
 
 ERROR: syntax error at or near "ALTR"`, []string{`migrations/20260301000000-orders.js::: syntax error at or near "ALTR"`}},
+		{"Sequelize, and later another error", []string{"migrations/20260301000000-orders.js"}, nil, "== 20260301000000-orders: migrating =======\n== 20260301000000-orders: migrated (0.012s)\n\nERROR: cannot read the seed", nil},
 		{"Sequelize, with --debug", []string{"migrations/20260301000000-orders.js"}, nil, `== 20260301000000-orders: migrating =======
 
 ERROR: Error
