@@ -48,6 +48,9 @@ func Result(s State, v Verdict) event.Finished {
 	if created := w.job.CreationTimestamp.Time; !created.IsZero() {
 		f.Duration = w.until().Sub(created)
 	}
+	if !f.CompletedAt.IsZero() { // another controller may have another clock
+		f.Duration = max(f.Duration, f.CompletedAt.Sub(f.StartedAt))
+	}
 	var numbers pods.Numbering
 	spans := make([][]span, 0, len(w.Pods))
 	for _, p := range w.Pods {
