@@ -142,7 +142,8 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx, inTime)
 	state.Past = l.past
 	result := verdict.Result(state, decision)
-	result.Tail = l.tail(decision)
+	result.Trace = l.trace(decision)
+	result.Tail = result.Trace[max(0, len(result.Trace)-tailLines):]
 	l.tails.explain(state.Pods, result.Pods)
 	if result.Outcome == event.Succeeded {
 		l.applyAfter(ctx, inTime, &result)
@@ -827,11 +828,11 @@ func (l *loop) podsNow(ctx context.Context) (own []*corev1.Pod, err error) {
 	return own, err
 }
 
-// tail is the end of what the container wrote that decided.
-func (l *loop) tail(v verdict.Verdict) []string {
+// trace is the end of what the container wrote that decided.
+func (l *loop) trace(v verdict.Verdict) []string {
 	for _, p := range l.pods {
 		if p.Name == v.CausePod {
-			return l.tails.last(string(p.UID), v.CauseContainer, tailLines)
+			return l.tails.last(string(p.UID), v.CauseContainer, traceLines)
 		}
 	}
 	return nil

@@ -328,7 +328,11 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		return nil
 	}
 	f := w.containerFailure(p)
-	if taken := w.takenAway(p); taken != nil {
+	taken := w.takenAway(p)
+	if taken == nil && f != nil && w.deletedAtWork(p, f) {
+		taken = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", deletedHint)
+	}
+	if taken != nil {
 		if f != nil {
 			taken.at = f.at
 			taken.Container, taken.ExitCode = f.Container, f.ExitCode
@@ -336,7 +340,7 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		return taken
 	}
 	if f == nil && p.Status.Phase != corev1.PodFailed && (w.GonePods[p.UID] || p.DeletionTimestamp != nil) {
-		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", "Somebody deleted it, or a controller that frees nodes. "+movedHint)
+		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", deletedHint)
 		f.at = deletedAt(p)
 		if c := w.failed(); c != nil && !f.at.Before(c.LastTransitionTime.Time) { // the controller deletes what still works when the Job has failed
 			f.Reason, f.Message, f.Hint = event.Reason(c.Reason), named(p)+" was ended with its Job", w.describePod(p)
@@ -349,6 +353,20 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		}
 	}
 	return f
+}
+
+// deletedAtWork tells whether a container failed because somebody had deleted its pod. The Job's own controller deletes pods too: with the
+// Job, when it has failed, and when it is suspended.
+func (w *view) deletedAtWork(p *corev1.Pod, f *failure) bool {
+	deleted := deletedAt(p)
+	if f.Reason != event.ContainerExit || deleted.IsZero() || f.at.Before(deleted) || w.Gone || w.job.DeletionTimestamp != nil {
+		return false
+	}
+	if slices.ContainsFunc(w.job.Status.Conditions, func(c batchv1.JobCondition) bool { return c.Type == batchv1.JobSuspended }) {
+		return false
+	}
+	c := w.failed()
+	return c == nil || deleted.Before(c.LastTransitionTime.Time)
 }
 
 // ending tells whether a pod was told to stop and has not: it may still succeed.
@@ -409,6 +427,8 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 		return w.newFailure(p, event.Evicted, fmt.Sprintf("%s was ended by the cluster (%s): %s", named(p), quote(c.Reason), quote(c.Message)), movedHint)
 	}
 }
+
+const deletedHint = "Somebody deleted it, or a controller that frees nodes. " + movedHint
 
 const movedHint = "The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit or a podFailurePolicy that ignores DisruptionTarget."
 

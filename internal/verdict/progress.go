@@ -167,8 +167,12 @@ func (w *view) waitsToResume() (waits, hint string) {
 	if queue := w.queue(); queue != "" {
 		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.See("See why it does not", event.Kubectl(w.ref.Namespace, "get workloads,localqueues"))
 	}
+	how := "Leave suspend out of the manifest, or resume it in time"
+	if w.job.Generation > 1 { // PrepareForUpdate in pkg/registry/batch/job/strategy.go counts the changes of its spec
+		how = "Somebody has changed it since it was created; resume it in time"
+	}
 	return "is suspended and waits until somebody resumes it",
-		event.See("Leave suspend out of the manifest, or resume it in time", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
+		event.See(how, event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
 }
 
 // The pauses before the next pod (DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff in pkg/controller/job/job_controller.go).

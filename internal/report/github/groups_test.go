@@ -80,7 +80,7 @@ func TestAttemptsInGroups(t *testing.T) {
 
 // The verdict is the first error at the end of a run, then places, then failures, the most frequent first; and it is always there.
 func TestMostTellingAnnotationsFirst(t *testing.T) {
-	f := event.Finished{Outcome: event.Failed, Job: job, UID: "u", Attempts: 40, Cause: &event.Cause{Reason: event.FailedIndexes, Message: "many failed"}, Tail: []string{"main.sh: line 3: x: not found"}}
+	f := event.Finished{Outcome: event.Failed, Job: job, UID: "u", Attempts: 40, Cause: &event.Cause{Reason: event.FailedIndexes, Message: "many failed"}, Tail: []string{"main.sh: line 3: x: not found"}, Trace: []string{"main.sh: line 3: x: not found"}}
 	for i := range 40 {
 		f.Pods = append(f.Pods, broke(ran(fmt.Sprintf("j-%d-x", i), i, 1, 0, 0, time.Second), int32(1+i%7), "no rows"))
 		f.Warnings = append(f.Warnings, event.Cause{Message: "warning of the end"})
