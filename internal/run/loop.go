@@ -274,8 +274,8 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	if v.Decided && !v.DeleteJob {
 		l.ended = l.disarm(ctx)
 	}
-	if v.DeleteJob && v.Outcome == event.TimedOut && !l.away.IsZero() {
-		v.Cause.Message += "; the API server has not answered for " + event.Seconds(time.Since(l.away))
+	if v.DeleteJob && v.Outcome == event.TimedOut {
+		v.Cause.Message += l.silence()
 	}
 	l.takeRest()
 	if v.Incomplete {
