@@ -138,7 +138,7 @@ func (r *runner) delete(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		limit := r.limit()
 		time.AfterFunc(limit, func() {
-			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(limit)})
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: fmt.Sprintf("the API server %s did not answer within %s", r.client.Server, event.Seconds(limit))})
 		})
 	})()
 	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)

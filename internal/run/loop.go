@@ -274,8 +274,8 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	if v.Decided && !v.DeleteJob {
 		l.ended = l.disarm(ctx)
 	}
-	if v.DeleteJob && v.Outcome == event.TimedOut && !l.away.IsZero() {
-		v.Cause.Message += "; the API server has not answered for " + event.Seconds(time.Since(l.away))
+	if v.DeleteJob && v.Outcome == event.TimedOut {
+		v.Cause.Message += l.silence()
 	}
 	l.takeRest()
 	if v.Incomplete {
@@ -634,7 +634,7 @@ func (l *loop) state() verdict.State {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
 	return verdict.State{Job: l.job, Gone: l.gone, Missed: l.missed, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Joined: l.joined, Options: l.options.Verdict}
 }
 
 // silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.

@@ -17,8 +17,8 @@ import (
 )
 
 // Result makes the closing event of a run from its last State and Verdict; the Tails are left to the caller, who has the lines.
-// Times are the cluster's own: from the Job's startTime to its completionTime, or to the condition by which it failed. A Job
-// that was ended by us or vanished has no such end, and its duration is how long it was followed. Pods are in the order of State.Pods.
+// Times are the cluster's own: from the Job's creation to its completionTime, or to the condition by which it failed. A Job
+// that was ended by us or vanished has no such end, and ends now. Its startTime begins anew when it is resumed. Pods are in the order of State.Pods.
 func Result(s State, v Verdict) event.Finished {
 	w := look(s)
 	f := event.Finished{
@@ -45,10 +45,12 @@ func Result(s State, v Verdict) event.Finished {
 		f.FailedIndexes = *w.job.Status.FailedIndexes
 	}
 	f.StartedAt, f.CompletedAt = w.began(), w.completed()
-	if f.Duration = f.CompletedAt.Sub(f.StartedAt); f.CompletedAt.IsZero() {
-		f.Duration = w.Now.Sub(w.FollowedSince)
+	if created := w.job.CreationTimestamp.Time; !created.IsZero() {
+		f.Duration = w.until().Sub(created)
 	}
-	f.Duration = max(f.Duration, 0)
+	if !f.CompletedAt.IsZero() { // another controller may have another clock
+		f.Duration = max(f.Duration, f.CompletedAt.Sub(f.StartedAt))
+	}
 	var numbers pods.Numbering
 	spans := make([][]span, 0, len(w.Pods))
 	for _, p := range w.Pods {

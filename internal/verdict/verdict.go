@@ -82,6 +82,7 @@ type State struct {
 	Now           time.Time            // our clock
 	Began         time.Time            // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time            // when the following began, by our clock
+	Joined        bool                 // that was not when the Job was created
 	Options       Options
 }
 

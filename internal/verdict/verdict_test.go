@@ -1124,7 +1124,7 @@ func TestResult(t *testing.T) {
 	v := Decide(complete)
 	want := event.Finished{
 		Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Namespace: "prod", Name: "migrate"}, UID: "job-uid",
-		Attempts: 2, Succeeded: 1, Failed: 1, StartedAt: at(2).Time, CompletedAt: at(70).Time, Duration: 68 * time.Second,
+		Attempts: 2, Succeeded: 1, Failed: 1, StartedAt: at(2).Time, CompletedAt: at(70).Time, Duration: 70 * time.Second,
 		Times: event.Times{Queue: time.Second, Pull: 2 * time.Second, Run: 57 * time.Second, End: 10 * time.Second},
 		Pods: []event.PodResult{
 			{Name: "a", Index: ptr(0), Node: "node-1", Phase: "Failed", Reason: "ContainerExit", ExitCode: ptr[int32](3), StartedAt: ptr(at(1).Time), EndedAt: ptr(at(9).Time),
