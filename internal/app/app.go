@@ -102,6 +102,8 @@ func Main(p Process) int {
 	if options.Report.Format == report.FormatAuto {
 		options.Report.Format = p.format()
 	}
+	p.Dir = p.start()
+	options.Report.Dir = p.Dir
 	a := &app{Process: p, options: options}
 	ctx, stop := untilSignal(a.clear)
 	defer stop()
@@ -349,6 +351,20 @@ func (p Process) format() report.Format {
 	return report.FormatText
 }
 
+// start is where relative paths begin: the working directory, which a step of a workflow may have chosen, or the checkout for a program that
+// GitHub's runner has started elsewhere.
+func (p Process) start() string {
+	workspace := p.getenv("GITHUB_WORKSPACE")
+	if workspace == "" || p.getenv("GITHUB_ACTIONS") != "true" {
+		return p.Dir
+	}
+	checkout := manifest.Source{Confine: []manifest.Folder{{Path: workspace}}}
+	if checkout.Holds(filepath.Join(p.Dir, "any")) {
+		return p.Dir
+	}
+	return workspace
+}
+
 func (p Process) getenv(name string) string {
 	v, _ := p.LookupEnv(name)
 	return v
@@ -497,8 +513,6 @@ func (a *app) source(ctx context.Context) manifest.Source {
 	s.Dir, s.LookupEnv = a.Dir, a.LookupEnv
 	s.Stdin, s.Ending = a.Stdin, func(r io.Reader) io.Reader { return untilDone{ctx, r} }
 	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
-		// This is where the runner mounts the checkout for a container action.
-		s.Dir = workspace
 		s.Confine = []manifest.Folder{{Path: workspace, Variable: "GITHUB_WORKSPACE", Hint: "is it mounted, and is actions/checkout a step before?"}}
 	} else if project := a.getenv("CI_PROJECT_DIR"); project != "" && a.getenv("GITLAB_CI") == "true" {
 		// GitLab's runner writes variables of the type file into the folder beside it (gitlab-org/gitlab-runner, shells/abstract.go).

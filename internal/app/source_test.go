@@ -293,3 +293,25 @@ func TestMasksOfTheRunner(t *testing.T) {
 		t.Errorf("exit code %d:\n%s", got.code, got.stdout)
 	}
 }
+
+// A step of a workflow may have a working directory of its own: all relative paths begin there, and an annotation names the file as the repository does.
+// A program that the runner started outside of the checkout begins in the checkout.
+func TestWorkingDirectoryOfAStep(t *testing.T) {
+	bad := strings.Replace(goodManifest, "spec:", "specc:", 1)
+	dir := folder(t, map[string]string{"checkout/job.yaml": goodManifest, "checkout/services/api/job.yaml": bad, "elsewhere/.keep": ""})
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": filepath.Join(dir, "checkout"), "GITHUB_OUTPUT": filepath.Join(dir, "output")}
+	got := call(t, filepath.Join(dir, "checkout/services/api"), "", env, "validate", "-f", "job.yaml")
+	if got.code != exitInvalid || !strings.Contains(got.stdout, "file=services/api/job.yaml,line=") || !strings.Contains(got.stdout, "::job.yaml:") {
+		t.Errorf("in services/api: exit code %d:\n%s", got.code, got.stdout)
+	}
+	for _, start := range []string{"checkout", "elsewhere"} {
+		if got := call(t, filepath.Join(dir, start), "", env, "validate", "-f", "job.yaml"); got.code != exitOK {
+			t.Errorf("in %s: exit code %d:\n%s", start, got.code, got.stdout)
+		}
+		// The kubeconfig does not exist, so nothing else goes on.
+		got := call(t, filepath.Join(dir, start), "", env, "run", "-f", "job.yaml", "--kubeconfig", "nowhere", "--result-file", "result.json")
+		if _, err := os.Stat(filepath.Join(dir, "checkout/result.json")); err != nil || os.Remove(filepath.Join(dir, "checkout/result.json")) != nil {
+			t.Errorf("in %s: %v:\n%s", start, err, got.stdout)
+		}
+	}
+}

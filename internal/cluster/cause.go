@@ -129,12 +129,16 @@ func explainAddress(err error) *event.Cause {
 		}
 	}
 	cause := &event.Cause{Reason: event.APIUnreachable}
+	var page *outage.PageError
 	var invalid x509.CertificateInvalidError
 	var authority x509.UnknownAuthorityError
 	var host x509.HostnameError
 	var dns *net.DNSError
 	kind := outage.KindOf(err)
 	switch {
+	case errors.As(err, &page):
+		cause.Message = page.Error()
+		cause.Hint = "A login page, a gateway or a proxy answers in its place: check the server's address in the kubeconfig, and that this machine reaches it without them (HTTPS_PROXY, NO_PROXY)."
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		cause.Message = fmt.Sprintf("the certificate of %s is not valid now (%s)", server, invalid.Detail)
 		cause.Hint = "It has to be renewed on the server; if the dates look right, this machine's clock is wrong."

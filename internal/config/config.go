@@ -85,7 +85,7 @@ func declare(o *Options) []option {
 		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
 		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
-			Help: "The Job's name, instead of the manifest's."},
+			Help: "The Job's name, instead of the manifest's. Where the manifest holds several Jobs, the one of this name is the one that runs."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*name)(&o.Render.NameSuffix),
 			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
@@ -272,7 +272,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
 	}
 	for _, m := range o.Report.PathMap {
-		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
+		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) || strings.Contains(m, "\n") {
 			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
 		}
 	}
@@ -368,8 +368,8 @@ func Usage() string {
   kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
   kubernetes-job-action version                       print the version, as --version does
 
-validate and render need no cluster, except for --from-cronjob. An option with one element per line takes one each time
-its flag is given. Every option is an environment variable too: INPUT_NAME_SUFFIX is --name-suffix. A flag wins.
+validate and render need no cluster, except for --from-cronjob. Where one thing stands per line, each flag holds one of
+them: --env A=1 --env B=2. Every option is an environment variable too: INPUT_NAME_SUFFIX is --name-suffix. A flag wins.
 
 Exit codes
 `)

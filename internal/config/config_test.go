@@ -103,6 +103,7 @@ func TestParseRefuses(t *testing.T) {
 		{[]string{"--path-map=app=services/api"}, nil, `path-map: "app=services/api" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
 		{[]string{"--path-map=/app"}, nil, `path-map: "/app" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
 		{[]string{"--path-map=/app=../x"}, nil, `path-map: "/app=../x" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
+		{[]string{"--path-map=/app=api\n/db=db"}, nil, `path-map: "/app=api\n/db=db" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
 		{[]string{"--path-map=/app=/etc"}, nil, `path-map: "/app=/etc" is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository`},
 	} {
 		_, findings := Parse(c.args, env(c.env...))

@@ -61,6 +61,7 @@ type reader struct {
 	budget    budget
 	files     int
 	stdin     bool              // was read
+	empty     bool              // the file has a List without items
 	variables map[string]*value // of Source.Substitute
 }
 
@@ -138,6 +139,9 @@ func (r *reader) open(paths []string, option string) []file {
 
 // stdin is what findings call standard input.
 const stdin = "<stdin>"
+
+// inline is what they call text that is given.
+const inline = "manifest-content"
 
 func (r *reader) standardInput(option string) []file {
 	switch {
@@ -383,6 +387,9 @@ func (r *reader) folder(path string, at place, option string) []string {
 	}
 	var names []string
 	for _, e := range entries {
+		if !e.IsDir() && folderFile.MatchString(e.Name()) { // what lies beside it is no manifest yet
+			return []string{filepath.Join(path, e.Name())}
+		}
 		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(path, e.Name()))
 		}

@@ -106,6 +106,9 @@ func TestTimeoutIsAllIn(t *testing.T) {
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("took %s, want %s", took, test.took)
 				}
+				if l.created != nil && f.UID != string(l.created.UID) {
+					t.Errorf("the Job's UID is %q at the end, want %q", f.UID, l.created.UID)
+				}
 				var all []string
 				for _, e := range told(l) {
 					switch e := e.(type) {
