@@ -176,6 +176,37 @@ type app struct {
 	Process
 	options  config.Options
 	reporter *report.Fanout
+	away     func() // says that the status line was taken away; nil without one
+	turn     turn   // to write to its terminal
+}
+
+// turn is whose it is to write to the terminal: what holds the one place in it.
+type turn chan struct{}
+
+// writer writes in turn.
+type writer struct {
+	io.Writer
+	turn turn
+}
+
+func (w writer) Write(p []byte) (int, error) {
+	w.turn <- struct{}{}
+	defer func() { <-w.turn }()
+	return w.Writer.Write(p)
+}
+
+// suspend takes the status line away, and then has the process stop. Nobody draws the line again in between, unless the terminal takes nothing, and
+// so keeps what is written to it for a while.
+func (a *app) suspend(stop func()) {
+	select {
+	case a.turn <- struct{}{}:
+		a.clear()
+		stop()
+		a.away()
+		<-a.turn
+	case <-time.After(100 * time.Millisecond):
+		stop()
+	}
 }
 
 // report makes the reporters of the format and of the files that were asked for, and tells them what no reader may see. A file that
@@ -197,10 +228,13 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	case report.FormatJSON:
 		log = json.New(stdout)
 	default:
-		t := text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
-		if a.live() && command == "run" {
-			t.Live(a.Terminal.Width, a.Terminal.Both)
+		if !a.live() || command != "run" {
+			log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
+			break
 		}
+		a.turn = make(turn, 1)
+		t := text.New(writer{stdout, a.turn}, writer{a.Stderr, a.turn}, a.getenv, o, a.Terminal.Color && !noColor)
+		a.away = t.Live(a.Terminal.Width, a.Terminal.Both)
 		log = t
 	}
 	sinks := []report.Sink{log}
@@ -343,6 +377,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		set, found = manifest.Load(a.source(ctx))
 	}
 	findings = append(findings, a.report(command, set)...)
+	defer a.suspendable()()
 	if command == "post" {
 		return a.post(ctx, findings)
 	}

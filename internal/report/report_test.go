@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -434,6 +435,32 @@ func BenchmarkMask(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A flood of lines beside 20 keys of 3 KB, whose base64 may be broken into lines.
+func BenchmarkMaskKeys(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(n int) string {
+		raw := make([]byte, n)
+		for i := range raw {
+			raw[i] = byte(random.Uint32())
+		}
+		return base64.StdEncoding.EncodeToString(raw)
+	}
+	var m mask
+	for range 20 {
+		m.add(text(2250), false)
+	}
+	for name, line := range map[string]string{"plain": strings.Repeat("0123456789 The quick brown fox ", 4), "base64": text(90)} {
+		b.Run(name, func(b *testing.B) {
+			m.hide(line)
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				m.hide(line)
+			}
+			b.ReportMetric(float64(len(m.find.label)), "states")
+		})
 	}
 }
 
