@@ -100,3 +100,23 @@ func TestEmptyVariable(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestLinesOfVariables: quotation marks that a shell would take off are told, and a line that is no variable comes with the form for several lines.
+func TestLinesOfVariables(t *testing.T) {
+	for line, want := range map[string]string{
+		`A="b c"`:      "warning: env: A: the quotation marks are a part of the value (leave them out: no shell reads this)\n",
+		`A='b'`:        "warning: env: A: the quotation marks are a part of the value (leave them out: no shell reads this)\n",
+		`A="b" c`:      "",
+		`A="`:          "",
+		`A="b'`:        "",
+		`A="b","c"`:    "",
+		`A={"b": "c"}`: "",
+		`export A=b`:   "error: env: line 1 is not NAME=VALUE (a value of several lines stands between NAME<<EOF and EOF)\n",
+		`A<<`:          "error: env: line 1 is not NAME=VALUE (a value of several lines stands between NAME<<EOF and EOF)\n",
+	} {
+		_, findings := Render(loadText(t, placeholders), Options{Env: []string{line}})
+		if got := text(findings); got != want {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+}
