@@ -41,7 +41,7 @@ func TestPlaceholders(t *testing.T) {
 	_, findings := Render(loadText(t, strings.Replace(placeholders, "image:", "env: [{name: A, value: '${DB_URL}'}, {name: B, value: 'x${C}'}], image:", 1)), Options{})
 	for with, want := range map[string]string{
 		`env: [{name: A, value: "$DB_URL"}]`:                                      "env[0].value: A gets these characters as they are: nothing replaces $DB_URL (substitute: DB_URL; or write $(DB_URL) for another variable of the container)",
-		`env: [{name: A, value: "${DB_URL:-x}"}]`:                                 "env[0].value: A gets these characters as they are: nothing replaces ${DB_URL:-x} (substitute: DB_URL; or write $(DB_URL) for another variable of the container)",
+		`env: [{name: A, value: "${DB_URL:-x}"}]`:                                 "env[0].value: A gets these characters as they are: nothing replaces ${DB_URL:-x} (write ${DB_URL} without a default, and substitute: DB_URL; or write $(DB_URL) for another variable of the container)",
 		`env: [{name: HOST, value: h}, {name: A, value: "postgres://${HOST}/x"}]`: "env[1].value: A gets these characters as they are: nothing replaces ${HOST} (write $(HOST))",
 		`env: [{name: A, value: "<DB_URL>"}]`:                                     "env[0].value: looks like a placeholder that nobody has filled in",
 		`env: [{name: A, value: "{{ .Values.url }}"}]`:                            "env[0].value: looks like a placeholder that nobody has filled in",
