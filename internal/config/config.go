@@ -605,30 +605,34 @@ func (p *pairs) Set(s string) error {
 func (p *pairs) String() string { return (*lines)(p).String() }
 func (p *pairs) Type() string   { return "lines" }
 
-// opening is the first line of a value of several lines.
-var opening = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)<<(\S+)\s*$`)
+// opening is the first line of a value of several lines. With an equals sign, it is one that is written wrongly if its end is there.
+var opening = regexp.MustCompile(`^\s*([-._A-Za-z][-._A-Za-z0-9]*)(\s*=)?\s*<<\s*(\S+)\s*$`)
 
 // heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
-func heredocs(s string) ([]string, error) {
-	var all []string
+func heredocs(s string) (all []string, wrong error) {
 	given := slices.Collect(strings.Lines(s))
 	for i := 0; i < len(given); i++ {
 		line := strings.TrimRight(given[i], "\r\n")
 		m := opening.FindStringSubmatch(line)
-		if m == nil {
+		ends := func(line string) bool { return strings.TrimSpace(line) == m[3] }
+		if m == nil || m[2] != "" && !slices.ContainsFunc(given[i+1:], ends) {
 			all = append(all, line)
 			continue
 		}
 		var value []string
-		for i++; i < len(given) && strings.TrimSpace(given[i]) != m[2]; i++ {
+		for i++; i < len(given) && !ends(given[i]); i++ {
 			value = append(value, strings.TrimRight(given[i], "\r\n"))
 		}
 		all = append(all, m[1]+"="+strings.Join(value, "\n"))
-		if i == len(given) {
-			return all, fmt.Errorf("%s: the value has no end; the word behind << must stand on a line of its own behind it", m[1])
+		switch {
+		case wrong != nil:
+		case m[2] != "":
+			wrong = fmt.Errorf("%s: a value of several lines has no equals sign; write %s<<EOF", m[1], m[1])
+		case i == len(given):
+			wrong = fmt.Errorf("%s: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it", m[1])
 		}
 	}
-	return all, nil
+	return all, wrong
 }
 
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.

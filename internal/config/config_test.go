@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -213,6 +214,39 @@ func TestUsageNamesEveryOption(t *testing.T) {
 	for line := range strings.Lines(usage) {
 		if len(line) > 125 {
 			t.Errorf("line of %d characters: %s", len(line), line)
+		}
+	}
+}
+
+// TestHeredocs: the forms of a value of several lines that people write are read, or refused with the way to write them. Nothing of the
+// value is ever in the error.
+func TestHeredocs(t *testing.T) {
+	for text, test := range map[string]struct {
+		want []string
+		err  string
+	}{
+		"KEY<<EOF\na\nb\nEOF\nB=c":         {want: []string{"KEY=a\nb", "B=c"}},
+		"KEY <<EOF\na\nEOF":                {want: []string{"KEY=a"}},
+		"KEY << EOF\na\nEOF":               {want: []string{"KEY=a"}},
+		"app.key<<EOF\na\nEOF":             {want: []string{"app.key=a"}},
+		"app-key<<EOF\r\na\r\n\r\nEOF\r\n": {want: []string{"app-key=a\n"}},
+		"KEY<<EOF\nEOF":                    {want: []string{"KEY="}},
+		"KEY<<EOF\na EOF\nEOFEOF\nEOF":     {want: []string{"KEY=a EOF\nEOFEOF"}},
+		"KEY<<EOF\ns3cr3t":                 {want: []string{"KEY=s3cr3t"}, err: "KEY: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it"},
+		"KEY<<'EOF'\ns3cr3t\nEOF":          {want: []string{"KEY=s3cr3t\nEOF"}, err: "KEY: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it"},
+		"KEY=<<EOF\ns3cr3t\nEOF":           {want: []string{"KEY=s3cr3t"}, err: "KEY: a value of several lines has no equals sign; write KEY<<EOF"},
+		"A=<<EOF\ns3cr3t\nEOF\nB=c":        {want: []string{"A=s3cr3t", "B=c"}, err: "A: a value of several lines has no equals sign; write A<<EOF"},
+		"KEY=<<EOF":                        {want: []string{"KEY=<<EOF"}},
+		"KEY=<<EOF\nB=c":                   {want: []string{"KEY=<<EOF", "B=c"}},
+		"KEY=a<<EOF\nB=c":                  {want: []string{"KEY=a<<EOF", "B=c"}},
+	} {
+		var got pairs
+		err := got.Set(text)
+		if said := fmt.Sprint(err); err == nil && test.err != "" || err != nil && said != test.err {
+			t.Errorf("%q: %v, want %q", text, err, test.err)
+		}
+		if diff := cmp.Diff(pairs(test.want), got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}
 }

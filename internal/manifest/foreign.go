@@ -53,7 +53,7 @@ func known(name string) (instead, bool) {
 
 const (
 	noManifest = ", and no manifest"
-	address    = "look at the address that it was read from, and at the token for it"
+	download   = "look at the address that it was read from, and at the token for it"
 	output     = "add -o yaml to the command"
 )
 
@@ -70,14 +70,15 @@ var printed = []struct {
 	{regexp.MustCompile(`^(?:(?:WARN(?:ING)?|[Ww]arning|Pulled): |[IWE][0-9]{4} [0-9]{2}:|[\w/]+\.go:[0-9]+: |time="|level=)`),
 		instead{"this line is a message of a command, and no part of a manifest", "keep what the command says apart from what it makes, without 2>&1"}},
 	{regexp.MustCompile("^```"), instead{"this is Markdown" + noManifest, "take the lines with ``` out"}},
-	{regexp.MustCompile(`^(?i:<!doctype|<html|<\?xml)`), instead{"this is a web page" + noManifest, address}},
-	{regexp.MustCompile(`^[45][0-9]{2}: [A-Z]`), instead{"this is the answer of a web server" + noManifest, address}},
+	{regexp.MustCompile(`^(?i:<!doctype|<html|<\?xml)`), instead{"this is a web page" + noManifest, download}},
+	{regexp.MustCompile(`^[45][0-9]{2}: [A-Z]`), instead{"this is the answer of a web server" + noManifest, download}},
 	{regexp.MustCompile(`^(?:diff --git |--- \S.*\n\+\+\+ )`), instead{"this is a difference of two files" + noManifest, "apply it first"}},
 }
 
 var (
 	// beginning is where a text says something: behind blank lines, comments, and separators.
 	beginning = regexp.MustCompile(`^(?:[ \t]*(?:#.*)?\n|---[ \t]*(?:#.*)?\n)*`)
+	onePath   = regexp.MustCompile(`^[^\s:{"]+\.(?:ya?ml|json)\s*$`)
 	conflict  = regexp.MustCompile(`(?m)^<<<<<<< `)
 	ytt       = regexp.MustCompile(`(?m)^[ \t]*#@[ \t]*(?:load\(|data/|overlay/|library/|if\b|for\b|def\b|end\b)|[:-][ \t]+#@[ \t]`)
 )
@@ -86,6 +87,10 @@ var (
 func (r *reader) foreign(name string, text []byte) bool {
 	if what, ok := known(name); ok {
 		r.at(name, text, 0, what.what, what.way)
+		return true
+	}
+	if name == inline && onePath.Match(text) {
+		r.at(name, text, 0, "this is a path"+noManifest, "give it as manifest")
 		return true
 	}
 	begin := len(beginning.Find(text))

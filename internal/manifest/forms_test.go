@@ -172,3 +172,38 @@ func TestOriginalOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestPathsThatAreNone: text, a URL or several files where a path should be are one finding, which shows nothing of a text.
+func TestPathsThatAreNone(t *testing.T) {
+	const text = "error: manifest: it is the text of a manifest, and no path (give it as manifest-content)"
+	for name, test := range map[string]struct {
+		paths []string
+		want  string
+	}{
+		"the lines of a manifest": {strings.Split("# a job\napiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData:\npassword: s3cr3t*", "\n"), text},
+		"a manifest in one":       {[]string{"kind: Secret\nstringData: {password: s3cr3t}"}, text},
+		"JSON":                    {[]string{`{"apiVersion":"v1","kind":"Secret","stringData":{"a":"s3cr3t"}}`}, text},
+		"the lines of JSON":       {[]string{"{", `"kind": "Secret",`, `"stringData": {"a": "s3cr3t"}`, "}"}, text},
+		"a URL":                   {[]string{"https://x:s3cr3t@example.com/job.yaml"}, "error: manifest: it is a URL, and only files are read (download it first, or into a pipe: curl -fsSL URL | kubernetes-job-action --manifest -)"},
+		"a chart":                 {[]string{"oci://example.com/chart"}, "error: manifest: it is a URL, and only files are read (download it first, or into a pipe: curl -fsSL URL | kubernetes-job-action --manifest -)"},
+		"with commas":             {[]string{"a.yaml,b.yaml"}, `error: manifest: "a.yaml,b.yaml" cannot be read: no such file or directory (name one file a line)`},
+		"with blanks":             {[]string{"a.yaml b.yaml"}, `error: manifest: "a.yaml b.yaml" cannot be read: no such file or directory (name one file a line)`},
+	} {
+		_, findings := Load(Source{Paths: test.paths, Dir: "/nowhere"})
+		if got := strings.TrimSpace(said(findings)); got != test.want {
+			t.Errorf("%s: %s\nwant %s", name, got, test.want)
+		}
+	}
+	_, findings := Load(Source{References: []string{"kind: Secret"}, Content: plainJob, Dir: "/nowhere"})
+	if got := said(findings); got != "error: references: it is the text of a manifest, and no path (write it into a file)\n" {
+		t.Error(got)
+	}
+	_, findings = Load(Source{Content: "deploy/job.yaml"})
+	if got := said(findings); got != "error: manifest-content:1:1: this is a path, and no manifest (give it as manifest)\n" {
+		t.Error(got)
+	}
+	set, findings := Load(Source{Paths: []string{"kind: odd.yaml"}, Dir: tree(t, map[string]string{"kind: odd.yaml": plainJob})})
+	if len(findings) > 0 || len(set.Documents) != 1 {
+		t.Errorf("a file of such a name: %s", said(findings))
+	}
+}

@@ -211,7 +211,9 @@ func (s *Set) Workload(name string) (*Document, []event.Finding) {
 		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob; --help lists all options"}}
 	case len(workloads) == 0:
 		d, way := s.Documents[0], ""
-		if slices.ContainsFunc(s.Documents, func(d *Document) bool { return slices.Contains([]string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}, d.Kind) }) {
+		if slices.ContainsFunc(s.Documents, func(d *Document) bool {
+			return slices.Contains([]string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}, d.Kind)
+		}) {
 			way = "put what runs below spec.template of a Job, with restartPolicy: Never"
 		}
 		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), way)}

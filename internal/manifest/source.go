@@ -103,7 +103,19 @@ func (r *reader) close() {
 func (r *reader) open(paths []string, option string) []file {
 	var files []file
 	seen := map[string]bool{}
+	if r.text(paths) { // unshown: it may hold secrets
+		suggestion := "write it into a file"
+		if option == "manifest" {
+			suggestion = "give it as " + inline
+		}
+		r.problem(option, "it is the text of a manifest, and no path", suggestion)
+		return nil
+	}
 	for _, p := range paths {
+		if address.MatchString(p) { // unshown: it may hold a token
+			r.problem(option, "it is a URL, and only files are read", "download it first, or into a pipe: curl -fsSL URL | kubernetes-job-action --manifest -")
+			continue
+		}
 		if p == "" { // it would be the working directory, with all that lies there
 			r.problem(option, "a path is empty", "is the variable in it set?")
 			continue
@@ -135,6 +147,23 @@ func (r *reader) open(paths []string, option string) []file {
 		}
 	}
 	return files
+}
+
+var (
+	address = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
+	// fieldOfAll is a field that every manifest has, in YAML or JSON.
+	fieldOfAll = regexp.MustCompile(`(?m)^[ \t]*(?:apiVersion|kind)[ \t]*:|"(?:apiVersion|kind)"[ \t]*:`)
+)
+
+// text tells whether what should be paths is a manifest, or its lines.
+func (r *reader) text(paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		if !fieldOfAll.MatchString(p) {
+			return false
+		}
+		_, err := os.Lstat(r.absolute(p))
+		return err != nil
+	})
 }
 
 // stdin is what findings call standard input.
@@ -378,6 +407,8 @@ func (r *reader) manifests(matches []string, path string) []string {
 	return names
 }
 
+var extensions = []string{".yaml", ".yml", ".json"}
+
 // folder reads a folder as kubectl does without --recursive (k8s.io/cli-runtime/pkg/resource, FileExtensions).
 func (r *reader) folder(path string, at place, option string) []string {
 	entries, err := at.readDir()
@@ -390,7 +421,7 @@ func (r *reader) folder(path string, at place, option string) []string {
 		if !e.IsDir() && folderFile.MatchString(e.Name()) { // what lies beside it is no manifest yet
 			return []string{filepath.Join(path, e.Name())}
 		}
-		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
+		if !e.IsDir() && slices.Contains(extensions, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
@@ -412,7 +443,9 @@ func (r *reader) unreadable(path, option string, err error) {
 	}
 	err = cause(err)
 	suggestion := ""
-	if errors.Is(err, fs.ErrNotExist) {
+	if words := strings.FieldsFunc(path, func(r rune) bool { return r == ',' || r == ' ' }); errors.Is(err, fs.ErrNotExist) && len(words) > 1 && slices.Contains(extensions, filepath.Ext(words[0])) {
+		suggestion = "name one file a line"
+	} else if errors.Is(err, fs.ErrNotExist) {
 		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
 		if c := r.source.Confine; len(c) > 0 && c[0].Hint != "" {
 			suggestion += ", the workspace; " + c[0].Hint

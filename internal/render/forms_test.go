@@ -100,3 +100,63 @@ func TestEmptyVariable(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestLinesOfVariables: quotation marks that a shell would take off are told, and a line that is no variable comes with the form for several lines.
+func TestLinesOfVariables(t *testing.T) {
+	for line, want := range map[string]string{
+		`A="b c"`:      "warning: env: A: the quotation marks are a part of the value (leave them out: no shell reads this)\n",
+		`A='b'`:        "warning: env: A: the quotation marks are a part of the value (leave them out: no shell reads this)\n",
+		`A="b" c`:      "",
+		`A="`:          "",
+		`A="b'`:        "",
+		`A="b","c"`:    "",
+		`A={"b": "c"}`: "",
+		`export A=b`:   "error: env: line 1 is not NAME=VALUE (a value of several lines stands between NAME<<EOF and EOF)\n",
+		`A<<`:          "error: env: line 1 is not NAME=VALUE (a value of several lines stands between NAME<<EOF and EOF)\n",
+	} {
+		_, findings := Render(loadText(t, placeholders), Options{Env: []string{line}})
+		if got := text(findings); got != want {
+			t.Errorf("%s: %s", line, got)
+		}
+	}
+}
+
+// TestSlipsOfKubernetesJob: the same for a KubernetesJob.
+func TestSlipsOfKubernetesJob(t *testing.T) {
+	const job = `apiVersion: kubernetes.planton.dev/v1
+kind: KubernetesJob
+metadata: {name: nightly}
+spec:
+  namespace: batch
+  image: {repo: busybox, tag: "1.36"}
+  command: [run]
+  activeDeadlineSeconds: 60
+`
+	const own = " (a KubernetesJob has one container: its image, command, args, env and resources stand in spec)"
+	for name, test := range map[string]struct{ old, now, want string }{
+		"a Job's template":     {"command: [run]", "template: {}", "spec.template: is no known field here" + own},
+		"a Pod's containers":   {"command: [run]", "containers: []", "spec.containers: is no known field here" + own},
+		"a variable as a tag":  {`"1.36"`, "$TAG", `spec.image.tag: "$TAG" is no tag of an image (is it a variable? substitute: TAG)`},
+		"a placeholder":        {`"1.36"`, "<TAG>", `spec.image.tag: "<TAG>" is no tag of an image (is it a placeholder? fill it in, or write ${NAME} and list NAME in substitute)`},
+		"a variable as a repo": {"busybox", "'${REPO}'", `spec.image.repo: "${REPO}" is no image repository: repository name (library/${REPO}) must be lowercase (is it a variable? substitute: REPO)`},
+		"a scheme":             {"busybox", "'https://ghcr.io/a/b'", `spec.image.repo: "https://ghcr.io/a/b" is no image repository: invalid reference format (did you mean "ghcr.io/a/b"?)`},
+		"a duration":           {"60", "5m", `spec.activeDeadlineSeconds: "5m" is not a whole number (write 300)`},
+		"a template":           {`{name: nightly}`, `{name: "{{ .Release.Name }}"}` + "\n#", `metadata.name: "{{ .Release.Name }}" is invalid: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name' or '123-abc') (render the template first: helm template … | kubernetes-job-action --manifest -)`},
+	} {
+		content := strings.Replace(job, test.old, test.now, 1)
+		if name == "a template" { // one finding for all of it
+			content = strings.Replace(content, `"1.36"`, `"{{ .Values.tag }}"`, 1)
+		}
+		_, findings := Render(loadText(t, content), Options{})
+		var errors []string
+		for _, f := range findings {
+			if f.Level == event.Error {
+				f.File = ""
+				errors = append(errors, f.String())
+			}
+		}
+		if got := strings.Join(errors, "\n"); got != test.want {
+			t.Errorf("%s: got  %s\nwant %s", name, got, test.want)
+		}
+	}
+}

@@ -146,6 +146,10 @@ func planFor(set *manifest.Set, doc *manifest.Document, o Options) (*Plan, []eve
 	}
 	apply, after, documents := r.helpers(set, w)
 	event.SortFindings(r.findings)
+	unrendered := func(f event.Finding) bool { return f.Level == event.Error && f.Suggestion == manifest.Unrendered }
+	if i := slices.IndexFunc(r.findings, unrendered); i >= 0 { // to render a template is one thing to do
+		r.findings = append(r.findings[:i+1], slices.DeleteFunc(r.findings[i+1:], unrendered)...)
+	}
 	if event.HasErrors(r.findings) || w == nil {
 		return nil, r.findings
 	}

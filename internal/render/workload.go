@@ -44,7 +44,6 @@ type workload struct {
 	cluster         string
 	deleteAfter     []event.Outcome // see Plan
 	broken          []string        // paths of the document that did not decode
-	unrendered      bool            // it was told that a template was not rendered
 }
 
 // owned are the objects that live and die with the Job.
@@ -229,12 +228,6 @@ func (r *renderer) unread(w *workload, findings []event.Finding) {
 // well, and what is missing may be there, misspelt.
 func (r *renderer) problem(w *workload, p problem) {
 	f := w.finding(p)
-	if f.Suggestion == manifest.Unrendered && f.File != "" { // that is one thing to do
-		if w.unrendered {
-			return
-		}
-		w.unrendered = true
-	}
 	follows := func(unread string) bool { return manifest.Within(unread, f.Path) || manifest.Within(f.Path, unread) }
 	if len(w.broken) > 0 && (p.missing || f.File != "" && slices.ContainsFunc(w.broken, follows)) {
 		return
