@@ -331,6 +331,9 @@ func (w *view) timeout() *event.Cause {
 		Hint:    "Give it more time with timeout, or find out in its log what took so long.",
 	}
 	switch p, init := w.problem(), w.longestInit(); {
+	case w.workSucceeded():
+		c.Message += "; its work has succeeded, and Kubernetes has not counted it yet"
+		c.Hint = "Give it more time with timeout. Whoever runs it again does the work again."
 	case w.suspended:
 		if w.queue() == "" {
 			c.Message += ", and nobody has resumed it"
@@ -340,6 +343,8 @@ func (w *view) timeout() *event.Cause {
 		c.Hint = p.Hint
 	case init != nil:
 		c.Hint = init.Hint
+	case !w.worked(): // there is no log
+		c.Hint = "Give it more time with timeout."
 	}
 	w.attempts(c)
 	for _, p := range w.living {
