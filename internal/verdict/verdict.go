@@ -311,11 +311,16 @@ func (w *view) startTimeout() *event.Cause {
 	} else {
 		c.Message += ": " + w.progress().String()
 	}
+	w.podless(c)
+	return c
+}
+
+// podless says, in the cause of a run that was out of patience, that the Job can have no pods.
+func (w *view) podless(c *event.Cause) {
 	if n := w.job.Spec.Parallelism; n != nil && *n == 0 {
-		c.Message += "; its parallelism is 0, so it has no pods"
+		c.Message += "; the Job's parallelism is 0, so it has no pods"
 		c.Hint = event.See("Raise it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"parallelism":1}}'`, w.ref.Name))
 	}
-	return c
 }
 
 func (w *view) queueTimeout() *event.Cause {
@@ -354,5 +359,6 @@ func (w *view) timeout() *event.Cause {
 			break
 		}
 	}
+	w.podless(c)
 	return c
 }
