@@ -37,6 +37,21 @@ func TestErrorPages(t *testing.T) {
 	}
 }
 
+// A server that wants a longer pause than a try may take: that is told, and not that nobody answers.
+func TestLongRetryAfter(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		w.Header().Set("Retry-After", "1000")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer server.Close()
+	err := look(t, dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"}))
+	if asked == 0 || !strings.Contains(fmt.Sprint(err), "the API server has too many requests (429)") {
+		t.Errorf("asked %d times: %v", asked, err)
+	}
+}
+
 // Warnings come one by one, however many an answer has.
 func TestManyWarnings(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

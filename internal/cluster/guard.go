@@ -6,8 +6,10 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/outage"
@@ -50,6 +52,12 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, g.client.proxied(r, err)
+	}
+	// client-go itself waits so long as an answer asks for, even beyond the time of a try: then nobody seems to have answered.
+	if deadline, ok := r.Context().Deadline(); ok {
+		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && time.Duration(seconds)*time.Second > time.Until(deadline) {
+			answer.Header.Del("Retry-After")
+		}
 	}
 	// A login page is mostly answered as if it were what was asked for, or as a refusal. Codes that the API server has words for keep them.
 	switch code := answer.StatusCode; {

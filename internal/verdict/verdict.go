@@ -347,11 +347,16 @@ func (w *view) startTimeout() *event.Cause {
 	} else {
 		c.Message += ": " + w.progress().String()
 	}
+	w.podless(c)
+	return c
+}
+
+// podless says, in the cause of a run that was out of patience, that the Job can have no pods.
+func (w *view) podless(c *event.Cause) {
 	if n := w.job.Spec.Parallelism; n != nil && *n == 0 {
-		c.Message += "; its parallelism is 0, so it has no pods"
+		c.Message += "; the Job's parallelism is 0, so it has no pods"
 		c.Hint = event.See("Raise it", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"parallelism":1}}'`, w.ref.Name))
 	}
-	return c
 }
 
 func (w *view) queueTimeout() *event.Cause {
@@ -367,6 +372,9 @@ func (w *view) timeout() *event.Cause {
 		Hint:    "Give it more time with timeout, or find out in its log what took so long.",
 	}
 	switch p, init := w.problem(), w.longestInit(); {
+	case w.workSucceeded():
+		c.Message += "; its work has succeeded, and Kubernetes has not counted it yet"
+		c.Hint = "Give it more time with timeout. Whoever runs it again does the work again."
 	case w.suspended:
 		if w.queue() == "" {
 			c.Message += ", and nobody has resumed it"
@@ -376,6 +384,8 @@ func (w *view) timeout() *event.Cause {
 		c.Hint = p.Hint
 	case init != nil:
 		c.Hint = init.Hint
+	case !w.worked(): // there is no log
+		c.Hint = "Give it more time with timeout."
 	}
 	w.attempts(c)
 	for _, p := range w.living {
@@ -385,5 +395,6 @@ func (w *view) timeout() *event.Cause {
 			break
 		}
 	}
+	w.podless(c)
 	return c
 }

@@ -715,7 +715,7 @@ func TestPatience(t *testing.T) {
 		{name: "resumed, then nothing started", state: state(1300, suspended(corev1.ConditionFalse, 1000)), outcome: event.TimedOut, reason: event.StartTimeout,
 			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
 		{name: "no parallelism", state: state(300, job(func(j *batchv1.Job) { j.Spec.Parallelism = ptr[int32](0) })), outcome: event.TimedOut, reason: event.StartTimeout,
-			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done; its parallelism is 0, so it has no pods"},
+			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done; the Job's parallelism is 0, so it has no pods"},
 		{name: "timeout after failures", outcome: event.TimedOut, reason: event.Timeout,
 			state:   state(3600, limit, pod("migrate-a", exits(1, "Error", "", 9)), pod("migrate-b", exits(3, "Error", "no such schema", 30)), pod("migrate-c", runs)),
 			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running; 2 attempts failed, the last one: container "main" of pod migrate-b exited with code 3: no such schema`},
@@ -1042,6 +1042,32 @@ func TestDeleted(t *testing.T) {
 		}
 	}
 	Deleted(nil, "cleanup: never")
+}
+
+// TestTimedOut: what a Job had come to when its time was over, and what to do about that.
+func TestTimedOut(t *testing.T) {
+	two := job(func(j *batchv1.Job) { j.Spec.Completions, j.Spec.Parallelism = ptr[int32](2), ptr[int32](2) })
+	done := exits(0, "Completed", "", 3598)
+	check(t, []verdictCase{
+		{name: "no container has run", outcome: event.TimedOut, state: state(200, pod("a"), func(s *State) { s.Options.Timeout = 200 * time.Second }),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 3m20s (timeout): 0/1 done, 1 creating container (3 min 19 s)", "Give it more time with timeout.")},
+		{name: "it works", outcome: event.TimedOut, state: state(3600, pod("a", runs)),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running", "Give it more time with timeout, or find out in its log what took so long.")},
+		{name: "its work has succeeded", outcome: event.TimedOut, state: state(3600, pod("a", done)),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 1h (timeout): 0/1 done; its work has succeeded, and Kubernetes has not counted it yet",
+				"Give it more time with timeout. Whoever runs it again does the work again.")},
+		{name: "its work has succeeded, and its pod has not ended", outcome: event.TimedOut, state: state(3600, pod("a", done, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning })),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 ending (2.0 s); its work has succeeded, and Kubernetes has not counted it yet",
+				"Give it more time with timeout. Whoever runs it again does the work again.")},
+		{name: "its work has succeeded in a pod that was deleted", outcome: event.TimedOut, state: state(3600, pod("a", done, deleted(3590))),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 1h (timeout): 0/1 done", "Give it more time with timeout, or find out in its log what took so long.")},
+		{name: "its parallelism was set to 0", outcome: event.TimedOut, state: state(3600, job(func(j *batchv1.Job) { j.Spec.Parallelism = ptr[int32](0) }), pod("a", exits(137, "Error", "", 90), deleted(60))),
+			cause: &event.Cause{Reason: event.Timeout, Object: event.Ref{Kind: "Pod", Namespace: "prod", Name: "a"}, Container: "main", ExitCode: ptr[int32](137),
+				Message: "Job prod/migrate did not finish within 1h (timeout): 0/1 done; one attempt failed: pod a was deleted while it ran; the Job's parallelism is 0, so it has no pods",
+				Hint:    `Raise it: kubectl -n prod patch job migrate -p '{"spec":{"parallelism":1}}'`}},
+		{name: "half of its work has succeeded", outcome: event.TimedOut, state: state(3600, two, pod("a", done), pod("b", runs)),
+			cause: jobCause(event.Timeout, "Job prod/migrate did not finish within 1h (timeout): 0/2 done, 1 running", "Give it more time with timeout, or find out in its log what took so long.")},
+	})
 }
 
 func TestNotices(t *testing.T) {

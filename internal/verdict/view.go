@@ -192,6 +192,21 @@ func (w *view) worked() bool {
 	return slices.ContainsFunc(w.Pods, func(p *corev1.Pod) bool { return ended(p) || ran(p, event.Main) })
 }
 
+// workSucceeded tells whether nothing is missing for the success of the Job but that its controller counts its pods.
+func (w *view) workSucceeded() bool {
+	n := 0
+	for _, p := range w.Pods {
+		done := p.DeletionTimestamp == nil
+		for c := range containers(p) {
+			done = done && (c.kind != event.Main || c.status != nil && c.status.State.Terminated != nil && c.status.State.Terminated.ExitCode == 0)
+		}
+		if done {
+			n++
+		}
+	}
+	return n > 0 && n >= int(w.wanted())
+}
+
 // ran tells whether a container of one of the kinds was ever seen to run.
 func ran(p *corev1.Pod, kinds ...event.ContainerKind) bool {
 	for c := range containers(p) {
