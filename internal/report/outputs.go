@@ -33,7 +33,7 @@ var OutputDocs = []OutputDoc{
 	{"status", "`succeeded`, `failed`, `timed-out`, `cancelled`, `vanished`, or `created` with `wait: false`."},
 	{"reason", "Stable code of what went wrong, such as `BackoffLimitExceeded` or `ImagePull`; empty after success."},
 	{"message", "One sentence that names the cause; empty after success, unless the work was left to another run."},
-	{"exit-code", "Exit code of the container that decided the outcome: `0` after success, empty when no container did."},
+	{"exit-code", "Exit code of the container that decided the outcome, or that had failed last when this run ended the Job: `0` after success, empty without such a container."},
 	{"attempts", "Number of pods that were started."},
 	{"succeeded", "Number of pods that succeeded."},
 	{"failed", "Number of pods that failed."},

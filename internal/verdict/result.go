@@ -41,6 +41,17 @@ func Result(s State, v Verdict) event.Finished {
 		}
 		f.Failed = max(f.Failed, failed)
 	}
+	// A Job that did not end on its own is left a moment before its controller has counted its last pods.
+	if w.completed().IsZero() {
+		ended := map[corev1.PodPhase]int{}
+		for _, p := range w.Pods {
+			ended[p.Status.Phase]++
+		}
+		f.Succeeded = max(f.Succeeded, ended[corev1.PodSucceeded])
+		if w.job.Spec.PodFailurePolicy == nil {
+			f.Failed = max(f.Failed, ended[corev1.PodFailed])
+		}
+	}
 	if w.job.Status.FailedIndexes != nil {
 		f.FailedIndexes = *w.job.Status.FailedIndexes
 	}

@@ -1174,6 +1174,12 @@ func TestResult(t *testing.T) {
 		t.Errorf("timed out: %+v", f)
 	}
 
+	// The controller has not counted the pods yet.
+	late := state(62, pod("a", runs), pod("b", exits(0, "Completed", "", 61)), pod("c", exits(3, "Error", "", 61)))
+	if f := Result(late, Verdict{Outcome: event.Cancelled}); f.Succeeded != 1 || f.Failed != 1 || f.Attempts != 3 {
+		t.Errorf("cancelled before the pods were counted: %+v", f)
+	}
+
 	if f := Result(State{}, Verdict{Outcome: event.Vanished}); f.Duration != 0 || f.Attempts != 0 || f.Pods != nil {
 		t.Errorf("nothing was seen: %+v", f)
 	}

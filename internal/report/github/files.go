@@ -47,8 +47,11 @@ func entry(name, value string, draw func() string) string {
 	return name + "<<" + delimiter + "\n" + value + "\n" + delimiter
 }
 
-// appendTo appends text and a newline to a command file.
+// appendTo appends text and a newline to a command file. What another program of the step has left there without one stays a line of its own.
 func appendTo(getenv func(string) string, file, text string) (err error) {
+	if unended(getenv(variable(file))) {
+		text = "\n" + text
+	}
 	defer func() {
 		if p := recover(); p != nil { // the library panics on an error
 			err = fmt.Errorf("%v", p)
@@ -57,4 +60,20 @@ func appendTo(getenv func(string) string, file, text string) (err error) {
 	githubactions.New(githubactions.WithGetenv(getenv), githubactions.WithWriter(io.Discard)).
 		IssueFileCommand(&githubactions.Command{Name: file, Message: text})
 	return nil
+}
+
+// unended tells whether the last line of a file has no end.
+func unended(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return false
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	last := make([]byte, 1)
+	_, err = f.ReadAt(last, info.Size()-1)
+	return err == nil && last[0] != '\n'
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/planton/kubernetes-job-action/internal/actionsrunner"
+	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/report"
 )
 
 // unwritable are files that not even root can write, by what is wrong with them.
@@ -74,6 +76,25 @@ func TestSaveState(t *testing.T) {
 	for want, path := range unwritable(t) {
 		if err := save(path, "v"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// A script may have written to the files before, and forgotten the end of its last line.
+func TestUnendedLineBefore(t *testing.T) {
+	for before, want := range map[string]string{"": "", "x=y": "x=y\n", "x=y\n": "x=y\n"} {
+		s := newStep(t, report.Options{Summary: true})
+		for _, file := range []string{"GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"} {
+			if err := os.WriteFile(s.env[file], []byte(before), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.tell(t, begun, event.Finished{Outcome: event.Succeeded, Job: job, UID: "0b1c"})
+		if got := s.file(t, "GITHUB_OUTPUT"); !strings.HasPrefix(got, want+"job-name<<") {
+			t.Errorf("behind %q, the outputs are %q", before, got)
+		}
+		if got := s.file(t, "GITHUB_STEP_SUMMARY"); !strings.HasPrefix(got, want+"### ") {
+			t.Errorf("behind %q, the summary is %q", before, got)
 		}
 	}
 }

@@ -46,6 +46,7 @@ type Reporter struct {
 	started  event.Started
 	job      event.Ref             // once it exists
 	streams  map[event.Stream]bool // those whose lines were shown; no more are kept than it takes to know that there are several
+	problems []string              // findings that keep the run from beginning
 	hidden   bool                  // lines of a container stand in a group
 	kept     bool                  // the Job is there
 	group    string                // the title of the group that is open, "" without one; groups cannot be nested
@@ -215,6 +216,9 @@ func (r *Reporter) say(e event.Event) {
 	var properties githubactions.CommandProperties
 	if f, ok := e.(event.Finding); ok {
 		properties = r.position(f)
+		if f.Level == event.Error {
+			r.problems = append(r.problems, f.String())
+		}
 	}
 	switch m.Level {
 	case event.Debug:
@@ -287,7 +291,7 @@ func (r *Reporter) finished(f event.Finished) {
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
 	if r.options.Summary {
-		if err := r.file("step-summary", summary(r.started, f, r.kept && f.Outcome != event.Vanished)); err != nil {
+		if err := r.file("step-summary", summary(r.started, f, r.problems, r.kept && f.Outcome != event.Vanished)); err != nil {
 			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
 		}
 	}

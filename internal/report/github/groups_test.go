@@ -192,7 +192,7 @@ func TestTimeline(t *testing.T) {
 // Only names that are names stand in commands, and only of what is there.
 func TestHeadlineOfAnEarlierSuccess(t *testing.T) {
 	f := event.Finished{Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}, UID: "u", Duration: time.Second, Earlier: "has succeeded already (started by <b>mona): nothing runs again"}
-	if page := summary(event.Started{}, f, false); !strings.HasPrefix(page, "### ✅ Job ns/j has succeeded already (started by &#60;b&#62;mona)&#58; nothing runs again\n") {
+	if page := summary(event.Started{}, f, nil, false); !strings.HasPrefix(page, "### ✅ Job ns/j has succeeded already (started by &#60;b&#62;mona)&#58; nothing runs again\n") {
 		t.Errorf("got %s", page)
 	}
 }

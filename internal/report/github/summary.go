@@ -20,18 +20,21 @@ const (
 	summaryOpen     = 10 // rows of a table that is not folded
 	summaryClusters = 5
 	summaryWarnings = 20
+	summaryProblems = 20
 	summaryCell     = 256
 	summaryText     = 4 << 10
 	summaryTail     = 64 << 10
 	summaryExample  = 8 << 10
 )
 
-// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. kept says that the Job is still there.
-func summary(started event.Started, f event.Finished, kept bool) string {
+// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. problems kept the run from beginning; kept says that
+// the Job is still there.
+func summary(started event.Started, f event.Finished, problems []string, kept bool) string {
 	var b strings.Builder
 	for i, section := range []string{
 		headline(f),
 		verdict(f),
+		list(problems),
 		facts(started, f),
 		anatomy(f.Times),
 		lastLines(f),
@@ -100,6 +103,19 @@ func verdict(f event.Finished) string {
 	}
 	if several {
 		b.WriteString("\n" + fence(strings.Split(snippet, "\n"), summaryTail))
+	}
+	return b.String()
+}
+
+// list is what is wrong with the options and the manifest: the verdict does not repeat it.
+func list(problems []string) string {
+	var b strings.Builder
+	for i, p := range problems {
+		if i == summaryProblems {
+			b.WriteString("\n" + more(len(problems)-i, "problem", "problems") + "\n")
+			break
+		}
+		b.WriteString("- " + escape(p, summaryText) + "\n")
 	}
 	return b.String()
 }

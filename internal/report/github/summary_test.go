@@ -5,6 +5,7 @@ import (
 	"html"
 	"math/rand/v2"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -302,11 +303,11 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 				f.Warnings = append(f.Warnings, event.Cause{Message: word, Hint: word})
 				f.Tail = append(f.Tail, ticks)
 			}
-			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, true)
+			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, slices.Repeat([]string{word}, n), true)
 			for _, wrong := range markup(page) {
 				t.Errorf("%s, %d pods: %s", name, n, wrong)
 			}
-			if n == 400 && (!strings.Contains(page, "… and 350 more pods") || !strings.Contains(page, "… and 380 more warnings")) {
+			if n == 400 && (!strings.Contains(page, "… and 350 more pods") || !strings.Contains(page, "… and 380 more warnings") || !strings.Contains(page, "… and 380 more problems")) {
 				t.Errorf("%s, %d pods: what was left out is not said", name, n)
 			}
 		}
@@ -339,5 +340,18 @@ func TestOneMore(t *testing.T) {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in:\n%s", want, page)
 		}
+	}
+}
+
+// Whoever reads the summary alone learns what has to be mended.
+func TestProblemsStandInTheSummary(t *testing.T) {
+	s := newStep(t, report.Options{Summary: true})
+	s.tell(t, event.Finding{Level: event.Warning, Path: "image", Message: "the tag latest moves"},
+		event.Finding{Level: event.Error, File: "job.yaml", Line: 5, Column: 3, Path: "spec.backofLimit", Message: "is no known field here", Suggestion: "did you mean <backoffLimit>?"},
+		event.Finished{Outcome: event.Failed, Cause: &event.Cause{Reason: event.InvalidManifest, Message: "fix this problem first; nothing was created"}})
+	want := "### ❌ Kubernetes Job could not be run\n\n<b>fix this problem first; nothing was created</b>\n\n" +
+		"- job.yaml&#58;5&#58;3&#58; spec.backofLimit&#58; is no known field here (did you mean &#60;backoffLimit&#62;?)\n\nreason\u00a0<b>InvalidManifest</b>\n\n"
+	if got := s.file(t, "GITHUB_STEP_SUMMARY"); got != want {
+		t.Errorf("the summary is\n%s\nwant\n%s", got, want)
 	}
 }
