@@ -356,6 +356,15 @@ type PodResult struct {
 // Failed reports whether the pod failed, or a container in it.
 func (p PodResult) Failed() bool { return p.Phase == "Failed" || p.Message != "" }
 
+// Ran is how long the pod's containers worked, init containers included: without what it waited for before, which Times has. Without Times, it is
+// the whole time of the pod on its node.
+func (p PodResult) Ran() time.Duration {
+	if p.Times == (Times{}) && p.StartedAt != nil && p.EndedAt != nil {
+		return p.EndedAt.Sub(*p.StartedAt)
+	}
+	return p.Times.Init + p.Times.Run
+}
+
 // FailedFirst sorts failed pods before all others, for lists that cannot show every pod.
 func FailedFirst(pods []PodResult) []PodResult {
 	sorted := slices.Clone(pods)

@@ -149,8 +149,8 @@ func Tail(lines []string, limit int) string {
 	return strings.Join(kept, "\n")
 }
 
-// OutputLines are the outputs for people: name and value in two columns, one short line each. Empty ones and the earlier name are left
-// out.
+// OutputLines are the outputs for people: name and value in two columns, one short line each. Left out are empty ones, the earlier name, what stands
+// above them in the log as the verdict and the last lines, and the pods, which are JSON for programs.
 func OutputLines(outputs []Output) []string {
 	width := 0
 	for _, d := range OutputDocs {
@@ -158,7 +158,7 @@ func OutputLines(outputs []Output) []string {
 	}
 	var lines []string
 	for _, o := range outputs {
-		if o.Value == "" || o.Value == "[]" || o.Name == "job_name" {
+		if o.Value == "" || slices.Contains([]string{"message", "log-tail", "pods", "job_name"}, o.Name) {
 			continue
 		}
 		first, rest, several := strings.Cut(o.Value, "\n")

@@ -302,7 +302,7 @@ func (w *view) startTimeout() *event.Cause {
 	}
 	c := &event.Cause{
 		Reason: event.StartTimeout, Object: w.ref,
-		Message: fmt.Sprintf("no %s of %s started within %s (start-timeout)", what, w.name, brief(w.Options.StartTimeout)),
+		Message: fmt.Sprintf("%s started no %s within %s (start-timeout)", w.name, what, brief(w.Options.StartTimeout)),
 		Hint:    event.See("See what it waits for", event.Kubectl(w.ref.Namespace, "describe job %s", w.ref.Name)) + "; or give it more time with start-timeout.",
 	}
 	if p := w.problem(); p != nil {

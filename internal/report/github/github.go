@@ -276,8 +276,9 @@ func (r *Reporter) finished(f event.Finished) {
 	// The files come first: they can be written even when the log cannot.
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
+	alike := report.Clusters(f.Pods)
 	if r.options.Summary {
-		if err := r.file("step-summary", summary(r.started, f, r.kept && f.Outcome != event.Vanished)); err != nil {
+		if err := r.file("step-summary", summary(r.started, f, alike, r.kept && f.Outcome != event.Vanished)); err != nil {
 			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
 		}
 	}
@@ -288,13 +289,15 @@ func (r *Reporter) finished(f event.Finished) {
 	if report.Good(f.Outcome) {
 		r.line("✓", report.Verdict(f))
 	} else {
-		title, hint := "Kubernetes Job "+string(f.Outcome), ""
+		title, hint := "Kubernetes Job "+strings.ReplaceAll(string(f.Outcome), "-", " "), ""
 		if c := f.Cause; c != nil {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
 		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
 		r.places(f.Tail)
-		r.clusters(f)
+		for _, c := range alike[:min(len(alike), maxClusters)] {
+			r.annotate("error", maxAnnotations, nil, c.Sentence(r.started.Pods, f.Attempts), "")
+		}
 	}
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")
@@ -318,21 +321,6 @@ func (r *Reporter) lastLines(f event.Finished) {
 	r.line("·", "last lines of the container that decided the outcome:")
 	for _, line := range f.Tail {
 		r.line("│", line)
-	}
-}
-
-// clusters adds an annotation for each kind of failure, the most frequent first, when several pods failed.
-func (r *Reporter) clusters(f event.Finished) {
-	all := report.Clusters(f.Pods)
-	if len(all) == 0 || len(all) == 1 && len(all[0].Pods) == 1 {
-		return
-	}
-	for _, c := range all[:min(len(all), maxClusters)] {
-		text := c.Share(r.started.Pods, f.Attempts)
-		if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
-			text += " (" + event.Shorten(indexes, maxTitle) + ")"
-		}
-		r.annotate("error", maxAnnotations, nil, text+": "+c.Last, "")
 	}
 }
 

@@ -26,17 +26,18 @@ const (
 	summaryExample  = 8 << 10
 )
 
-// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. kept says that the Job is still there.
-func summary(started event.Started, f event.Finished, kept bool) string {
+// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. alike are the failures of its pods; kept says that the
+// Job is still there.
+func summary(started event.Started, f event.Finished, alike []report.Cluster, kept bool) string {
 	var b strings.Builder
 	for i, section := range []string{
 		headline(f),
 		verdict(f),
 		facts(started, f),
-		anatomy(f.Times),
+		anatomy(f.Times, f.Duration),
 		lastLines(f),
 		result(f),
-		clusters(started, f),
+		failures(started, f, alike),
 		warnings(f.Warnings),
 		timeline(f.Pods, f.Outcome == event.TimedOut),
 		attempts(f),
@@ -121,7 +122,9 @@ func facts(started event.Started, f event.Finished) string {
 	if f.Attempts > 1 {
 		fact("pods", fmt.Sprintf("%d started, %d succeeded, %d failed", f.Attempts, f.Succeeded, f.Failed))
 	}
-	fact("failed indexes", f.FailedIndexes)
+	if f.Cause == nil || !strings.Contains(f.Cause.Message, "("+f.FailedIndexes+")") {
+		fact("failed indexes", f.FailedIndexes)
+	}
 	if f.UID != "" {
 		fact("cluster", cmp.Or(started.Context, strings.TrimPrefix(started.Cluster, "https://")))
 	}
@@ -154,18 +157,17 @@ func result(f event.Finished) string {
 	return "Result:\n\n" + fence(strings.Split(*f.Result, "\n"), summaryExample)
 }
 
-// clusters are the failures of several pods, those together that are alike.
-func clusters(started event.Started, f event.Finished) string {
-	all := report.Clusters(f.Pods)
-	failed := 0
-	for _, c := range all {
-		failed += len(c.Pods)
-	}
-	if failed < 2 {
+// failures are those of several pods, those together that are alike.
+func failures(started event.Started, f event.Finished, all []report.Cluster) string {
+	if len(all) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("#### Failures\n")
+	title := "Failures"
+	if report.Good(f.Outcome) {
+		title = "Failures on the way"
+	}
+	fmt.Fprintf(&b, "#### %s\n", title)
 	for i, c := range all {
 		if i == summaryClusters {
 			fmt.Fprintf(&b, "\n… and %d more kinds of failures\n", len(all)-i)
@@ -260,10 +262,10 @@ func attempts(f event.Finished) string {
 		}},
 		{"Waited", func(p event.PodResult) string { return seconds(p.Times.Queue + p.Times.Node + p.Times.Pull) }},
 		{"Ran", func(p event.PodResult) string {
-			if ran := p.Times.Init + p.Times.Run; ran > 0 || p.StartedAt == nil || p.EndedAt == nil {
+			if ran := p.Ran(); ran > 0 || p.ExitCode == nil {
 				return seconds(ran)
 			}
-			return seconds(p.EndedAt.Sub(*p.StartedAt))
+			return "<1 s" // by time stamps of whole seconds
 		}},
 		{"Node", func(p event.PodResult) string { return p.Node }},
 	}
@@ -290,8 +292,11 @@ func attempts(f event.Finished) string {
 		fmt.Fprintf(&b, "\n… and %d more pods\n", left)
 	}
 	title := "The pod"
-	if len(sorted) > 1 {
-		title = fmt.Sprintf("All %d pods, failed ones first", len(sorted))
+	switch {
+	case len(rows) < len(sorted):
+		title = fmt.Sprintf("%d of %d pods, failed ones first", len(rows), len(sorted))
+	case len(rows) > 1:
+		title = fmt.Sprintf("All %d pods, failed ones first", len(rows))
 	}
 	return details(title, len(sorted) <= summaryOpen, b.String())
 }

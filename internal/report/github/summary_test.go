@@ -302,7 +302,7 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 				f.Warnings = append(f.Warnings, event.Cause{Message: word, Hint: word})
 				f.Tail = append(f.Tail, ticks)
 			}
-			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, true)
+			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, report.Clusters(f.Pods), true)
 			for _, wrong := range markup(page) {
 				t.Errorf("%s, %d pods: %s", name, n, wrong)
 			}

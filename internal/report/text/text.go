@@ -123,6 +123,9 @@ func (r *Reporter) lines(e event.Lines) {
 	}
 }
 
+// maxClusters is how many kinds of failures stand below the verdict.
+const maxClusters = 5
+
 // style is how one of our lines begins.
 type style struct{ mark, color, issue string }
 
@@ -183,11 +186,18 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		r.message(bad, report.Verdict(f), hint)
 	}
-	// Streamed lines stand above already.
-	if len(f.Tail) > 0 && !r.streamed {
+	// Those of the only pod stand above already. Those of one among many may be far away.
+	several := r.started.Pods > 1 && !report.Good(f.Outcome)
+	if len(f.Tail) > 0 && (several || !r.streamed) {
 		r.block("  ", "", "its last lines:")
 		for _, line := range f.Tail {
 			r.block("  | ", "  | ", line)
+		}
+	}
+	if several {
+		alike := report.Clusters(f.Pods)
+		for _, c := range alike[:min(len(alike), maxClusters)] {
+			r.block("  ", "    ", c.Sentence(r.started.Pods, f.Attempts))
 		}
 	}
 	outputs, note := report.Outputs(f)
