@@ -74,7 +74,7 @@ func TestClusters(t *testing.T) {
 			[]group{{"2 of 4 pods failed alike", "", "x …", "job-a"}, {"1 of 4 pods failed", "", "x …", "job-c"}}},
 		{"one failure alone", 1, []event.PodResult{broken("job-a", -1, 1, "x"), fine}, nil},
 		{"a pod that never ran, and empty last lines", 1, []event.PodResult{{Name: "job-a", Phase: "Pending", Reason: "ErrImagePull", Message: "the image x:1 cannot be pulled"}, broken("job-b", -1, 1, "", " ")},
-			[]group{{"1 of 2 attempts failed", "", "the image x:… cannot be pulled", "job-a"}, {"1 of 2 attempts failed", "", "container \"main\" of pod … exited with code …", "job-b"}}},
+			[]group{{"1 of 2 attempts failed", "", "container \"main\" of pod … exited with code …", "job-b"}, {"1 of 2 attempts failed", "", "the image x:… cannot be pulled", "job-a"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []group

@@ -46,7 +46,7 @@ var OutputDocs = []OutputDoc{
 	{"run-seconds", "How long a main container was at work, in seconds."},
 	{"result", "With `result-from: termination-message`, what the main container wrote to `/dev/termination-log`, without line breaks at its end. A Job that wants several pods to succeed has a JSON array: by index, or else in the order of their creation; `null` where there is no message. Empty when it was not asked for. At most 256 KiB."},
 	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB; if not all fit, failed pods come first."},
-	{"log-tail", "Last lines of the container that decided the outcome. At most 64 KiB."},
+	{"log-tail", "Last lines of the container that decided the outcome, or was alone at work when `timeout` was over. At most 64 KiB."},
 	{"job_name", "Same as `job-name`, for workflows that use the earlier name."},
 }
 

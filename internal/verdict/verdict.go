@@ -287,12 +287,29 @@ func (v *Verdict) next(t time.Time) {
 	}
 }
 
-// point tells whose last lines belong to the cause.
+// point tells whose last lines belong to the cause. When the time is over, and no attempt failed, they are those of the only container at work.
 func (w *view) point(v *Verdict) {
 	v.Next = time.Time{}
+	if v.Cause.Reason == event.Timeout && len(w.living) == 1 {
+		v.CausePod, v.CauseContainer = w.atWork(w.living[0])
+	}
 	if v.Cause.ExitCode != nil && v.Cause.Object.Kind == "Pod" {
 		v.CausePod, v.CauseContainer = v.Cause.Object.Name, v.Cause.Container
 	}
+}
+
+// atWork names the pod's only container at work, sidecars left out; "" for none or several.
+func (w *view) atWork(p *corev1.Pod) (pod, name string) {
+	for c := range containers(p) {
+		if c.kind == event.Sidecar || c.status == nil || c.status.State.Running == nil {
+			continue
+		}
+		if name != "" {
+			return "", ""
+		}
+		pod, name = p.Name, c.spec.Name
+	}
+	return pod, name
 }
 
 func (w *view) startTimeout() *event.Cause {

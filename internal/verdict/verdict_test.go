@@ -585,6 +585,22 @@ func TestWhoEndedIt(t *testing.T) {
 	if theirs.DeleteJob || theirs.CausePod != "migrate-x2k9" || theirs.CauseContainer != "main" || theirs.Incomplete {
 		t.Errorf("failed: %+v", theirs)
 	}
+	// What took the time of a run is said by an attempt that failed, or else by the only container that was still at work.
+	for name, c := range map[string]struct {
+		pods           []func(*State)
+		pod, container string
+	}{
+		"one container":           {[]func(*State){pod("a", runs)}, "a", "main"},
+		"an attempt that failed":  {[]func(*State){pod("a", exits(3, "Error", "", 9)), pod("b", runs)}, "a", "main"},
+		"an init container":       {[]func(*State){pod("a", with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))}, "a", "wait"},
+		"several pods":            {[]func(*State){pod("a", runs), pod("b", runs)}, "", ""},
+		"a pod that cannot start": {[]func(*State){pod("a", waits("ImagePullBackOff", "x"))}, "", ""},
+	} {
+		late := Decide(state(3600, c.pods...))
+		if late.Outcome != event.TimedOut || late.CausePod != c.pod || late.CauseContainer != c.container {
+			t.Errorf("timed out with %s: %s, %q, %q", name, late.Outcome, late.CausePod, late.CauseContainer)
+		}
+	}
 }
 
 // The Job's condition may come before the last state of the pod that led to it.

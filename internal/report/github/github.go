@@ -312,13 +312,24 @@ func (r *Reporter) finished(f event.Finished) {
 	r.buf = r.bracket.Resume(r.buf)
 }
 
+// lastOf says whose last lines f.Tail has.
+func lastOf(f event.Finished) string {
+	switch {
+	case f.Cause != nil && f.Cause.Container != "":
+		return "last lines of container " + f.Cause.Container
+	case f.Outcome == event.TimedOut:
+		return "last lines of the container at work"
+	}
+	return "last lines of the container that decided"
+}
+
 // lastLines adds the last lines of the container that decided, so that they stand above the verdict, in no group. They stand there already when
 // there was one stream alone, in none.
 func (r *Reporter) lastLines(f event.Finished) {
 	if len(f.Tail) == 0 || len(r.streams) == 1 && !r.hidden || len(r.streams) > 0 && report.Good(f.Outcome) {
 		return
 	}
-	r.line("·", "last lines of the container that decided the outcome:")
+	r.line("·", lastOf(f)+":")
 	for _, line := range f.Tail {
 		r.line("│", line)
 	}

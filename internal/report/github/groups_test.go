@@ -41,7 +41,7 @@ func TestAttemptsInGroups(t *testing.T) {
 	parallel, two := begun, begun
 	parallel.Pods, two.Containers = 3, 2
 	const verdict, good = "::error title=Kubernetes Job failed%3A ContainerExit::Job batch-jobs/data-migration failed: it failed", "✓ Job batch-jobs/data-migration succeeded"
-	last := []string{"· last lines of the container that decided the outcome:", "│ the last line", verdict}
+	last := []string{"· last lines of the container that decided:", "│ the last line", verdict}
 	for _, c := range []struct {
 		name    string
 		started event.Started

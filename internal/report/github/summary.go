@@ -21,6 +21,7 @@ const (
 	summaryClusters = 5
 	summaryWarnings = 20
 	summaryCell     = 256
+	summaryIndexes  = 500
 	summaryText     = 4 << 10
 	summaryTail     = 64 << 10
 	summaryExample  = 8 << 10
@@ -33,7 +34,7 @@ func summary(started event.Started, f event.Finished, alike []report.Cluster, ke
 	for i, section := range []string{
 		headline(f),
 		verdict(f),
-		facts(started, f),
+		facts(started, f, alike),
 		anatomy(f.Times, f.Duration),
 		lastLines(f),
 		result(f),
@@ -105,8 +106,8 @@ func verdict(f event.Finished) string {
 	return b.String()
 }
 
-// facts are a line about the Job and its pods.
-func facts(started event.Started, f event.Finished) string {
+// facts are a line about the Job and its pods. The indexes of failures that are alike stand with those.
+func facts(started event.Started, f event.Finished, alike []report.Cluster) string {
 	var all []string
 	fact := func(name, value string) {
 		if value != "" {
@@ -122,7 +123,7 @@ func facts(started event.Started, f event.Finished) string {
 	if f.Attempts > 1 {
 		fact("pods", fmt.Sprintf("%d started, %d succeeded, %d failed", f.Attempts, f.Succeeded, f.Failed))
 	}
-	if f.Cause == nil || !strings.Contains(f.Cause.Message, "("+f.FailedIndexes+")") {
+	if len(alike) == 0 {
 		fact("failed indexes", f.FailedIndexes)
 	}
 	if f.UID != "" {
@@ -140,14 +141,11 @@ func lastLines(f event.Finished) string {
 		return ""
 	}
 	text := fence(f.Tail, summaryTail)
-	of := "the container that decided"
-	if f.Cause != nil && f.Cause.Container != "" {
-		of = "container " + f.Cause.Container
-	}
+	title := "L" + lastOf(f)[1:]
 	if report.Good(f.Outcome) {
-		return details("Last lines of "+of, false, text)
+		return details(title, false, text)
 	}
-	return "Last lines of " + escape(of, summaryCell) + ":\n\n" + text
+	return escape(title, summaryCell) + ":\n\n" + text
 }
 
 func result(f event.Finished) string {
@@ -186,7 +184,7 @@ func failures(started event.Started, f event.Finished, all []report.Cluster) str
 		}
 		b.WriteByte('\n')
 		if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
-			fmt.Fprintf(&b, "<br>indexes %s\n", escape(indexes, summaryText))
+			fmt.Fprintf(&b, "<br>indexes %s\n", escape(event.Shorten(strings.ReplaceAll(indexes, ",", ", "), summaryIndexes), summaryText))
 		}
 		if n := c.Untold(); n > 0 {
 			fmt.Fprintf(&b, "<br>(the last lines of %d of them are not kept)\n", n)

@@ -143,7 +143,7 @@ func timeline(pods []event.PodResult, open bool) string {
 		}
 		return details(title, open, bars(all))
 	}
-	return details(title+" (grey: images and init containers)", open || len(all) <= summaryOpen, picture)
+	return details(title+" (grey: images and init containers, red: failed)", open || len(all) <= summaryOpen, picture)
 }
 
 // gantt is a Mermaid diagram with a row for each pod. The time is the reader's own, as elsewhere on GitHub's pages.
