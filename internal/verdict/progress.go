@@ -154,11 +154,13 @@ func (w *view) notices(v *Verdict) []event.Notice {
 			Message: fmt.Sprintf("the Job's verdict is in; %s still ending and not waited for", areStill(n)),
 		})
 	}
-	for _, c := range v.Warnings {
-		all = append(all, event.Notice{
-			Level: event.Warning, Key: fmt.Sprintf("warning/%s/%s/%s", c.Reason, c.Object.Name, c.Container),
-			Message: c.Message, Hint: c.Hint,
-		})
+	if !v.Decided { // event.Finished tells them at the end
+		for _, c := range v.Warnings {
+			all = append(all, event.Notice{
+				Level: event.Warning, Key: fmt.Sprintf("warning/%s/%s/%s", c.Reason, c.Object.Name, c.Container),
+				Message: c.Message, Hint: c.Hint,
+			})
+		}
 	}
 	return all
 }

@@ -976,6 +976,27 @@ func TestDeleted(t *testing.T) {
 	Deleted(nil, "cleanup: never")
 }
 
+// killedBefore is a container whose first run was killed for lack of memory.
+func killedBefore(p *corev1.Pod) {
+	p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(137, "OOMKilled", "", 5)
+}
+
+// At the end, a warning is told by the result alone, and once for all pods that are alike.
+func TestWarningsAtTheEnd(t *testing.T) {
+	out := exits(137, "OOMKilled", "", 9)
+	failed := Decide(state(61, backoffLimitExceeded(60), failedCount(4), pod("a", out), pod("b", out), pod("c", out), pod("d", exits(137, "OOMKilled", "", 19))))
+	want := []event.Cause{{Reason: event.OOMKilled, Object: event.Ref{Kind: "Pod", Namespace: "prod", Name: "a"}, Container: "main", ExitCode: ptr[int32](137),
+		Message: `container "main" of pod a was killed for lack of memory (exit code 137); it has no memory limit of its own (the same in 2 more pods)`,
+		Hint:    "The pod's limit or the node's memory was used up: set resources.requests.memory and resources.limits.memory to what it needs."}}
+	if diff := cmp.Diff(want, failed.Warnings); diff != "" {
+		t.Errorf("failed (-want +got):\n%s", diff)
+	}
+	succeeded := Decide(state(61, condition(batchv1.JobComplete, "", "", 60), pod("a", memory("1Gi"), exits(0, "Completed", "", 9), killedBefore)))
+	if len(succeeded.Warnings) != 1 || len(failed.Notices) > 0 || len(succeeded.Notices) > 0 {
+		t.Errorf("warnings of the one that succeeded %v, notices %v and %v", succeeded.Warnings, succeeded.Notices, failed.Notices)
+	}
+}
+
 func TestNotices(t *testing.T) {
 	retried := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	suspend := job(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) })
@@ -1000,10 +1021,8 @@ func TestNotices(t *testing.T) {
 			Hint:    `Whoever has put them there takes them away; by force: kubectl -n prod patch job migrate --type=merge -p '{"metadata":{"finalizers":null}}'`}}},
 		{"pods still end", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 60), pod("a", runs, deleted(60)), pod("b", runs)), []event.Notice{{Level: event.Info, Key: "terminating",
 			Message: "the Job's verdict is in; 2 pods are still ending and not waited for"}}},
-		{"memory kill of a run that was restarted", state(61, condition(batchv1.JobComplete, "", "", 60), pod("a", memory("1Gi"), exits(0, "Completed", "", 9), func(p *corev1.Pod) {
-			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(137, "OOMKilled", "", 5)
-		})), []event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
-			Message: `container "main" of pod a was killed because it used more than its memory limit of 1Gi (exit code 137)`, Hint: "Raise resources.limits.memory of the container, or find out what needs that much."}}},
+		{"memory kill of a run that was restarted", state(12, pod("a", memory("1Gi"), runs, killedBefore), pod("b", memory("1Gi"), runs, killedBefore), pod("c", runs)), []event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
+			Message: `container "main" of pod a was killed because it used more than its memory limit of 1Gi (exit code 137) (the same in 1 more pod)`, Hint: "Raise resources.limits.memory of the container, or find out what needs that much."}}},
 		{"an attempt failed", state(12, retried, failedCount(1), pod("a", exits(3, "Error", "", 9))), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
 			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"two attempts failed", state(42, retried, failedCount(2), pod("a", exits(3, "Error", "", 9)), pod("b", exits(4, "Error", "", 40))), []event.Notice{
@@ -1036,10 +1055,6 @@ func TestNotices(t *testing.T) {
 			Message: `init container "wait" of pod a has been running for 20 s and has written nothing to its log`, Hint: silentHint}}},
 		{"an init container that writes", state(24, pod("a", with("wait", working))), nil},
 		{"memory kill that may become the cause", state(12, failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
-		{"memory kills that are alike", state(61, backoffLimitExceeded(60), failedCount(4), pod("a", exits(137, "OOMKilled", "", 9)), pod("b", exits(137, "OOMKilled", "", 9)), pod("c", exits(137, "OOMKilled", "", 9)), pod("d", exits(137, "OOMKilled", "", 19))),
-			[]event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
-				Message: `container "main" of pod a was killed for lack of memory (exit code 137); it has no memory limit of its own (the same in 2 more pods)`,
-				Hint:    "The pod's limit or the node's memory was used up: set resources.requests.memory and resources.limits.memory to what it needs."}}},
 		{"memory kill that is the cause", state(61, backoffLimitExceeded(60), failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
