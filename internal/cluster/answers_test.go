@@ -16,7 +16,7 @@ import (
 // A server that answers with a page instead of a status, as a proxy does: the error is short, and one line.
 func TestErrorPages(t *testing.T) {
 	page := "<html><body>" + strings.Repeat("<p>\x1b[2Jno such tunnel</p>\r\n", 4000)
-	for name, code := range map[string]int{"a page with 400": http.StatusBadRequest, "a page with 404": http.StatusNotFound, "a page with 502": http.StatusBadGateway, "a page with 200": http.StatusOK} {
+	for name, code := range map[string]int{"a page with 400": http.StatusBadRequest, "a page with 403": http.StatusForbidden, "a page with 404": http.StatusNotFound, "a page with 502": http.StatusBadGateway, "a page with 200": http.StatusOK} {
 		t.Run(name, func(t *testing.T) {
 			asked := false
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -27,6 +27,9 @@ func TestErrorPages(t *testing.T) {
 			}))
 			defer server.Close()
 			err := look(t, dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"}))
+			if page := "is no API server: it sent a web page"; code < 500 && code != http.StatusNotFound && !strings.Contains(fmt.Sprint(err), page) {
+				t.Errorf("%v does not say that %s", err, page)
+			}
 			if err == nil || !asked || len(err.Error()) > 2000 || strings.Contains(err.Error(), "s3cr3t") {
 				t.Errorf("asked: %t, an error of %d bytes: %.300q", asked, len(fmt.Sprint(err)), fmt.Sprint(err))
 			}

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/outage"
 )
 
 const (
@@ -49,6 +50,14 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := g.next.RoundTrip(r)
 	if err != nil {
 		return nil, g.client.proxied(r, err)
+	}
+	// A login page is mostly answered as if it were what was asked for, or as a refusal. Codes that the API server has words for keep them.
+	switch code := answer.StatusCode; {
+	case !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html"), code/100 > 4, code/100 == 3,
+		code == http.StatusUnauthorized, code == http.StatusNotFound, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
+	default:
+		_ = answer.Body.Close()
+		return nil, g.client.proxied(r, &outage.PageError{Server: r.URL.Scheme + "://" + r.URL.Host, Code: code})
 	}
 	switch watch, fine := r.URL.Query().Get("watch"), answer.StatusCode/100 == 2; { // an error is read at once, whatever was asked for
 	case fine && podLog.MatchString(r.URL.Path): // read piece by piece

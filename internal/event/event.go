@@ -291,6 +291,7 @@ type Finished struct {
 	Duration      time.Duration `json:"-"`                    // by the cluster's own time stamps where they exist
 	Pods          []PodResult   `json:"-"`
 	Tail          []string      `json:"tail,omitempty"`      // last lines of the container that decided the outcome, or was alone at work when timeout was over
+	Trace         []string      `json:"-"`                   // the same and what stood above them: a stack trace is longer than what is shown
 	Warnings      []Cause       `json:"warnings,omitempty"`  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
 	Undeleted     bool          `json:"undeleted,omitempty"` // the Job may still run: it should have been deleted, and could not be
 	Times         Times         `json:"-"`                   // of the whole Job

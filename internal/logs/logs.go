@@ -414,9 +414,9 @@ func (f *Follower) forbid(ctx context.Context, err error) {
 	f.mu.Unlock()
 	if first {
 		f.send(ctx, event.Notice{
-			Level: event.Error, Key: "logs-forbidden",
+			Level: event.Warning, Key: "logs-forbidden", // the run goes on
 			Message: "logs cannot be shown: " + err.Error(),
-			Hint:    `allow the verb "get" on "pods/log" in the Job's namespace for this user`,
+			Hint:    `Allow the verb "get" on "pods/log" in the Job's namespace for this user.`,
 		})
 	}
 }

@@ -274,7 +274,7 @@ func TestAnswers(t *testing.T) {
 		"forbidden": {
 			steps:   []func(*Follower){observe(running("id")), func(f *Follower) { f.Observe(pod("q", running("idq")), false) }},
 			answers: &answers{follows: []reply{{err: apierrors.NewForbidden(podLog, "p", errors.New("no"))}}},
-			want:    "error logs-forbidden\ndrained\n",
+			want:    "warning logs-forbidden\ndrained\n",
 		},
 		"forbidden by an API server that has just restarted": {
 			steps: []func(*Follower){observe(running("id")), wait(10 * time.Second), observe(terminated("id"))},

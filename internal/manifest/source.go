@@ -37,8 +37,9 @@ type Folder struct {
 
 // file is one readable source: its name as the user knows it, and what it holds.
 type file struct {
-	name string
-	text []byte
+	name  string
+	text  []byte
+	piped bool // a command may have written it
 }
 
 // value is that of a variable to be replaced.
@@ -60,6 +61,7 @@ type reader struct {
 	budget    budget
 	files     int
 	stdin     bool              // was read
+	empty     bool              // the file has a List without items
 	variables map[string]*value // of Source.Substitute
 }
 
@@ -113,6 +115,16 @@ func (r *reader) open(paths []string, option string) []file {
 		if !r.enter(option) {
 			break
 		}
+		if info, ok := r.pipe(p); ok {
+			if clean := filepath.Clean(r.absolute(p)); !seen[clean] {
+				seen[clean], r.read = true, append(r.read, info)
+				if f, ok := r.limited(p, option, r.ending(&pipe{path: clean})); ok {
+					f.piped = true
+					files = append(files, f)
+				}
+			}
+			continue
+		}
 		for _, name := range r.expand(p, option) {
 			if clean := filepath.Clean(r.absolute(name)); !seen[clean] {
 				seen[clean] = true
@@ -128,6 +140,9 @@ func (r *reader) open(paths []string, option string) []file {
 // stdin is what findings call standard input.
 const stdin = "<stdin>"
 
+// inline is what they call text that is given.
+const inline = "manifest-content"
+
 func (r *reader) standardInput(option string) []file {
 	switch {
 	case r.stdin:
@@ -136,11 +151,45 @@ func (r *reader) standardInput(option string) []file {
 		r.problem(option, `"-" means standard input, and there is none`, "name a file")
 	default:
 		r.stdin = true
-		if f, ok := r.limited(stdin, option, r.source.Stdin); ok {
+		if f, ok := r.limited(stdin, option, r.ending(r.source.Stdin)); ok {
+			f.piped = true
 			return []file{f}
 		}
 	}
 	return nil
+}
+
+// ending is a reader that ends with the run.
+func (r *reader) ending(from io.Reader) io.Reader {
+	if r.source.Ending == nil {
+		return from
+	}
+	return r.source.Ending(from)
+}
+
+// pipe tells whether a path is that of a pipe, as a shell names one for <(…). In a folder or a glob one is an accident, which would be waited
+// for; and what is confined to a workspace reads plain files of it alone.
+func (r *reader) pipe(path string) (fs.FileInfo, bool) {
+	info, err := os.Stat(r.absolute(path))
+	return info, err == nil && info.Mode()&fs.ModeNamedPipe != 0 && len(r.source.Confine) == 0
+}
+
+// pipe is opened by whoever reads it: that waits for a writer.
+type pipe struct {
+	path string
+	file *os.File
+}
+
+func (p *pipe) Read(b []byte) (n int, err error) {
+	if p.file == nil {
+		if p.file, err = os.Open(p.path); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = p.file.Read(b); err != nil {
+		p.file.Close() // it was only read
+	}
+	return n, err
 }
 
 func (r *reader) absolute(name string) string {
@@ -280,7 +329,11 @@ var glob = regexp.MustCompile(`[*?[]`)
 func (r *reader) expand(path, option string) []string {
 	at, ok := r.locate(path)
 	if !ok {
-		r.problem(option, fmt.Sprintf("%q leads out of the workspace", path), "name a file of the repository's checkout")
+		suggestion := "name a file of the repository's checkout"
+		if strings.HasPrefix(path, "/dev/fd/") {
+			suggestion = "pipe it to --" + option + "=- instead of <(…)"
+		}
+		r.problem(option, fmt.Sprintf("%q leads out of the workspace", path), suggestion)
 		return nil
 	}
 	info, err := at.stat()
@@ -334,6 +387,9 @@ func (r *reader) folder(path string, at place, option string) []string {
 	}
 	var names []string
 	for _, e := range entries {
+		if !e.IsDir() && folderFile.MatchString(e.Name()) { // what lies beside it is no manifest yet
+			return []string{filepath.Join(path, e.Name())}
+		}
 		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(path, e.Name()))
 		}

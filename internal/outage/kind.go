@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -42,6 +43,16 @@ func (k Kind) Away() bool { return k == Busy || k == Unconnected || k == Broken 
 // Answered tells whether an API server that works has answered.
 func (k Kind) Answered() bool { return k == OK || k == Refusal || k == Webhook }
 
+// PageError is the answer of something that is no API server, or stands before one: a page for people. Time does not heal it, unless its code says so.
+type PageError struct {
+	Server string // scheme and host
+	Code   int    // of HTTP
+}
+
+func (e *PageError) Error() string {
+	return fmt.Sprintf("what answers at %s is no API server: it sent a web page (HTTP %d)", e.Server, e.Code)
+}
+
 // KindOf sorts an error of client-go.
 func KindOf(err error) Kind {
 	var status apierrors.APIStatus
@@ -50,6 +61,8 @@ func KindOf(err error) Kind {
 		return OK
 	case errors.As(err, &status):
 		return kindOfStatus(err, int(status.Status().Code))
+	case errors.As(err, new(*PageError)):
+		return Other
 	case pluginFailed(err):
 		return NoCredentials
 	case certificateRefused(err):

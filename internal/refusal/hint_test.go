@@ -6,7 +6,7 @@ import (
 )
 
 // command is what a hint may tell a user to run.
-var command = regexp.MustCompile(`kubectl( -n prod)? (describe resourcequota|create serviceaccount|describe limitrange|get priorityclasses|get validatingwebhookconfigurations,mutatingwebhookconfigurations|get validatingadmissionpolicy)( [a-z0-9]([a-z0-9.-]*[a-z0-9])?)?( -o yaml)?(\)|\.|$)`)
+var command = regexp.MustCompile(`kubectl( -n prod)? (describe resourcequota|create serviceaccount|describe limitrange|get priorityclasses|get runtimeclasses|get validatingwebhookconfigurations,mutatingwebhookconfigurations|get validatingadmissionpolicy)( [a-z0-9]([a-z0-9.-]*[a-z0-9])?)?( -o yaml)?(\)|\.|$)`)
 
 var anyCommand = regexp.MustCompile(`kubectl`)
 
@@ -15,6 +15,7 @@ var templates = []string{
 	`pods "x" is forbidden: exceeded quota: %, requested: cpu=1, used: cpu=1, limited: cpu=1`,
 	`pods "x" is forbidden: error looking up service account prod/runner: serviceaccount "%" not found`,
 	`pods "x" is forbidden: no PriorityClass with name % was found`,
+	`pods "x" is forbidden: pod rejected: RuntimeClass "%" not found`,
 	`pods "x" is forbidden: ValidatingAdmissionPolicy '%' with binding 'b' denied request: no.`,
 	`admission webhook "%" denied the request: no`,
 	`failed calling webhook "%": connection refused`,

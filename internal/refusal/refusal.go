@@ -131,6 +131,10 @@ var rules = []struct {
 	{regexp.MustCompile(`no PriorityClass with name (\S+) was found`), func(_ object, m []string) Refusal {
 		return Refusal{Message: fmt.Sprintf("PriorityClass %q does not exist", m[1]), Hint: "Correct priorityClassName: kubectl get priorityclasses"}
 	}},
+	// plugin/pkg/admission/runtimeclass
+	{regexp.MustCompile(`pod rejected: RuntimeClass "([^"]+)" not found`), func(_ object, m []string) Refusal {
+		return Refusal{Message: fmt.Sprintf("RuntimeClass %q does not exist", m[1]), Hint: "Correct runtimeClassName: kubectl get runtimeclasses"}
+	}},
 	// plugin/pkg/admission/limitranger
 	{regexp.MustCompile(`^.*(?:(?:maximum|minimum) \S+ usage per (?:Pod|Container) is|max limit to request ratio per).*$`), func(o object, m []string) Refusal {
 		return Refusal{Message: "a LimitRange forbids it: " + quote(m[0]),

@@ -59,7 +59,7 @@ var (
 )
 
 // way is how a shell gets a command line.
-const way = `write one element for each word, or ["sh", "-c", "…"]`
+const way = manifest.CommandLine
 
 // commandLine warns of what only a shell would take apart, or understand, where no shell reads it.
 func (c *checker) commandLine(k *corev1.Container, at *field.Path) {

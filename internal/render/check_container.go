@@ -39,6 +39,9 @@ func (c *checker) container(k *corev1.Container, volumes []string, names sets.Se
 	c.resources(k.Resources, at.Child("resources"))
 }
 
+// transport is what a registry's address, or a tool that copies images, has before the reference.
+var transport = regexp.MustCompile(`^[a-z]+://`)
+
 // image refuses what no kubelet can pull. The API server takes any text here; the kubelet then refuses the pod with
 // InvalidImageName by the rules of distribution/reference (pkg/util/parsers in kubernetes/kubernetes).
 func (c *checker) image(image string, at *field.Path) {
@@ -49,9 +52,11 @@ func (c *checker) image(image string, at *field.Path) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		p := c.invalid(at, "%q is no image reference: %s", image, strings.TrimPrefix(err.Error(), "invalid reference format: "))
-		if low := strings.ToLower(image); low != image {
-			if _, err := reference.ParseNormalizedNamed(low); err == nil {
-				p.suggestion = fmt.Sprintf("did you mean %q?", low)
+		bare := transport.ReplaceAllString(strings.TrimSpace(image), "")
+		for _, near := range []string{bare, strings.ToLower(bare)} {
+			if _, err := reference.ParseNormalizedNamed(near); err == nil && near != image {
+				p.suggestion = fmt.Sprintf("did you mean %q?", near)
+				break
 			}
 		}
 		return

@@ -329,6 +329,7 @@ func TestVerdict(t *testing.T) {
 		"Job batch-jobs/data-migration was cancelled":                                   {Outcome: event.Cancelled, Job: job, UID: "u"},
 		"the run of Job batch-jobs/data-migration was cancelled":                        {Outcome: event.Cancelled, Job: job, UID: "u", Cause: cause("the run of Job batch-jobs/data-migration was cancelled")},
 		"Job batch-jobs/data-migration could not be run: forbidden":                     {Outcome: event.Failed, Job: job, Cause: cause("forbidden")},
+		"Job batch-jobs/data-migration was not run to its end: no Secret":               {Outcome: event.Failed, Job: job, UID: "u", Cause: &event.Cause{Reason: event.Forbidden, Message: "no Secret"}},
 		"Job batch-jobs/data-migration was created; this run does not wait for its end": {Outcome: event.Created, Job: job, UID: "u"},
 		"Job batch-jobs/data-migration has succeeded already: nothing runs again":       {Outcome: event.Succeeded, Job: job, UID: "u", Attempts: 1, Succeeded: 1, Earlier: "has succeeded already: nothing runs again"},
 		"Job batch-jobs/data-migration succeeded, but what follows is missing":          {Outcome: event.Failed, Job: job, UID: "u", Earlier: "has succeeded already", Cause: cause("Job batch-jobs/data-migration succeeded, but what follows is missing")},

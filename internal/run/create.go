@@ -284,7 +284,7 @@ func (r *runner) createJob(ctx context.Context) error {
 			return err
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return r.placed(r.ref(), err)
+			return r.placed(r.objects.Job, r.ref(), err)
 		}
 		// The API server says that last, when it would take the Job otherwise.
 		if err := r.makeRoom(ctx, true, false); err != nil || r.created != nil {

@@ -126,8 +126,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := play(t, test.exchanges...)
 				r.objects.Apply = []*unstructured.Unstructured{account()}
-				r.objects.Place = func(of event.Ref, field, message string) event.Finding {
-					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + of.String()}
+				r.objects.Place = func(of runtime.Object, field, message string) event.Finding {
+					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + nameOf(of)}
 				}
 				if test.change != nil {
 					test.change(&r.objects)

@@ -15,7 +15,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
-// failed is the end of a run whose Job was not created, or was deleted again because it could not be completed.
+// failed is the end of a run that has followed no Job: it was not created, or could not be completed.
 func (r *runner) failed(err error) event.Finished {
 	f := event.Finished{Outcome: event.Failed, Job: r.ref()}
 	if !errors.As(err, &f.Cause) {
@@ -23,6 +23,9 @@ func (r *runner) failed(err error) event.Finished {
 	}
 	if f.Cause.Reason == event.Timeout {
 		f.Outcome = event.TimedOut
+	}
+	if r.created != nil {
+		f.UID = string(r.created.UID)
 	}
 	if r.unknown {
 		f.Cause.Message += "; whether " + r.ref().String() + " was created is not known"

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -143,7 +144,7 @@ func (k *lock) take(ctx context.Context, makeNamespace func(context.Context) err
 			seen, since = lease.ResourceVersion, now
 		}
 		looked = now
-		free := lease.Spec.HolderIdentity == nil || lease.Annotations[cluster.NonceAnnotation] == k.nonce
+		free := lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" || lease.Annotations[cluster.NonceAnnotation] == k.nonce
 		expired := now.Sub(since) >= duration(lease)
 		if free || expired {
 			ok, err := k.write(ctx, k.held(lease))
@@ -190,8 +191,12 @@ func (k *lock) awaitEnd(ctx context.Context, before *coordinationv1.Lease, r *ru
 }
 
 // atWork names what still works of a Job: the Job itself, or a pod of one that is gone; "" when nothing does. A Job that has the name of
-// this run's is left to IfExists, unless that waits for its end.
+// this run's is left to IfExists, unless that waits for its end. Whoever may write the Lease may have put anything there: what no Job can be
+// called is no Job.
 func (r *runner) atWork(ctx context.Context, name, nonce string) (string, error) {
+	if len(validation.IsDNS1123Subdomain(name)) > 0 || len(validation.IsValidLabelValue(name)) > 0 { // its pods have it as a label
+		return "", nil
+	}
 	ref := event.Ref{Kind: "Job", Namespace: r.objects.Job.Namespace, Name: name}
 	job, err := look(ctx, r.client, ref)
 	if err != nil {

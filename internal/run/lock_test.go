@@ -254,6 +254,15 @@ func TestLock(t *testing.T) {
 		{"the run before has released it", func() *coordinationv1.Lease { return freed("A", "") }, []exchange{made, removed}, nil, []beat{complete}, 0,
 			slices.Concat([]string{"info: lock deploy taken"}, begun, after("1s", "Job ns/j deleted", "info: lock deploy released", "finished succeeded")),
 			[]string{"0s PUT held by B", "1s PUT held by nobody"}, false, false, nil},
+		{"somebody has emptied its holder", func() *coordinationv1.Lease { return heldBy("") }, []exchange{made, removed}, nil, []beat{complete}, 0,
+			slices.Concat([]string{"info: lock deploy taken"}, begun, after("1s", "Job ns/j deleted", "info: lock deploy released", "finished succeeded")),
+			[]string{"0s PUT held by B", "1s PUT held by nobody"}, false, false, nil},
+		{"it names what no Job can be called", func() *coordinationv1.Lease { return freed("A", "../../pods?x=a b") }, []exchange{made, removed}, nil, []beat{complete}, 0,
+			slices.Concat([]string{"info: lock deploy taken"}, begun, after("1s", "Job ns/j deleted", "info: lock deploy released", "finished succeeded")),
+			[]string{"0s PUT held by B", "0s PUT held by B", "1s PUT held by nobody"}, false, false, nil},
+		{"it names a Job with more letters than any can have", func() *coordinationv1.Lease { return freed("A", strings.Repeat("a", 64)) }, []exchange{made, removed}, nil, []beat{complete}, 0,
+			slices.Concat([]string{"info: lock deploy taken"}, begun, after("1s", "Job ns/j deleted", "info: lock deploy released", "finished succeeded")),
+			[]string{"0s PUT held by B", "0s PUT held by B", "1s PUT held by nobody"}, false, false, nil},
 		{"another run holds it for a while", func() *coordinationv1.Lease { return heldBy("A") }, []exchange{made, removed}, func(_ *loop, l *leases, _ *apitest.Server) {
 			for _, d := range []time.Duration{15 * s, 30 * s, 45 * s, 60 * s} {
 				at(d, l.touch)

@@ -41,7 +41,7 @@ type Objects struct {
 
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
 	// metav1.StatusCause. Without it the message of the whole answer is told.
-	Place func(of event.Ref, field, message string) event.Finding
+	Place func(of runtime.Object, field, message string) event.Finding
 }
 
 // Options are the decisions of the user about a run.

@@ -43,7 +43,7 @@ func TestTimeoutIsAllIn(t *testing.T) {
 		want      []string // each is in what is told
 	}{
 		{"the rights are asked for", []exchange{silent(review)}, func(l *loop, _ *apitest.Server) { l.options.Preflight = true }, nil, nil, 10 * s,
-			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): cannot ask what is allowed in namespace ns: the API server did not answer in time"}},
+			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): cannot ask what is allowed in namespace ns: the API server https://api.example does not answer in time"}},
 		{"the API server refuses every connection", []exchange{silent(podsURL + "j")}, func(l *loop, p *apitest.Server) {
 			p.Expect()
 			p.Down(apitest.Refused)
@@ -52,7 +52,7 @@ func TestTimeoutIsAllIn(t *testing.T) {
 		{"an earlier Job's pods are waited for", slices.Concat(waits, slices.Repeat([]exchange{left, missing}, 21)), func(l *loop, _ *apitest.Server) { l.options.Verdict.Timeout += 100 * time.Millisecond }, nil, nil, 10*s + 100*time.Millisecond,
 			[]string{"timed-out: Timeout: the run was not done within 10 s (timeout): the pods of an earlier Job ns/j have not ended (j-1)"}},
 		{"the Job's creation is not answered", []exchange{silent(createURL), {"GET " + jobURL, 200, there("ours")}, removed}, nil, nil, nil, 10 * s,
-			[]string{"Job ns/j deleted (the run could not be completed)", "timed-out: Timeout: the run was not done within 10 s (timeout): cannot create Job ns/j: the API server did not answer in time"}},
+			[]string{"Job ns/j deleted (the run could not be completed)", "timed-out: Timeout: the run was not done within 10 s (timeout): cannot create Job ns/j: the API server https://api.example does not answer in time"}},
 		{"the Job's creation is not answered, and it is to be left", []exchange{silent(createURL), {"GET " + jobURL, 200, there("ours")}}, func(l *loop, _ *apitest.Server) { l.options.OnTimeout = UnfinishedLeave }, nil, nil, 10 * s,
 			[]string{"Job ns/j kept (it goes on, as on-timeout says)", "timed-out: Timeout: "}},
 		{"nothing is known of the Job's creation", []exchange{silent(createURL), silent("GET " + jobURL)}, nil, nil, nil, 10*s + deleteLimit,
@@ -74,7 +74,7 @@ func TestTimeoutIsAllIn(t *testing.T) {
 			[]string{"Job ns/j could not be deleted: the API server did not answer within 5.0 s", "kubectl -n ns delete job j", "succeeded"}},
 		{"what serves is not taken", []exchange{missing, kinds, {accountURL + tries, 200, account()}, waits[2], made, silent(accountURL + applies), removed}, func(l *loop, _ *apitest.Server) {
 			l.objects.After = []*unstructured.Unstructured{account()}
-		}, []beat{ended(9 * s)}, nil, 10 * s, []string{"failed: OthersNotApplied: Job ns/j succeeded, but what was to follow is not complete: the run was not done within 10 s (timeout): cannot apply ServiceAccount ns/a: the API server did not answer in time"}},
+		}, []beat{ended(9 * s)}, nil, 10 * s, []string{"failed: OthersNotApplied: Job ns/j succeeded, but what was to follow is not complete: the run was not done within 10 s (timeout): cannot apply ServiceAccount ns/a: the API server https://api.example does not answer in time"}},
 		{"what was to be done first has taken a while", []exchange{left, missing, waits[2], left, missing, left, missing, free, free, made, removed}, nil, nil, nil, 10 * s, []string{"Job ns/j deleted (this run ended before it did)", "timed-out: Timeout: "}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -105,6 +105,9 @@ func TestTimeoutIsAllIn(t *testing.T) {
 				f := l.run(t.Context())
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("took %s, want %s", took, test.took)
+				}
+				if l.created != nil && f.UID != string(l.created.UID) {
+					t.Errorf("the Job's UID is %q at the end, want %q", f.UID, l.created.UID)
 				}
 				var all []string
 				for _, e := range told(l) {

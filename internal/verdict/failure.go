@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -327,7 +328,11 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		return nil
 	}
 	f := w.containerFailure(p)
-	if taken := w.takenAway(p); taken != nil {
+	taken := w.takenAway(p)
+	if taken == nil && f != nil && w.deletedAtWork(p, f) {
+		taken = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", deletedHint)
+	}
+	if taken != nil {
 		if f != nil {
 			taken.at = f.at
 			taken.Container, taken.ExitCode = f.Container, f.ExitCode
@@ -335,7 +340,7 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		return taken
 	}
 	if f == nil && p.Status.Phase != corev1.PodFailed && (w.GonePods[p.UID] || p.DeletionTimestamp != nil) {
-		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", "Somebody deleted it, or a controller that frees nodes. "+movedHint)
+		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", deletedHint)
 		f.at = deletedAt(p)
 		if c := w.failed(); c != nil && !f.at.Before(c.LastTransitionTime.Time) { // the controller deletes what still works when the Job has failed
 			f.Reason, f.Message, f.Hint = event.Reason(c.Reason), named(p)+" was ended with its Job", w.describePod(p)
@@ -348,6 +353,20 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 		}
 	}
 	return f
+}
+
+// deletedAtWork tells whether a container failed because somebody had deleted its pod. The Job's own controller deletes pods too: with the
+// Job, when it has failed, and when it is suspended.
+func (w *view) deletedAtWork(p *corev1.Pod, f *failure) bool {
+	deleted := deletedAt(p)
+	if f.Reason != event.ContainerExit || deleted.IsZero() || f.at.Before(deleted) || w.Gone || w.job.DeletionTimestamp != nil {
+		return false
+	}
+	if slices.ContainsFunc(w.job.Status.Conditions, func(c batchv1.JobCondition) bool { return c.Type == batchv1.JobSuspended }) {
+		return false
+	}
+	c := w.failed()
+	return c == nil || deleted.Before(c.LastTransitionTime.Time)
 }
 
 // ending tells whether a pod was told to stop and has not: it may still succeed.
@@ -398,6 +417,9 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 	case "DeletionByTaintManager": // pkg/controller/tainteviction
 		return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed from node%s, which is unreachable, not ready or otherwise tainted NoExecute", named(p), node), nodeHint(p))
 	case "DeletionByPodGC": // pkg/controller/podgc
+		if p.Status.StartTime == nil { // no kubelet has taken it
+			return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed because node%s does not exist", named(p), node), cmp.Or(w.nodeNameHint(p), movedHint))
+		}
 		return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed because node%s no longer exists", named(p), node), movedHint)
 	case "EvictionByEvictionAPI": // pkg/registry/core/pod/storage/eviction.go
 		return w.newFailure(p, event.Evicted, fmt.Sprintf("%s was evicted from node%s through the API, as when a node is drained", named(p), node), movedHint)
@@ -406,7 +428,17 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 	}
 }
 
+const deletedHint = "Somebody deleted it, or a controller that frees nodes. " + movedHint
+
 const movedHint = "The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit or a podFailurePolicy that ignores DisruptionTarget."
+
+// nodeNameHint is for a pod whose node the template names; "" when a scheduler has chosen it.
+func (w *view) nodeNameHint(p *corev1.Pod) string {
+	if p.Spec.NodeName != w.job.Spec.Template.Spec.NodeName {
+		return ""
+	}
+	return "Correct nodeName of the pod template, or leave it out, so that a scheduler chooses: kubectl get nodes"
+}
 
 func nodeHint(p *corev1.Pod) string {
 	if p.Spec.NodeName == "" {

@@ -170,8 +170,12 @@ func (w *view) waitsToResume() (waits, hint string) {
 	if queue := w.queue(); queue != "" {
 		return fmt.Sprintf("waits in the Kueue queue %q until Kueue admits it", queue), event.See("See why it does not", event.Kubectl(w.ref.Namespace, "get workloads,localqueues"))
 	}
+	how := "Leave suspend out of the manifest, or resume it in time"
+	if w.job.Generation > 1 { // PrepareForUpdate in pkg/registry/batch/job/strategy.go counts the changes of its spec
+		how = "Somebody has changed it since it was created; resume it in time"
+	}
 	return "is suspended and waits until somebody resumes it",
-		event.See("Leave suspend out of the manifest, or resume it in time", event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
+		event.See(how, event.Kubectl(w.ref.Namespace, `patch job %s -p '{"spec":{"suspend":false}}'`, w.ref.Name))
 }
 
 // The pauses before the next pod (DefaultJobPodFailureBackOff and MaxJobPodFailureBackOff in pkg/controller/job/job_controller.go).
@@ -200,7 +204,7 @@ func (w *view) attemptNotices() (all []event.Notice) {
 		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
 		}
-		if l := w.lingers(f.pod); l != nil {
+		if l := w.lingers(f.pod); l != nil && f.pod.DeletionTimestamp == nil {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); %s", failed, limit+1, f.Message, l)
 		}
 		if failed == 1 {
