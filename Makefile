@@ -68,7 +68,7 @@ fuzz:
 generate:
 	go test $$(go list -f '{{range .TestImports}}{{if eq . "github.com/planton/kubernetes-job-action/internal/golden"}}{{$$.ImportPath}}{{end}}{{end}}' ./...) -update
 
-# The pictures of docs/pictures, from the golden summaries: Markdown and Mermaid as GitHub renders them, in a headless Chromium.
+# The pictures of docs/pictures, from golden files: the summary, Markdown and Mermaid as GitHub renders them, and the terminal, in a headless Chromium.
 pictures:
 	go -C e2e run ./cmd/pictures
 

@@ -19,7 +19,7 @@ job() {
 
 # main is a container that runs the script of standard input.
 main() {
-  printf 'containers:\n  - name: %s\n    image: busybox:1.36\n    resources: {requests: {cpu: 1m, memory: 4Mi}}\n    command:\n      - sh\n      - -c\n      - |\n%s\n' "${1:-main}" "$(sed 's/^/        /')"
+  printf 'containers:\n  - name: %s\n    image: busybox:1.36\n    resources: {requests: {cpu: 1m, memory: 4Mi}, limits: {cpu: 1, memory: 64Mi}}\n    command:\n      - sh\n      - -c\n      - |\n%s\n' "${1:-main}" "$(sed 's/^/        /')"
 }
 
 # record NAME ARGUMENT… runs the manifest of that name. The addresses of the machine are none of the recording's.

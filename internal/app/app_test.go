@@ -213,13 +213,13 @@ func TestMainOnGitLab(t *testing.T) {
 		args           string
 		stdout, stderr string // begins with
 	}{
-		"auto":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --timeout=0", "\x1b[33m!\x1b[0m job.yaml:4:1: spec: there is no deadline", ""},
-		"said":                {nil, "validate -f job.yaml --format=gitlab", "\x1b[2m·\x1b[0m " + valid, ""},
+		"auto":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --timeout=0", "\x1b[33m! job.yaml:4:1: spec: there is no deadline", ""},
+		"said":                {nil, "validate -f job.yaml --format=gitlab", "\x1b[2m· " + strings.TrimSuffix(valid, "\n") + "\x1b[0m\n", ""},
 		"without colours":     {map[string]string{"GITLAB_CI": "true", "NO_COLOR": "1"}, "validate -f job.yaml", "· " + valid, ""},
 		"text":                {map[string]string{"GITLAB_CI": "true"}, "validate -f job.yaml --format=text", "", "· " + valid},
 		"not GitLab":          {map[string]string{"GITLAB_CI": "false"}, "validate -f job.yaml", "", "· " + valid},
 		"GitHub comes first":  {map[string]string{"GITLAB_CI": "true", "GITHUB_ACTIONS": "true"}, "validate -f job.yaml", "· " + valid, ""},
-		"render's own output": {map[string]string{"GITLAB_CI": "true"}, "render -f job.yaml --timeout=0", "---\n# created\n", "\x1b[33m!\x1b[0m job.yaml:4:1"},
+		"render's own output": {map[string]string{"GITLAB_CI": "true"}, "render -f job.yaml --timeout=0", "---\n# created\n", "\x1b[33m! job.yaml:4:1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := call(t, dir, "", c.env, strings.Fields(c.args)...)

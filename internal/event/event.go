@@ -290,7 +290,7 @@ type Finished struct {
 	CompletedAt   time.Time     `json:"completedAt,omitzero"` // zero when the Job did not end on its own
 	Duration      time.Duration `json:"-"`                    // from the Job's creation, by the cluster's own time stamps where they exist
 	Pods          []PodResult   `json:"-"`
-	Tail          []string      `json:"tail,omitempty"`      // last lines of the container that decided the outcome
+	Tail          []string      `json:"tail,omitempty"`      // last lines of the container that decided the outcome, or was alone at work when timeout was over
 	Trace         []string      `json:"-"`                   // the same and what stood above them: a stack trace is longer than what is shown
 	Warnings      []Cause       `json:"warnings,omitempty"`  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
 	Undeleted     bool          `json:"undeleted,omitempty"` // the Job may still run: it should have been deleted, and could not be
@@ -356,6 +356,15 @@ type PodResult struct {
 
 // Failed reports whether the pod failed, or a container in it.
 func (p PodResult) Failed() bool { return p.Phase == "Failed" || p.Message != "" }
+
+// Ran is how long the pod's containers worked, init containers included: without what it waited for before, which Times has. Without Times, it is
+// the whole time of the pod on its node.
+func (p PodResult) Ran() time.Duration {
+	if p.Times == (Times{}) && p.StartedAt != nil && p.EndedAt != nil {
+		return p.EndedAt.Sub(*p.StartedAt)
+	}
+	return p.Times.Init + p.Times.Run
+}
 
 // FailedFirst sorts failed pods before all others, for lists that cannot show every pod.
 func FailedFirst(pods []PodResult) []PodResult {

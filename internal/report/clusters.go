@@ -25,8 +25,11 @@ const clusterLines = 5
 // maxVaried is how much of a line is compared, in bytes.
 const maxVaried = 1 << 10
 
-// Clusters groups the pods that failed, the largest group first; but what the Job's end did to pods that were still at work comes behind what ended
-// the Job, and it may be most of them. A pod whose last lines are not known, as there is room for those of so
+// maxIndexes is how much of the indexes a sentence has, in bytes.
+const maxIndexes = 200
+
+// Clusters groups the pods that failed, the largest group first, and nothing when less than two did; but what the Job's end did to pods that were
+// still at work comes behind what ended the Job, and it may be most of them. A pod whose last lines are not known, as there is room for those of so
 // many pods only, belongs to the largest group that failed in the same words.
 func Clusters(pods []event.PodResult) []Cluster {
 	var clusters []Cluster
@@ -79,6 +82,9 @@ func Clusters(pods []event.PodResult) []Cluster {
 	slices.SortStableFunc(clusters, func(a, b Cluster) int {
 		return cmp.Or(rank(a.Example)-rank(b.Example), len(b.Pods)-len(a.Pods))
 	})
+	if len(clusters) == 1 && len(clusters[0].Pods) == 1 {
+		return nil
+	}
 	return clusters
 }
 
@@ -130,6 +136,15 @@ func (c Cluster) Share(wanted, started int) string {
 		return fmt.Sprintf("1 of %d %s failed", of, what)
 	}
 	return fmt.Sprintf("%d of %d %s failed alike", n, of, what)
+}
+
+// Sentence is "97 of 100 indexes failed alike (0-41,43-97): dial tcp …: connection refused". For wanted and started see Share.
+func (c Cluster) Sentence(wanted, started int) string {
+	text := c.Share(wanted, started)
+	if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
+		text += " (" + event.Shorten(indexes, maxIndexes) + ")"
+	}
+	return text + ": " + c.Last
 }
 
 // Indexes are the completion indexes of the cluster as the Job's status writes them, "0-41,43"; "" when the pods have none.

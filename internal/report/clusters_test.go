@@ -76,9 +76,9 @@ func TestClusters(t *testing.T) {
 		{"attempts", 1, []event.PodResult{broken("job-a", -1, 1, "x 1"), broken("job-b", -1, 1, "x 2")}, []group{{"2 of 2 attempts failed alike", "", "x …", "job-a"}}},
 		{"workers", 3, []event.PodResult{broken("job-a", -1, 1, "x 1"), fine, broken("job-b", -1, 1, "x 2"), broken("job-c", -1, 3, "x 2")},
 			[]group{{"2 of 4 pods failed alike", "", "x …", "job-a"}, {"1 of 4 pods failed", "", "x 2", "job-c"}}},
-		{"a pod that never ran", 1, []event.PodResult{{Name: "job-a", Phase: "Pending", Reason: "ErrImagePull", Message: "the image x:1 cannot be pulled"}},
-			[]group{{"1 of 1 attempts failed", "", "the image x:1 cannot be pulled", "job-a"}}},
-		{"empty last lines", 1, []event.PodResult{broken("job-a", -1, 1, "", " ")}, []group{{"1 of 1 attempts failed", "", "container \"main\" of pod job-a exited with code 1", "job-a"}}},
+		{"one failure alone", 1, []event.PodResult{broken("job-a", -1, 1, "x"), fine}, nil},
+		{"a pod that never ran, and empty last lines", 1, []event.PodResult{{Name: "job-a", Phase: "Pending", Reason: "ErrImagePull", Message: "the image x:1 cannot be pulled"}, broken("job-b", -1, 1, "", " ")},
+			[]group{{"1 of 2 attempts failed", "", "container \"main\" of pod job-b exited with code 1", "job-b"}, {"1 of 2 attempts failed", "", "the image x:1 cannot be pulled", "job-a"}}},
 		{"what was ended with the Job comes last, however much it is", 4, []event.PodResult{taken(0), taken(1), broken("job-c", 2, 3, "fatal: disk full"), taken(3)},
 			[]group{
 				{"index 2 failed", "2", "fatal: disk full", "job-c"},
@@ -127,5 +127,22 @@ func TestRanges(t *testing.T) {
 		if got := Ranges(numbers); got != want {
 			t.Errorf("%v is %q, want %q", numbers, got, want)
 		}
+	}
+}
+
+// Of very many indexes, a sentence has the first.
+func TestSentence(t *testing.T) {
+	var pods []event.PodResult
+	for i := range 200 {
+		pods = append(pods, broken(fmt.Sprint("job-", i), 2*i, 1, "x"))
+	}
+	for n, want := range map[int]string{2: "2 of 400 indexes failed alike (0,2): x", 200: "200 of 400 indexes failed alike (0,2,4,"} {
+		got := Clusters(pods[:n])[0].Sentence(400, n)
+		if !strings.HasPrefix(got, want) || len(got) > 300 || !strings.HasSuffix(got, "): x") {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+	if got, want := Clusters([]event.PodResult{broken("a", -1, 1, "x"), broken("b", -1, 1, "y")})[0].Sentence(1, 2), "1 of 2 attempts failed: x"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -46,7 +46,7 @@ var OutputDocs = []OutputDoc{
 	{"run-seconds", "How long a main container was at work, in seconds."},
 	{"result", "With `result-from: termination-message`, what the main container wrote to `/dev/termination-log`, without line breaks at its end. A Job that wants several pods to succeed has a JSON array: by index, or else in the order of their creation; `null` where there is no message. Empty when it was not asked for. At most 256 KiB."},
 	{"pods", "JSON array of the pods: name, index, node, phase, reason, exitCode, restarts, startedAt, endedAt. At most 512 KiB; if not all fit, failed pods come first."},
-	{"log-tail", "Last lines of the container that decided the outcome. At most 64 KiB."},
+	{"log-tail", "Last lines of the container that decided the outcome, or was alone at work when `timeout` was over. At most 64 KiB."},
 	{"job_name", "Same as `job-name`, for workflows that use the earlier name."},
 }
 
@@ -149,8 +149,8 @@ func Tail(lines []string, limit int) string {
 	return strings.Join(kept, "\n")
 }
 
-// OutputLines are the outputs for people: name and value in two columns, one short line each. Empty ones and the earlier name are left
-// out.
+// OutputLines are the outputs for people: name and value in two columns, one short line each. Left out are empty ones, the earlier name, what stands
+// above them in the log as the verdict and the last lines, and the pods, which are JSON for programs.
 func OutputLines(outputs []Output) []string {
 	width := 0
 	for _, d := range OutputDocs {
@@ -158,7 +158,7 @@ func OutputLines(outputs []Output) []string {
 	}
 	var lines []string
 	for _, o := range outputs {
-		if o.Value == "" || o.Value == "[]" || o.Name == "job_name" {
+		if o.Value == "" || slices.Contains([]string{"message", "log-tail", "pods", "job_name"}, o.Name) {
 			continue
 		}
 		first, rest, several := strings.Cut(o.Value, "\n")

@@ -328,6 +328,7 @@ func TestVerdict(t *testing.T) {
 		"Job batch-jobs/data-migration was deleted by someone else":                     {Outcome: event.Vanished, Job: job, UID: "u", Cause: cause("Job batch-jobs/data-migration was deleted by someone else")},
 		"Job batch-jobs/data-migration timed out: 1 pod waits":                          {Outcome: event.TimedOut, Job: job, UID: "u", Cause: cause("1 pod waits")},
 		"Job batch-jobs/data-migration was cancelled":                                   {Outcome: event.Cancelled, Job: job, UID: "u"},
+		"the run of Job batch-jobs/data-migration was cancelled":                        {Outcome: event.Cancelled, Job: job, UID: "u", Cause: cause("the run of Job batch-jobs/data-migration was cancelled")},
 		"Job batch-jobs/data-migration could not be run: forbidden":                     {Outcome: event.Failed, Job: job, Cause: cause("forbidden")},
 		"Job batch-jobs/data-migration was not run to its end: no Secret":               {Outcome: event.Failed, Job: job, UID: "u", Cause: &event.Cause{Reason: event.Forbidden, Message: "no Secret"}},
 		"Job batch-jobs/data-migration was created; this run does not wait for its end": {Outcome: event.Created, Job: job, UID: "u"},
@@ -361,9 +362,15 @@ func TestOutputs(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" || note != "" {
 		t.Errorf("note %q (-want +got):\n%s", note, diff)
 	}
-	shown := OutputLines(got)
-	if want := "log-tail          a␀ … (2 lines)"; shown[len(shown)-1] != want {
-		t.Errorf("shown as %q, want %q", shown[len(shown)-1], want)
+	got[len(got)-4].Value = "{\n}"
+	shown := strings.Join(OutputLines(got), "\n")
+	if first, last := "job-name          job\n", "\nresult            { … (2 lines)"; !strings.HasPrefix(shown, first) || !strings.HasSuffix(shown, last) {
+		t.Errorf("shown as\n%s\nwant it to begin with %q and to end with %q", shown, first, last)
+	}
+	for _, above := range []string{"message", "log-tail", "pods", "job_name"} {
+		if strings.Contains(shown, "\n"+above) {
+			t.Errorf("%s is shown again:\n%s", above, shown)
+		}
 	}
 	again, _ := Outputs(event.Finished{Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Name: "job"}, UID: "u", Earlier: "has succeeded already: nothing runs again"})
 	if want := (Output{"message", "Job job has succeeded already: nothing runs again"}); !slices.Contains(again, want) {

@@ -72,6 +72,9 @@ func started(e event.Started) string {
 
 func gap(e event.Gap) string {
 	text := fmt.Sprintf("lines of container %s of pod %s may be lost", e.Stream.Container, e.Stream.Pod)
+	if e.Stream.Restart > 0 {
+		text += fmt.Sprintf(" (restart %d)", e.Stream.Restart)
+	}
 	at := func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 	switch {
 	case !e.After.IsZero() && !e.Until.IsZero():
@@ -120,7 +123,7 @@ func Verdict(f event.Finished) string {
 	case f.Cause == nil:
 		ended = cmp.Or(f.Earlier, ended)
 		return strings.TrimSpace(job + " " + ended)
-	case job == "" || strings.HasPrefix(f.Cause.Message, job+" "):
+	case job == "" || f.Outcome == event.Cancelled || strings.HasPrefix(f.Cause.Message, job+" "): // it says it all
 		return f.Cause.Message
 	default:
 		return job + " " + ended + ": " + f.Cause.Message

@@ -475,26 +475,26 @@ func TestCancelledCreation(t *testing.T) {
 		want      string        // what the user is told
 	}{
 		{"it has arrived", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 200, ours}}, 0,
-			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run of Job ns/j was cancelled"},
 		{"it arrives late", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 404, missing}, {get, 0, refused}, {get, 404, missing}, {get, 200, ours}, {remove, 200, ours}}, 3 * lookAgain,
-			"Job ns/j created; Job ns/j deleted; the run was cancelled"},
+			"Job ns/j created; Job ns/j deleted; the run of Job ns/j was cancelled"},
 		{"it stays", UnfinishedLeave, []exchange{{create, 0, nil}, {get, 200, ours}}, 0,
-			"Job ns/j created; the run was cancelled; Job ns/j goes on, as on-cancel says"},
+			"Job ns/j created; the run of Job ns/j was cancelled; the Job goes on, as on-cancel says"},
 		{"another has the name", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, other}}, 0,
-			"the run was cancelled before the Job was created"},
+			"the run of Job ns/j was cancelled before the Job was created"},
 		{"it never arrives", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 404, missing}}, deleteLimit,
-			"the run was cancelled before the Job was created"},
+			"the run of Job ns/j was cancelled before the Job was created"},
 		{"nobody answers", UnfinishedDelete, []exchange{{create, 0, nil}, {get + " +", 0, refused}}, deleteLimit,
-			"the run was cancelled; whether Job ns/j was created is not known"},
+			"the run of Job ns/j was cancelled; whether the Job was created is not known"},
 		{"nobody says anything", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 0, nil}}, deleteLimit,
-			"the run was cancelled; whether Job ns/j was created is not known"},
+			"the run of Job ns/j was cancelled; whether the Job was created is not known"},
 		{"it is found late, and its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, func() any {
 			time.Sleep(4 * time.Second)
 			return ours
 		}}, {remove, 0, nil}}, endLimit,
-			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 3.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 3.0 s; the run of Job ns/j was cancelled"},
 		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
-			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 5.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 5.0 s; the run of Job ns/j was cancelled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -37,16 +37,16 @@ func (r *runner) failed(err error) event.Finished {
 // cancelled is the end of a run that was told to stop, once the deletion of its Job is over.
 func (l *loop) cancelled() event.Finished {
 	f := event.Finished{Outcome: event.Cancelled, Job: l.ref(), Cause: &event.Cause{
-		Reason: event.ReasonCancelled, Object: l.ref(), Message: "the run was cancelled"}}
+		Reason: event.ReasonCancelled, Object: l.ref(), Message: "the run of " + l.ref().String() + " was cancelled"}}
 	switch {
 	case l.unknown:
-		f.Cause.Message += "; whether " + l.ref().String() + " was created is not known"
+		f.Cause.Message += "; whether the Job was created is not known"
 		f.Cause.Hint = event.Kubectl(l.ref().Namespace, "get job %s", l.ref().Name)
 	case l.created == nil:
 		f.Cause.Message += " before the Job was created"
 	case l.leaves:
 		l.left = true
-		f.Cause.Message += "; " + l.ref().String() + " goes on, as on-cancel says"
+		f.Cause.Message += "; the Job goes on, as on-cancel says"
 	case l.options.OnCancel == UnfinishedLeave:
 		l.cleanUp(func() error { return <-l.deleted }, "the run was cancelled before the Job was complete")
 	default:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -153,11 +154,13 @@ func (w *view) notices(v *Verdict) []event.Notice {
 			Message: fmt.Sprintf("the Job's verdict is in; %s still ending and not waited for", areStill(n)),
 		})
 	}
-	for _, c := range v.Warnings {
-		all = append(all, event.Notice{
-			Level: event.Warning, Key: fmt.Sprintf("warning/%s/%s/%s", c.Reason, c.Object.Name, c.Container),
-			Message: c.Message, Hint: c.Hint,
-		})
+	if !v.Decided { // event.Finished tells them at the end
+		for _, c := range v.Warnings {
+			all = append(all, event.Notice{
+				Level: event.Warning, Key: fmt.Sprintf("warning/%s/%s/%s", c.Reason, c.Object.Name, c.Container),
+				Message: c.Message, Hint: c.Hint,
+			})
+		}
 	}
 	return all
 }
@@ -314,10 +317,15 @@ func stopsWork(p *corev1.Pod, e *corev1.Event) bool {
 }
 
 // memoryKills are those that are not the cause: of a process beside the main one, which leaves the container's exit
-// code at 0 (kubernetes#131530), of a run that was restarted, or of a sidecar.
+// code at 0 (kubernetes#131530), of a run that was restarted, or of a sidecar. That of a pod that has failed may become the cause as long as the
+// Job goes on, and is an attempt that failed. Of those in several pods that are alike, the first has a warning.
 func (w *view) memoryKills(cause *event.Cause) []event.Cause {
 	var all []event.Cause
+	first, more := map[string]int{}, map[int]int{} // by the warning without its pod, the first's place; by that, the number of others
 	for _, p := range w.Pods {
+		if p.Status.Phase == corev1.PodFailed && cause == nil && w.succeeded() == nil {
+			continue
+		}
 		for c := range containers(p) {
 			if c.status == nil {
 				continue
@@ -340,9 +348,18 @@ func (w *view) memoryKills(cause *event.Cause) []event.Cause {
 				warning.Message = fmt.Sprintf("a process in %s was killed for lack of memory, although the container exited with code 0%s", who, memoryLimit(c))
 				warning.Hint = "Its work may be incomplete: raise resources.limits.memory, or let the program fail when its child does."
 			}
+			alike := strings.ReplaceAll(warning.Message, named(p), "")
+			if i, ok := first[alike]; ok {
+				more[i]++
+				continue
+			}
+			first[alike] = len(all)
 			warning.Message, warning.Hint = clean(warning.Message, maxMessage), clean(warning.Hint, maxMessage)
 			all = append(all, warning)
 		}
+	}
+	for i, n := range more {
+		all[i].Message += fmt.Sprintf(" (the same in %s)", plural(n, "more pod"))
 	}
 	return all
 }

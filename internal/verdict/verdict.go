@@ -323,12 +323,29 @@ func (v *Verdict) next(t time.Time) {
 	}
 }
 
-// point tells whose last lines belong to the cause.
+// point tells whose last lines belong to the cause. When the time is over, and no attempt failed, they are those of the only container at work.
 func (w *view) point(v *Verdict) {
 	v.Next = time.Time{}
+	if v.Cause.Reason == event.Timeout && len(w.living) == 1 {
+		v.CausePod, v.CauseContainer = w.atWork(w.living[0])
+	}
 	if v.Cause.ExitCode != nil && v.Cause.Object.Kind == "Pod" {
 		v.CausePod, v.CauseContainer = v.Cause.Object.Name, v.Cause.Container
 	}
+}
+
+// atWork names the pod's only container at work, sidecars left out; "" for none or several.
+func (w *view) atWork(p *corev1.Pod) (pod, name string) {
+	for c := range containers(p) {
+		if c.kind == event.Sidecar || c.status == nil || c.status.State.Running == nil {
+			continue
+		}
+		if name != "" {
+			return "", ""
+		}
+		pod, name = p.Name, c.spec.Name
+	}
+	return pod, name
 }
 
 func (w *view) startTimeout() *event.Cause {
@@ -338,7 +355,7 @@ func (w *view) startTimeout() *event.Cause {
 	}
 	c := &event.Cause{
 		Reason: event.StartTimeout, Object: w.ref,
-		Message: fmt.Sprintf("no %s of %s started within %s (start-timeout)", what, w.name, brief(w.Options.StartTimeout)),
+		Message: fmt.Sprintf("%s started no %s within %s (start-timeout)", w.name, what, brief(w.Options.StartTimeout)),
 		Hint:    event.See("See what it waits for", event.Kubectl(w.ref.Namespace, "describe job %s", w.ref.Name)) + "; or give it more time with start-timeout.",
 	}
 	if p := w.problem(); p != nil {

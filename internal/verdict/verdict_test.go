@@ -631,6 +631,22 @@ func TestWhoEndedIt(t *testing.T) {
 	if theirs.DeleteJob || theirs.CausePod != "migrate-x2k9" || theirs.CauseContainer != "main" || theirs.Incomplete {
 		t.Errorf("failed: %+v", theirs)
 	}
+	// What took the time of a run is said by an attempt that failed, or else by the only container that was still at work.
+	for name, c := range map[string]struct {
+		pods           []func(*State)
+		pod, container string
+	}{
+		"one container":           {[]func(*State){pod("a", runs)}, "a", "main"},
+		"an attempt that failed":  {[]func(*State){pod("a", exits(3, "Error", "", 9)), pod("b", runs)}, "a", "main"},
+		"an init container":       {[]func(*State){pod("a", with("wait", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}}))}, "a", "wait"},
+		"several pods":            {[]func(*State){pod("a", runs), pod("b", runs)}, "", ""},
+		"a pod that cannot start": {[]func(*State){pod("a", waits("ImagePullBackOff", "x"))}, "", ""},
+	} {
+		late := Decide(state(3600, c.pods...))
+		if late.Outcome != event.TimedOut || late.CausePod != c.pod || late.CauseContainer != c.container {
+			t.Errorf("timed out with %s: %s, %q, %q", name, late.Outcome, late.CausePod, late.CauseContainer)
+		}
+	}
 }
 
 // The Job's condition may come before the last state of the pod that led to it.
@@ -671,17 +687,17 @@ func TestPatience(t *testing.T) {
 		{name: "nothing started", state: state(299), next: 300},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), next: 75},
 		{name: "nothing started until start-timeout", state: state(300), outcome: event.TimedOut, reason: event.StartTimeout,
-			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
+			message: "Job prod/migrate started no container within 5m (start-timeout): 0/1 done"},
 		{name: "unschedulable until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable,
 			state:   state(300, pod("migrate-x2k9", unscheduled("0/3 nodes are available: 3 node(s) had untolerated taint(s)."))),
-			message: "no container of Job prod/migrate started within 5m (start-timeout): pod migrate-x2k9 cannot be scheduled: 0/3 nodes are available: 3 node(s) had untolerated taint(s)"},
+			message: "Job prod/migrate started no container within 5m (start-timeout): pod migrate-x2k9 cannot be scheduled: 0/3 nodes are available: 3 node(s) had untolerated taint(s)"},
 		{name: "nobody schedules it until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable, state: state(300, pod("migrate-x2k9", untaken("nobody"))),
-			message: `no container of Job prod/migrate started within 5m (start-timeout): no scheduler called "nobody" has taken pod migrate-x2k9`},
+			message: `Job prod/migrate started no container within 5m (start-timeout): no scheduler called "nobody" has taken pod migrate-x2k9`},
 		{name: "no kubelet takes it until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout, state: state(300, pod("migrate-x2k9", placed("nowhere"))),
-			message: `no container of Job prod/migrate started within 5m (start-timeout): the kubelet of node "nowhere" has not taken pod migrate-x2k9`},
+			message: `Job prod/migrate started no container within 5m (start-timeout): the kubelet of node "nowhere" has not taken pod migrate-x2k9`},
 		{name: "sandbox until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout,
 			state:   state(300, pod("migrate-x2k9"), happened("FailedCreatePodSandBox", "Failed to create pod sandbox: no IP left", 9, 2, 290)),
-			message: "no container of Job prod/migrate started within 5m (start-timeout): the sandbox of pod migrate-x2k9 cannot be made: Failed to create pod sandbox: no IP left"},
+			message: "Job prod/migrate started no container within 5m (start-timeout): the sandbox of pod migrate-x2k9 cannot be made: Failed to create pod sandbox: no IP left"},
 		{name: "started", state: state(300, pod("migrate-x2k9", runs)), next: 3600},
 		{name: "had started", state: state(300, pod("migrate-a", ended), pod("migrate-x2k9")), next: 3600},
 		{name: "ready in another cluster", state: state(300, job(func(j *batchv1.Job) { j.Status.Ready = ptr[int32](1) })), next: 3600},
@@ -691,13 +707,13 @@ func TestPatience(t *testing.T) {
 		{name: "an init container ended", state: state(499, pod("migrate-x2k9", with("wait", corev1.ContainerState{Terminated: terminated(0, "Completed", "", 200)}))), next: 500},
 		{name: "nothing started after an init container", outcome: event.TimedOut, reason: event.StartTimeout,
 			state:   state(500, pod("migrate-x2k9", with("wait", corev1.ContainerState{Terminated: terminated(0, "Completed", "", 200)}))),
-			message: "no main container of Job prod/migrate started within 5m (start-timeout): 0/1 done, 1 creating container (8 min 19 s)"},
+			message: "Job prod/migrate started no main container within 5m (start-timeout): 0/1 done, 1 creating container (8 min 19 s)"},
 		{name: "only a sidecar works", outcome: event.TimedOut, reason: event.ImagePull,
 			state: state(300, pullFails("x: connection refused", 2, 2), func(s *State) {
 				with("proxy", corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: at(4)}})(s.Pods[0])
 				s.Pods[0].Spec.InitContainers[0].RestartPolicy = ptr(corev1.ContainerRestartPolicyAlways)
 			}),
-			message: `no main container of Job prod/migrate started within 5m (start-timeout): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (x: connection refused)`},
+			message: `Job prod/migrate started no main container within 5m (start-timeout): the image "registry.example/app:1" of container "main" of pod migrate-x2k9 cannot be pulled: the registry cannot be reached (x: connection refused)`},
 		{name: "no limits", state: state(99999, func(s *State) { s.Options = Options{} })},
 		{name: "grace ends first", state: state(3, pullFails("x: not found", 2, 2)), next: 22},
 		{name: "grace of a refusal ends first", state: state(3, refuses("no PriorityClass with name high was found")), next: 11},
@@ -713,9 +729,9 @@ func TestPatience(t *testing.T) {
 		{name: "queued, within queue-timeout", state: state(499, suspended(corev1.ConditionTrue, 200), func(s *State) { s.Options.QueueTimeout = 5 * time.Minute }), next: 500},
 		{name: "resumed", state: state(1100, suspended(corev1.ConditionFalse, 1000)), next: 1300},
 		{name: "resumed, then nothing started", state: state(1300, suspended(corev1.ConditionFalse, 1000)), outcome: event.TimedOut, reason: event.StartTimeout,
-			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done"},
+			message: "Job prod/migrate started no container within 5m (start-timeout): 0/1 done"},
 		{name: "no parallelism", state: state(300, job(func(j *batchv1.Job) { j.Spec.Parallelism = ptr[int32](0) })), outcome: event.TimedOut, reason: event.StartTimeout,
-			message: "no container of Job prod/migrate started within 5m (start-timeout): 0/1 done; the Job's parallelism is 0, so it has no pods"},
+			message: "Job prod/migrate started no container within 5m (start-timeout): 0/1 done; the Job's parallelism is 0, so it has no pods"},
 		{name: "timeout after failures", outcome: event.TimedOut, reason: event.Timeout,
 			state:   state(3600, limit, pod("migrate-a", exits(1, "Error", "", 9)), pod("migrate-b", exits(3, "Error", "no such schema", 30)), pod("migrate-c", runs)),
 			message: `Job prod/migrate did not finish within 1h (timeout): 0/1 done, 1 running; 2 attempts failed, the last one: container "main" of pod migrate-b exited with code 3: no such schema`},
@@ -1070,6 +1086,27 @@ func TestTimedOut(t *testing.T) {
 	})
 }
 
+// killedBefore is a container whose first run was killed for lack of memory.
+func killedBefore(p *corev1.Pod) {
+	p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(137, "OOMKilled", "", 5)
+}
+
+// At the end, a warning is told by the result alone, and once for all pods that are alike.
+func TestWarningsAtTheEnd(t *testing.T) {
+	out := exits(137, "OOMKilled", "", 9)
+	failed := Decide(state(61, backoffLimitExceeded(60), failedCount(4), pod("a", out), pod("b", out), pod("c", out), pod("d", exits(137, "OOMKilled", "", 19))))
+	want := []event.Cause{{Reason: event.OOMKilled, Object: event.Ref{Kind: "Pod", Namespace: "prod", Name: "a"}, Container: "main", ExitCode: ptr[int32](137),
+		Message: `container "main" of pod a was killed for lack of memory (exit code 137); it has no memory limit of its own (the same in 2 more pods)`,
+		Hint:    "The pod's limit or the node's memory was used up: set resources.requests.memory and resources.limits.memory to what it needs."}}
+	if diff := cmp.Diff(want, failed.Warnings); diff != "" {
+		t.Errorf("failed (-want +got):\n%s", diff)
+	}
+	succeeded := Decide(state(61, condition(batchv1.JobComplete, "", "", 60), pod("a", memory("1Gi"), exits(0, "Completed", "", 9), killedBefore)))
+	if len(succeeded.Warnings) != 1 || len(failed.Notices) > 0 || len(succeeded.Notices) > 0 {
+		t.Errorf("warnings of the one that succeeded %v, notices %v and %v", succeeded.Warnings, succeeded.Notices, failed.Notices)
+	}
+}
+
 func TestNotices(t *testing.T) {
 	retried := job(func(j *batchv1.Job) { j.Spec.BackoffLimit = ptr[int32](6) })
 	suspend := job(func(j *batchv1.Job) { j.Spec.Suspend = ptr(true) })
@@ -1096,10 +1133,8 @@ func TestNotices(t *testing.T) {
 			Hint:    `Whoever has put them there takes them away; by force: kubectl -n prod patch job migrate --type=merge -p '{"metadata":{"finalizers":null}}'`}}},
 		{"pods still end", state(61, condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "", 60), pod("a", runs, deleted(60)), pod("b", runs)), []event.Notice{{Level: event.Info, Key: "terminating",
 			Message: "the Job's verdict is in; 2 pods are still ending and not waited for"}}},
-		{"memory kill of a run that was restarted", state(61, condition(batchv1.JobComplete, "", "", 60), pod("a", memory("1Gi"), exits(0, "Completed", "", 9), func(p *corev1.Pod) {
-			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(137, "OOMKilled", "", 5)
-		})), []event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
-			Message: `container "main" of pod a was killed because it used more than its memory limit of 1Gi (exit code 137)`, Hint: "Raise resources.limits.memory of the container, or find out what needs that much."}}},
+		{"memory kill of a run that was restarted", state(12, pod("a", memory("1Gi"), runs, killedBefore), pod("b", memory("1Gi"), runs, killedBefore), pod("c", runs)), []event.Notice{{Level: event.Warning, Key: "warning/OOMKilled/a/main",
+			Message: `container "main" of pod a was killed because it used more than its memory limit of 1Gi (exit code 137) (the same in 1 more pod)`, Hint: "Raise resources.limits.memory of the container, or find out what needs that much."}}},
 		{"an attempt failed", state(12, retried, failedCount(1), pod("a", exits(3, "Error", "", 9))), []event.Notice{{Level: event.Info, Key: "attempt/a/1",
 			Message: `attempt 1 of 7 failed (container "main" of pod a exited with code 3); Kubernetes tries again in about 10 s`, Hint: "What must not run twice, such as a migration, wants backoffLimit: 0."}}},
 		{"two attempts failed", state(42, retried, failedCount(2), pod("a", exits(3, "Error", "", 9)), pod("b", exits(4, "Error", "", 40))), []event.Notice{
@@ -1131,6 +1166,7 @@ func TestNotices(t *testing.T) {
 		{"a silent init container", state(24, pod("a", with("wait", working)), silent), []event.Notice{{Level: event.Info, Key: "silent/wait",
 			Message: `init container "wait" of pod a has been running for 20 s and has written nothing to its log`, Hint: silentHint}}},
 		{"an init container that writes", state(24, pod("a", with("wait", working))), nil},
+		{"memory kill that may become the cause", state(12, failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 		{"memory kill that is the cause", state(61, backoffLimitExceeded(60), failedCount(1), pod("a", exits(137, "OOMKilled", "", 9))), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

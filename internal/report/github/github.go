@@ -290,8 +290,9 @@ func (r *Reporter) finished(f event.Finished) {
 	// The files come first: they can be written even when the log cannot.
 	outputs, note := report.Outputs(f)
 	r.publish(outputs)
+	alike := report.Clusters(f.Pods)
 	if r.options.Summary {
-		if err := r.file("step-summary", summary(r.started, f, r.problems, r.kept && f.Outcome != event.Vanished)); err != nil {
+		if err := r.file("step-summary", summary(r.started, f, r.problems, alike, r.kept && f.Outcome != event.Vanished)); err != nil {
 			r.annotate("warning", maxAnnotations, nil, fmt.Sprintf("the step summary cannot be written: %v", err), "")
 		}
 	}
@@ -302,13 +303,15 @@ func (r *Reporter) finished(f event.Finished) {
 	if report.Good(f.Outcome) {
 		r.line("✓", report.Verdict(f))
 	} else {
-		title, hint := "Kubernetes Job "+string(f.Outcome), ""
+		title, hint := "Kubernetes Job "+strings.ReplaceAll(string(f.Outcome), "-", " "), ""
 		if c := f.Cause; c != nil {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
 		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
 		r.places(f.Trace)
-		r.clusters(f)
+		for _, c := range alike[:min(len(alike), maxClusters)] {
+			r.annotate("error", maxAnnotations, nil, c.Sentence(r.started.Pods, f.Attempts), "")
+		}
 	}
 	if note != "" {
 		r.annotate("warning", maxAnnotations, nil, note, "")
@@ -323,30 +326,26 @@ func (r *Reporter) finished(f event.Finished) {
 	r.buf = r.bracket.Resume(r.buf)
 }
 
+// lastOf says whose last lines f.Tail has.
+func lastOf(f event.Finished) string {
+	switch {
+	case f.Cause != nil && f.Cause.Container != "":
+		return "last lines of container " + f.Cause.Container
+	case f.Outcome == event.TimedOut:
+		return "last lines of the container at work"
+	}
+	return "last lines of the container that decided"
+}
+
 // lastLines adds the last lines of the container that decided, so that they stand above the verdict, in no group. They stand there already when
 // there was one stream alone, in none.
 func (r *Reporter) lastLines(f event.Finished) {
 	if len(f.Tail) == 0 || len(r.streams) == 1 && !r.hidden || len(r.streams) > 0 && report.Good(f.Outcome) {
 		return
 	}
-	r.line("·", "last lines of the container that decided the outcome:")
+	r.line("·", lastOf(f)+":")
 	for _, line := range f.Tail {
 		r.line("│", line)
-	}
-}
-
-// clusters adds an annotation for each kind of failure, the most frequent first, when several pods failed.
-func (r *Reporter) clusters(f event.Finished) {
-	all := report.Clusters(f.Pods)
-	if len(all) == 0 || len(all) == 1 && len(all[0].Pods) == 1 {
-		return
-	}
-	for _, c := range all[:min(len(all), maxClusters)] {
-		text := c.Share(r.started.Pods, f.Attempts)
-		if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
-			text += " (" + event.Shorten(indexes, maxTitle) + ")"
-		}
-		r.annotate("error", maxAnnotations, nil, text+": "+c.Last, "")
 	}
 }
 

@@ -41,7 +41,7 @@ func TestAttemptsInGroups(t *testing.T) {
 	parallel, two := begun, begun
 	parallel.Pods, two.Containers = 3, 2
 	const verdict, good = "::error title=Kubernetes Job failed%3A ContainerExit::Job batch-jobs/data-migration failed: it failed", "✓ Job batch-jobs/data-migration succeeded"
-	last := []string{"· last lines of the container that decided the outcome:", "│ the last line", verdict}
+	last := []string{"· last lines of the container that decided:", "│ the last line", verdict}
 	for _, c := range []struct {
 		name    string
 		started event.Started
@@ -132,22 +132,25 @@ func TestMostTellingAnnotationsFirst(t *testing.T) {
 }
 
 func TestAnatomy(t *testing.T) {
-	if got := anatomy(event.Times{}); got != "" {
+	if got := anatomy(event.Times{}, time.Hour); got != "" {
 		t.Errorf("unknown times are %q", got)
 	}
 	for _, times := range []event.Times{{Run: 1}, {Queue: time.Hour, End: 1}, {Queue: 1, Node: 1, Pull: 1, Init: 1, Run: 1, End: 1}, {Node: 7, Pull: 11, Run: 13}, {Queue: 1<<63 - 1, Run: 1<<63 - 1}} {
-		bar, words, _ := strings.Cut(anatomy(times), "<br>\n")
+		bar, words, _ := strings.Cut(anatomy(times, time.Hour), "<br>\n")
 		if n := len([]rune(bar)); n != shareWidth {
 			t.Errorf("%v: %d squares, want %d", times, n, shareWidth)
 		}
 		for _, s := range stages(times) {
-			if strings.Contains(words, s.name) != (s.long > 0) {
+			if strings.Contains(strings.ReplaceAll(words, "\u00a0", " "), s.name) != (s.long > 0) {
 				t.Errorf("%v: %s is in %q, or is not", times, s.name, words)
 			}
 		}
 	}
-	if got, want := anatomy(event.Times{Pull: 30 * time.Second, Run: 90 * time.Second}), "🟨🟨🟨🟨🟨🟨🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦<br>\n🟨 pull 30 s (25 %) · 🟦 run 1 min 30 s (75 %)\n"; strings.ReplaceAll(got, "\u00a0", " ") != want {
-		t.Errorf("anatomy is %q, want %q", got, want)
+	for took, since := range map[time.Duration]string{118 * time.Second: "", time.Minute: "2 min from the Job&#39;s creation&#58; "} {
+		want := "🟨🟨🟨🟨🟨🟨🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦<br>\n" + since + "🟨 image pull 30 s (25 %) · 🟦 run 1 min 30 s (75 %)\n"
+		if got := anatomy(event.Times{Pull: 30 * time.Second, Run: 90 * time.Second}, took); strings.ReplaceAll(got, "\u00a0", " ") != want {
+			t.Errorf("anatomy of %s is %q, want %q", took, got, want)
+		}
 	}
 }
 
@@ -192,7 +195,7 @@ func TestTimeline(t *testing.T) {
 // Only names that are names stand in commands, and only of what is there.
 func TestHeadlineOfAnEarlierSuccess(t *testing.T) {
 	f := event.Finished{Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Namespace: "ns", Name: "j"}, UID: "u", Duration: time.Second, Earlier: "has succeeded already (started by <b>mona): nothing runs again"}
-	if page := summary(event.Started{}, f, nil, false); !strings.HasPrefix(page, "### ✅ Job ns/j has succeeded already (started by &#60;b&#62;mona)&#58; nothing runs again\n") {
+	if page := summary(event.Started{}, f, nil, nil, false); !strings.HasPrefix(page, "### ✅ Job ns/j has succeeded already (started by &#60;b&#62;mona)&#58; nothing runs again\n") {
 		t.Errorf("got %s", page)
 	}
 }

@@ -22,24 +22,25 @@ const (
 	summaryWarnings = 20
 	summaryProblems = 20
 	summaryCell     = 256
+	summaryIndexes  = 500
 	summaryText     = 4 << 10
 	summaryTail     = 64 << 10
 	summaryExample  = 8 << 10
 )
 
-// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. problems kept the run from beginning; kept says that
-// the Job is still there.
-func summary(started event.Started, f event.Finished, problems []string, kept bool) string {
+// summary is the step summary of a run in GitHub's Markdown. All that is quoted is untrusted. problems kept the run from beginning; alike are the
+// failures of its pods; kept says that the Job is still there.
+func summary(started event.Started, f event.Finished, problems []string, alike []report.Cluster, kept bool) string {
 	var b strings.Builder
 	for i, section := range []string{
 		headline(f),
 		verdict(f),
 		list(problems),
-		facts(started, f),
-		anatomy(f.Times),
+		facts(started, f, alike),
+		anatomy(f.Times, f.Duration),
 		lastLines(f),
 		result(f),
-		clusters(started, f),
+		failures(started, f, alike),
 		warnings(f.Warnings),
 		timeline(f.Pods, f.Outcome == event.TimedOut),
 		attempts(f),
@@ -120,8 +121,8 @@ func list(problems []string) string {
 	return b.String()
 }
 
-// facts are a line about the Job and its pods.
-func facts(started event.Started, f event.Finished) string {
+// facts are a line about the Job and its pods. The indexes of failures that are alike stand with those.
+func facts(started event.Started, f event.Finished, alike []report.Cluster) string {
 	var all []string
 	fact := func(name, value string) {
 		if value != "" {
@@ -137,7 +138,9 @@ func facts(started event.Started, f event.Finished) string {
 	if f.Attempts > 1 {
 		fact("pods", fmt.Sprintf("%d started, %d succeeded, %d failed", f.Attempts, f.Succeeded, f.Failed))
 	}
-	fact("failed indexes", f.FailedIndexes)
+	if len(alike) == 0 {
+		fact("failed indexes", f.FailedIndexes)
+	}
 	if f.UID != "" {
 		fact("cluster", cmp.Or(started.Context, strings.TrimPrefix(started.Cluster, "https://")))
 	}
@@ -153,14 +156,11 @@ func lastLines(f event.Finished) string {
 		return ""
 	}
 	text := fence(f.Tail, summaryTail)
-	of := "the container that decided"
-	if f.Cause != nil && f.Cause.Container != "" {
-		of = "container " + f.Cause.Container
-	}
+	title := "L" + lastOf(f)[1:]
 	if report.Good(f.Outcome) {
-		return details("Last lines of "+of, false, text)
+		return details(title, false, text)
 	}
-	return "Last lines of " + escape(of, summaryCell) + ":\n\n" + text
+	return escape(title, summaryCell) + ":\n\n" + text
 }
 
 func result(f event.Finished) string {
@@ -170,18 +170,17 @@ func result(f event.Finished) string {
 	return "Result:\n\n" + fence(strings.Split(*f.Result, "\n"), summaryExample)
 }
 
-// clusters are the failures of several pods, those together that are alike.
-func clusters(started event.Started, f event.Finished) string {
-	all := report.Clusters(f.Pods)
-	failed := 0
-	for _, c := range all {
-		failed += len(c.Pods)
-	}
-	if failed < 2 {
+// failures are those of several pods, those together that are alike.
+func failures(started event.Started, f event.Finished, all []report.Cluster) string {
+	if len(all) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	b.WriteString("#### Failures\n")
+	title := "Failures"
+	if report.Good(f.Outcome) {
+		title = "Failures on the way"
+	}
+	fmt.Fprintf(&b, "#### %s\n", title)
 	for i, c := range all {
 		if i == summaryClusters {
 			fmt.Fprintf(&b, "\n%s\n", more(len(all)-i, "kind of failures", "kinds of failures"))
@@ -200,7 +199,7 @@ func clusters(started event.Started, f event.Finished) string {
 		}
 		b.WriteByte('\n')
 		if indexes := c.Indexes(); len(c.Pods) > 1 && indexes != "" {
-			fmt.Fprintf(&b, "<br>indexes %s\n", escape(indexes, summaryText))
+			fmt.Fprintf(&b, "<br>indexes %s\n", escape(event.Shorten(strings.ReplaceAll(indexes, ",", ", "), summaryIndexes), summaryText))
 		}
 		if n := c.Untold(); n > 0 {
 			fmt.Fprintf(&b, "<br>(the last lines of %d of them are not kept)\n", n)
@@ -276,10 +275,10 @@ func attempts(f event.Finished) string {
 		}},
 		{"Waited", func(p event.PodResult) string { return seconds(p.Times.Queue + p.Times.Node + p.Times.Pull) }},
 		{"Ran", func(p event.PodResult) string {
-			if ran := p.Times.Init + p.Times.Run; ran > 0 || p.ExitCode == nil {
+			if ran := p.Ran(); ran > 0 || p.ExitCode == nil {
 				return seconds(ran)
 			}
-			return "<1 s" // the time stamps have the resolution of a second
+			return "<1 s" // by time stamps of whole seconds
 		}},
 		{"Node", func(p event.PodResult) string { return p.Node }},
 	}
@@ -306,8 +305,11 @@ func attempts(f event.Finished) string {
 		fmt.Fprintf(&b, "\n%s\n", more(left, "pod", "pods"))
 	}
 	title := "The pod"
-	if len(sorted) > 1 {
-		title = fmt.Sprintf("All %d pods, failed ones first", len(sorted))
+	switch {
+	case len(rows) < len(sorted):
+		title = fmt.Sprintf("%d of %d pods, failed ones first", len(rows), len(sorted))
+	case len(rows) > 1:
+		title = fmt.Sprintf("All %d pods, failed ones first", len(rows))
 	}
 	return details(title, len(sorted) <= summaryOpen, b.String())
 }

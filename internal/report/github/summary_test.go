@@ -83,8 +83,8 @@ func failed() []event.Event {
 		attempt(3, pods[2].Name, tail...),
 		event.Object{Object: job, Action: "kept", Detail: "the cluster deletes it in 24 h"},
 		event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", Attempts: 3, Failed: 3, StartedAt: at, CompletedAt: at.Add(77 * time.Second), Duration: 77 * time.Second,
-			Cause: &event.Cause{Reason: event.BackoffLimitExceeded, Object: job, Container: "migrate", ExitCode: pointer(int32(1)),
-				Message: "container \"migrate\" of pod data-migration-9vwzt exited with code 1", Hint: "The last lines of its log say why: kubectl -n batch-jobs logs data-migration-9vwzt -c migrate"},
+			Cause: &event.Cause{Reason: event.ContainerExit, Object: job, Container: "migrate", ExitCode: pointer(int32(1)),
+				Message: "container \"migrate\" of pod data-migration-9vwzt exited with code 1 (3 attempts, back-off limit 2)", Hint: "The last lines of its log say why: kubectl -n batch-jobs logs data-migration-9vwzt -c migrate"},
 			Times: event.Times{Queue: 23 * time.Second, Node: 3 * time.Second, Pull: 6 * time.Second, Run: 37 * time.Second, End: 8 * time.Second},
 			Pods:  pods, Tail: tail,
 			Warnings: []event.Cause{{Reason: event.OOMKilled, Message: "container proxy was OOM-killed", Hint: "Raise its limit."}}},
@@ -116,7 +116,7 @@ func indexes() []event.Event {
 		event.Object{Object: started.Job, Action: "kept", Detail: "it stays"},
 		event.Finished{Outcome: event.Failed, Job: started.Job, UID: "0b1c", Attempts: 100, Succeeded: 1, Failed: 99, FailedIndexes: "0-41,43-99", StartedAt: at, CompletedAt: at.Add(58 * time.Second), Duration: 58 * time.Second,
 			Cause: &event.Cause{Reason: event.FailedIndexes, Object: started.Job, Container: "migrate", ExitCode: pointer(int32(1)),
-				Message: "99 of 100 indexes failed, the first of them 0: container \"migrate\" of pod " + pods[0].Name + " exited with code 1",
+				Message: "99 of 100 indexes failed (0-41,43-99): container \"migrate\" of pod " + pods[0].Name + " exited with code 1",
 				Hint:    "The last lines of its log say why: kubectl -n batch-jobs logs " + pods[0].Name + " -c migrate"},
 			Times: event.Times{Node: 1 * time.Second, Pull: 3 * time.Second, Run: 51 * time.Second, End: 3 * time.Second},
 			Pods:  pods, Tail: pods[0].Tail},
@@ -151,7 +151,7 @@ func timedOut() []event.Event {
 		begun,
 		event.Object{Object: job, Action: "deleted", Detail: "this run ended before it did"},
 		event.Finished{Outcome: event.TimedOut, Job: job, UID: "0b1c", Attempts: 1, StartedAt: at, Duration: 5 * time.Minute,
-			Cause: &event.Cause{Reason: event.StartTimeout, Object: job, Message: "no container started within 5 min: pod data-migration-x7k2p waits for its volumes", Hint: "kubectl -n batch-jobs describe pod data-migration-x7k2p"},
+			Cause: &event.Cause{Reason: event.StartTimeout, Object: job, Message: "Job batch-jobs/data-migration started no container within 5m (start-timeout): pod data-migration-x7k2p waits for its volumes", Hint: "kubectl -n batch-jobs describe pod data-migration-x7k2p"},
 			Times: event.Times{Node: time.Second, Pull: 299 * time.Second}, Pods: []event.PodResult{waits}},
 	}
 }
@@ -303,7 +303,7 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 				f.Warnings = append(f.Warnings, event.Cause{Message: word, Hint: word})
 				f.Tail = append(f.Tail, ticks)
 			}
-			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, slices.Repeat([]string{word}, n), true)
+			page := summary(event.Started{Job: ref, Pods: n, Context: word}, f, slices.Repeat([]string{word}, n), report.Clusters(f.Pods), true)
 			for _, wrong := range markup(page) {
 				t.Errorf("%s, %d pods: %s", name, n, wrong)
 			}
@@ -335,7 +335,7 @@ func TestOneMore(t *testing.T) {
 	for i := range summaryClusters + 1 {
 		f.Pods[i] = broke(f.Pods[i], int32(i)+1, strings.Repeat("x", i+1))
 	}
-	page := clusters(event.Started{}, f) + attempts(f) + warnings(make([]event.Cause, summaryWarnings+1))
+	page := failures(event.Started{}, f, report.Clusters(f.Pods)) + attempts(f) + warnings(make([]event.Cause, summaryWarnings+1))
 	for _, want := range []string{"… and 1 more pod\n", "… and 1 more kind of failures\n", "… and 1 more warning\n"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in:\n%s", want, page)

@@ -22,23 +22,25 @@ type stage struct {
 	name   string
 	square string // in the bar with the parts of the whole time
 	letter string // in a bar of text
+	look   string // in a diagram: the tags of a task
 	long   time.Duration
 }
 
 // stages are the parts in their order. Their colours mean nothing but themselves, so red and green are not among them.
 func stages(t event.Times) []stage {
 	return []stage{
-		{"queue", "⬜", "·", t.Queue},
-		{"node", "🟫", "-", t.Node},
-		{"pull", "🟨", "░", t.Pull},
-		{"init", "🟪", "▒", t.Init},
-		{"run", "🟦", "█", t.Run},
-		{"end", "⬛", "·", t.End},
+		{"queue", "⬜", "·", "active, ", t.Queue},
+		{"waiting for a node", "🟫", "-", "active, ", t.Node},
+		{"image pull", "🟨", "░", "done, ", t.Pull},
+		{"init", "🟪", "▒", "done, ", t.Init},
+		{"run", "🟦", "█", "", t.Run},
+		{"end", "⬛", "·", "active, ", t.End},
 	}
 }
 
-// anatomy is where the time of a Job went, as a bar and in words below it; "" when that is not known.
-func anatomy(t event.Times) string {
+// anatomy is where the time of a Job went, as a bar and in words below it; "" when that is not known. The parts begin with the Job's creation; when
+// that is longer ago than said, which is how long the Job took, as with one that was suspended at first, the words say so.
+func anatomy(t event.Times, said time.Duration) string {
 	var whole float64
 	var parts []stage
 	for _, s := range stages(t) {
@@ -78,7 +80,11 @@ func anatomy(t event.Times) string {
 		}
 		words = append(words, strings.ReplaceAll(fmt.Sprintf("%s %s %s (%s %%)", s.square, s.name, event.Seconds(s.long), share), " ", "\u00a0"))
 	}
-	return bar.String() + "<br>\n" + strings.Join(words, " · ") + "\n"
+	since := ""
+	if resolution := 2 * time.Second; whole > float64(said+resolution) {
+		since = event.Seconds(time.Duration(min(whole, 1<<62))) + " from the Job's creation: "
+	}
+	return bar.String() + "<br>\n" + escape(since, summaryCell) + strings.Join(words, " · ") + "\n"
 }
 
 // span is a pod with a known beginning.
@@ -137,7 +143,7 @@ func timeline(pods []event.PodResult, open bool) string {
 		}
 		return details(title, open, bars(all))
 	}
-	return details(title+" (grey: images and init containers)", open || len(all) <= summaryOpen, picture)
+	return details(title+" (grey: images and init containers, red: failed)", open || len(all) <= summaryOpen, picture)
 }
 
 // gantt is a Mermaid diagram with a row for each pod. The time is the reader's own, as elsewhere on GitHub's pages.
@@ -157,14 +163,9 @@ func gantt(all []span) string {
 		fmt.Fprintf(&b, "  section %s\n", label(s.name))
 		at := s.begin
 		for _, part := range s.stages {
-			look := "done, "
-			switch {
-			case (part.name == "run" || part.name == "end") && s.Failed():
+			look := part.look
+			if s.Failed() && (part.name == "run" || part.name == "end") {
 				look = "crit, "
-			case part.name == "run":
-				look = ""
-			case part.name != "init" && part.name != "pull":
-				look = "active, "
 			}
 			end := at.Add(part.long)
 			name := noName

@@ -239,9 +239,7 @@ func (w *writer) cases(f event.Finished) (cases []testcase, repeated string) {
 			c.Name = fmt.Sprintf("index %d", at)
 		}
 		for _, p := range pods {
-			if p.StartedAt != nil && p.EndedAt != nil {
-				c.Time += seconds(p.EndedAt.Sub(*p.StartedAt))
-			}
+			c.Time += seconds(p.Ran())
 			if p.Phase == "Failed" && p.Name != last.Name && out.Len() < maxTexts/4 {
 				fmt.Fprintf(&out, "%s, attempt %d (pod %s): %s\n", c.Name, p.Attempt, p.Name, event.Shorten(failure(p, f), maxMessage))
 			}

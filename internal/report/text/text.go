@@ -123,14 +123,17 @@ func (r *Reporter) lines(e event.Lines) {
 	}
 }
 
-// style is how one of our lines begins.
+// maxClusters is how many kinds of failures stand below the verdict.
+const maxClusters = 5
+
+// style is how one of our lines looks.
 type style struct{ mark, color, issue string }
 
 var (
 	quiet   = style{"·", "\x1b[2m", ""}
 	warning = style{"!", "\x1b[33m", "warning"}
-	bad     = style{"✗", "\x1b[31m", "error"}
-	good    = style{"✓", "\x1b[32m", ""}
+	bad     = style{"✗", "\x1b[1;31m", "error"}
+	good    = style{"✓", "\x1b[1;32m", ""}
 )
 
 func (r *Reporter) say(m report.Message) {
@@ -150,21 +153,21 @@ func (r *Reporter) message(s style, text, hint string) {
 		r.issue(s.issue, text, hint)
 		return
 	}
-	mark := s.mark
-	if r.color {
-		mark = s.color + s.mark + "\x1b[0m"
-	}
-	r.block(mark+" ", "  ", text)
+	r.block(s.color, s.mark+" ", "  ", text)
 	if hint != "" {
-		r.block("  → ", "    ", hint)
+		r.block("", "  → ", "    ", hint)
 	}
 }
 
-// block adds text: first stands before its first line, other before the others.
-func (r *Reporter) block(first, other, text string) {
+// block adds text in a colour, "" for that of the terminal: first stands before its first line, other before the others.
+func (r *Reporter) block(color, first, other, text string) {
 	indent := first
 	for line := range strings.SplitSeq(text, "\n") {
-		r.buf = append(r.buf, r.commands.Line(indent+line)...)
+		line = r.commands.Line(indent + line)
+		if r.color && color != "" {
+			line = color + line + "\x1b[0m"
+		}
+		r.buf = append(r.buf, line...)
 		r.buf = append(r.buf, '\n')
 		indent = other
 	}
@@ -183,11 +186,18 @@ func (r *Reporter) finished(f event.Finished) {
 		}
 		r.message(bad, report.Verdict(f), hint)
 	}
-	// Streamed lines stand above already.
-	if len(f.Tail) > 0 && !r.streamed {
-		r.block("  ", "", "its last lines:")
+	// Those of the only pod stand above already. Those of one among many may be far away.
+	several := r.started.Pods > 1 && !report.Good(f.Outcome)
+	if len(f.Tail) > 0 && (several || !r.streamed) {
+		r.block("", "  ", "", "its last lines:")
 		for _, line := range f.Tail {
-			r.block("  | ", "  | ", line)
+			r.block("", "  | ", "  | ", line)
+		}
+	}
+	if several {
+		alike := report.Clusters(f.Pods)
+		for _, c := range alike[:min(len(alike), maxClusters)] {
+			r.block("", "  ", "    ", c.Sentence(r.started.Pods, f.Attempts))
 		}
 	}
 	outputs, note := report.Outputs(f)
@@ -197,7 +207,7 @@ func (r *Reporter) finished(f event.Finished) {
 	if f.UID == "" { // there was no Job, so there are no outputs but the reason
 		if f.Cause != nil {
 			r.buf = append(r.buf, '\n')
-			r.block("  ", "", report.OutputLines([]report.Output{{Name: "reason", Value: string(f.Cause.Reason)}})[0])
+			r.block("", "  ", "", report.OutputLines([]report.Output{{Name: "reason", Value: string(f.Cause.Reason)}})[0])
 		}
 		return
 	}
@@ -207,7 +217,7 @@ func (r *Reporter) finished(f event.Finished) {
 	r.buf = append(r.buf, '\n')
 	r.startSection("kubernetes_job_outputs", "Outputs")
 	for _, line := range report.OutputLines(outputs) {
-		r.block("  ", "", line)
+		r.block("", "  ", "", line)
 	}
 	r.endSection("")
 }
