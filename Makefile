@@ -35,6 +35,7 @@ lint:
 	$(TOOL) staticcheck ./...
 	cd e2e && go tool staticcheck ./...
 	$(TOOL) actionlint .github/workflows/*.yml examples/*/workflow.yml
+	go -C e2e test -run '^TestActionFiles$$' ./launcher
 	go mod tidy -diff
 	go -C e2e mod tidy -diff
 

@@ -5,8 +5,9 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { spawn, spawnSync } = require('node:child_process')
 const { createHash, randomUUID } = require('node:crypto')
-const { pipeline } = require('node:stream/promises')
+const { once } = require('node:events')
 const { setTimeout } = require('node:timers/promises')
+const { gunzipSync } = require('node:zlib')
 
 // What scripts/release.sh has written: with it in the tree, whoever pins the action by commit pins the program.
 const release = require('./release.json')
@@ -23,105 +24,92 @@ async function find() {
   if (!wanted) throw new Error(`release ${release.version} has no program for ${process.platform}-${process.arch}, only for ${Object.keys(release.programs).join(', ')}; build one and name it with ${variable}`)
   // The tool cache of a runner of one's own may be read-only.
   const folders = [process.env.RUNNER_TOOL_CACHE, process.env.RUNNER_TEMP].filter(Boolean)
-  if (!folders.length) throw new Error('there is no place to keep the program: neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set, as they are on GitHub\'s runner')
   const files = folders.map((folder) => path.join(folder, 'kubernetes-job-action', release.version, process.arch, program))
-  const kept = files.find((file) => intact(file, wanted))
+  const kept = files.find((file) => {
+    try {
+      fs.accessSync(file, fs.constants.X_OK)
+      return sha256(fs.readFileSync(file)) === wanted.sha256
+    } catch {}
+  })
   if (kept) return kept
   const content = await download(wanted)
   const problems = []
   for (const file of files) {
-    try { return keep(file, content, wanted) } catch (err) { problems.push(err.message) }
+    try { return keep(file, content) } catch (err) { problems.push(`${file}: ${err.message}`) }
   }
-  throw new Error(`there is no place to keep the program: ${problems.join('; ')}`)
+  throw new Error(`there is no place where the program can be kept and started: ${problems.join('; ') || 'neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set, as they are on GitHub\'s runner'}`)
 }
 
-// checked is the user's own program. Its content is the user's business, but a failed execve would abort Node.js.
+// checked is the user's own program. Its content is the user's business, but it must be one that can be started.
 function checked(own) {
   if (!path.isAbsolute(own)) throw new Error(`${variable} is ${JSON.stringify(own)}, and must be an absolute path`)
   const { error, signal, status, stdout } = spawnSync(own, ['version'], { encoding: 'utf8', timeout: 30_000 })
   if (error || status !== 0 || !stdout.trim()) throw new Error(`${own}, which ${variable} names, cannot be used: its command "version" ${error ? `fails: ${error.code}` : `ends with ${signal ?? `code ${status}`}`}; is it kubernetes-job-action for ${process.platform}-${process.arch}, and executable?`)
+  // spawn leaves such a script to the shell, and a failed execve aborts Node.js. MZ begins a program of Windows.
+  if (/^(?!#!|MZ)[\n -~]/.test(fs.readFileSync(own).subarray(0, 2))) throw new Error(`${own}, which ${variable} names, is a script whose first line does not begin with #!`)
   return own
 }
 
 const sha256 = (content) => createHash('sha256').update(content).digest('hex')
 
-function intact(file, wanted) {
-  try {
-    fs.accessSync(file, fs.constants.X_OK)
-    return fs.statSync(file).size === wanted.size && sha256(fs.readFileSync(file)) === wanted.sha256
-  } catch {
-    return false
-  }
-}
-
-// keep renames the file when it is complete: nobody finds half of it, and of two that do it at the same time either is right.
-function keep(file, content, wanted) {
+// keep renames the file when it is complete: nobody finds half of it, and of two that do it at the same time either is right. On Windows, a
+// program that runs cannot be replaced, which counts as no place.
+function keep(file, content) {
   fs.mkdirSync(path.dirname(file), { recursive: true })
   const fresh = `${file}.${randomUUID()}`
   try {
     fs.writeFileSync(fresh, content, { mode: 0o755 })
+    fs.accessSync(fresh, fs.constants.X_OK) // the file system may be mounted without
     fs.renameSync(fresh, file)
-  } catch (err) {
+  } finally {
     fs.rmSync(fresh, { force: true })
-    if (!intact(file, wanted)) throw err // on Windows, a program that runs cannot be replaced
   }
-  fs.accessSync(file, fs.constants.X_OK) // the file system may be mounted without
   return file
 }
 
-// final is an error that another try would meet again.
-const final = (message) => Object.assign(new Error(message), { final: true })
+// What Node.js says less clearly, or with the password that the URL of a proxy may hold.
+const clearer = {
+  ABORT_ERR: 'it takes more than five minutes',
+  ECONNRESET: 'the connection broke, or nothing came for 30 s',
+  ERR_BUFFER_TOO_LARGE: 'it is larger than the program',
+  ERR_PROXY_INVALID_CONFIG: 'HTTPS_PROXY or HTTP_PROXY is no URL of a proxy',
+  Z_DATA_ERROR: 'it is no gzip file',
+}
 
+// download is the program, inflated. It stays in memory until its hash is right.
 async function download(wanted) {
   const url = `${release.url}/${wanted.file}`
+  const unheeded = (process.env.HTTPS_PROXY || process.env.https_proxy) && !process.allowedNodeEnvironmentFlags.has('--use-env-proxy')
+  const signal = AbortSignal.timeout(300_000)
   for (let attempt = 1; ; attempt++) {
     try {
-      return await fetched(url, wanted)
+      const content = gunzipSync(await get(new URL(url), wanted.size, signal), { maxOutputLength: wanted.size })
+      if (sha256(content) === wanted.sha256) return content
+      throw new Error(`its SHA-256 is ${sha256(content)}, that of release ${release.version} is ${wanted.sha256}`)
     } catch (err) {
-      if (err.final || attempt === 3) throw new Error(`the program cannot be had from ${url}: ${err.message || err.code}; where there is no way to it, name a program with ${variable}`)
+      const why = (clearer[err.code] ?? (err.message || err.code)) + (unheeded ? ` (Node.js ${process.version} does not heed HTTPS_PROXY)` : '')
+      if (attempt === 3) throw new Error(`the program cannot be had from ${url}: ${why}; where there is no way to it, name a program with ${variable}`)
       await setTimeout(attempt * 1000)
     }
   }
 }
 
-// fetched is the inflated content. It stays in memory until it is known to be right.
-async function fetched(url, wanted) {
-  const signal = AbortSignal.timeout(300_000)
-  const response = await open(new URL(url), signal, 5)
-  const atMost = async function* (chunks) {
-    let size = 0
-    for await (const chunk of chunks) {
-      if ((size += chunk.length) > wanted.size) throw final(`it is larger than the ${wanted.size} bytes of release ${release.version}`)
-      yield chunk
-    }
+// get is what lies at url, or where that leads, if it is not larger than limit.
+async function get(url, limit, signal, redirects = 5) {
+  const { request, Agent } = require(url.protocol === 'https:' ? 'node:https' : 'node:http')
+  const sent = request(url, { agent: new Agent({ proxyEnv: process.env }), signal, timeout: 30_000 })
+  sent.on('timeout', () => sent.destroy()).on('error', () => {}) // once and the response have the error too
+  const [response] = await once(sent.end(), 'response')
+  const { statusCode, headers: { location } } = response
+  if (statusCode !== 200) response.destroy()
+  if (location && redirects > 0) return get(new URL(location, url), limit, signal, redirects - 1)
+  if (statusCode !== 200) throw new Error(`the answer of ${url.host} is ${statusCode}`)
+  const chunks = []
+  for await (const chunk of response) {
+    if ((limit -= chunk.length) < 0) throw new Error(clearer.ERR_BUFFER_TOO_LARGE)
+    chunks.push(chunk)
   }
-  const hash = createHash('sha256')
-  const content = []
-  await pipeline(response, atMost, require('node:zlib').createGunzip(), atMost, async (chunks) => {
-    for await (const chunk of chunks) {
-      hash.update(chunk)
-      content.push(chunk)
-    }
-  }, { signal })
-  const got = hash.digest('hex')
-  if (got !== wanted.sha256) throw final(`its SHA-256 is ${got}, that of release ${release.version} is ${wanted.sha256}`)
-  return Buffer.concat(content)
-}
-
-// open follows redirects. The variables of proxies count from Node.js 24.5 on.
-function open(url, signal, redirects) {
-  const { get, Agent } = require(url.protocol === 'https:' ? 'node:https' : 'node:http')
-  return new Promise((resolve, reject) => {
-    const request = get(url, { agent: new Agent({ proxyEnv: process.env }), signal, timeout: 30_000 }, (response) => {
-      const { statusCode, headers: { location } } = response
-      if (statusCode === 200) return resolve(response)
-      response.resume()
-      if (location && redirects > 0) return resolve(open(new URL(location, url), signal, redirects - 1))
-      reject(Object.assign(new Error(`the answer of ${url.host} is ${statusCode}`), { final: statusCode < 500 && statusCode !== 429 }))
-    })
-    request.on('timeout', () => request.destroy(new Error('nothing has arrived for 30 s')))
-    request.on('error', reject)
-  })
+  return Buffer.concat(chunks)
 }
 
 // become hands the process over to the program, or, on Windows and on Node.js 20, waits for it.

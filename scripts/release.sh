@@ -16,9 +16,10 @@ programs=
 for platform in $platforms; do
   os=${platform%/*} arch=${platform#*/}
   file=kubernetes-job-action_${os}_$arch
-  # With the flags of make build; nothing of this folder, of its git or of the environment gets in.
-  CGO_ENABLED=0 GOFLAGS= GOOS=$os GOARCH=$arch go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false \
-    -ldflags "-s -w -X github.com/planton/kubernetes-job-action/internal/app.version=$version" -o "dist/$file" ./cmd/kubernetes-job-action
+  # With the flags of make build; nothing of this folder, of its git, of the environment or of "go env -w" gets in.
+  GOENV=off GOFLAGS= GOEXPERIMENT= GOFIPS140=off CGO_ENABLED=0 GOOS=$os GOARCH=$arch GOAMD64=v1 GOARM64=v8.0 \
+    go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags "-s -w -X github.com/planton/kubernetes-job-action/internal/app.version=$version" \
+    -o "dist/$file" ./cmd/kubernetes-job-action
   read -r hash _ < <(sha256sum "dist/$file")
   size=$(stat --format %s "dist/$file")
   gzip --best --no-name "dist/$file"

@@ -1,6 +1,10 @@
 package launcher
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +71,72 @@ func TestReleaseRefused(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v, %v", entries, err)
+	}
+}
+
+// A release has the same programs twice, whatever the environment asks of Go, and names them and the image by their hashes. A played Go tells
+// what it is asked to build.
+func TestRelease(t *testing.T) {
+	dir := t.TempDir()
+	err := os.CopyFS(filepath.Join(dir, "scripts"), os.DirFS("../../scripts"))
+	for _, folder := range []string{"native", "bin"} {
+		err = errors.Join(err, os.Mkdir(filepath.Join(dir, folder), 0o755))
+	}
+	action, failed := os.ReadFile("../../action.yml")
+	err = errors.Join(err, failed, os.WriteFile(filepath.Join(dir, "action.yml"), action, 0o644),
+		os.WriteFile(filepath.Join(dir, "bin/go"), []byte("#!/bin/sh\nfor a; do test \"$last\" = -o && o=$a; last=$a; done\n(env | grep -E '^(GO|CGO)' | sort; echo \"$@\") >\"$o\"\n"), 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	var list struct {
+		Version, URL string
+		Programs     map[string]struct {
+			File, SHA256 string
+			Size         int
+		}
+	}
+	var before []byte
+	for _, env := range [][]string{{}, {"GOAMD64=v3", "GOARM64=v9.0", "GOEXPERIMENT=nosuch", "GOFLAGS=-race", "GOFIPS140=latest", "GOENV=/no/such/file", "CGO_ENABLED=1", "GOOS=plan9", "GZIP=-1"}} {
+		cmd := exec.Command("scripts/release.sh", "v1.2.3", digest)
+		cmd.Dir = dir
+		cmd.Env = append(env, "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		written, err := os.ReadFile(filepath.Join(dir, "native/release.json"))
+		if err == nil {
+			err = json.Unmarshal(written, &list)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before != nil && string(written) != string(before) {
+			t.Errorf("with %q:\n%s\nwithout:\n%s", env, written, before)
+		}
+		before = written
+	}
+	if list.Version != "1.2.3" || list.URL != "https://github.com/planton/kubernetes-job-action/releases/download/v1.2.3" || len(list.Programs) != 6 {
+		t.Errorf("%+v", list)
+	}
+	for platform, system := range map[string]string{
+		"linux-x64": "linux_amd64", "linux-arm64": "linux_arm64", "darwin-x64": "darwin_amd64", "darwin-arm64": "darwin_arm64", "win32-x64": "windows_amd64", "win32-arm64": "windows_arm64",
+	} {
+		p := list.Programs[platform]
+		content, err := exec.Command("gunzip", "--stdout", filepath.Join(dir, "dist", p.File)).Output()
+		sum := sha256.Sum256(content)
+		if err != nil || p.File != "kubernetes-job-action_"+system+".gz" || p.Size != len(content) || p.SHA256 != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s: %+v, %v", platform, p, err)
+		}
+		goos, goarch, _ := strings.Cut(system, "_")
+		if built := "\n" + string(content); !strings.Contains(built, "\nGOOS="+goos+"\n") || !strings.Contains(built, "\nGOARCH="+goarch+"\n") || !strings.Contains(built, ".version=v1.2.3 ") {
+			t.Errorf("%s is built with %s", platform, built)
+		}
+	}
+	image := regexp.MustCompile(`(?m)^  image: .*$`)
+	released, err := os.ReadFile(filepath.Join(dir, "action.yml"))
+	if want := image.ReplaceAllString(string(action), "  image: docker://ghcr.io/planton/kubernetes-job-action@"+digest); err != nil || string(released) != want {
+		t.Errorf("%v, action.yml:\n%s", err, released)
 	}
 }
 

@@ -10,10 +10,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -118,6 +120,7 @@ type bench struct {
 	*testing.T
 	dir     string
 	env     map[string]string
+	version string
 	content []byte
 	server  *httptest.Server
 	asked   atomic.Int32
@@ -152,7 +155,8 @@ func newBench(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{T: t, dir: t.TempDir(), content: content}
+	// Runners lie in folders of any name.
+	b := &bench{T: t, dir: filepath.Join(t.TempDir(), "ein Läufer"), version: "1.2.3", content: content}
 	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.asked.Add(1)
 		if b.answer != nil {
@@ -172,20 +176,17 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// platforms are those of this machine, and what windows plays, as Node.js names them.
-func platforms() []string {
-	arch := strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
-	return []string{runtime.GOOS + "-" + arch, "win32-" + arch}
-}
+// arch is this machine's, as Node.js names it.
+var arch = strings.Replace(runtime.GOARCH, "amd64", "x64", 1)
 
 func (b *bench) release(url string) {
 	b.Helper()
 	sum := sha256.Sum256(b.content)
 	programs := map[string]any{}
-	for _, platform := range platforms() {
+	for _, platform := range []string{runtime.GOOS + "-" + arch, "win32-" + arch} { // the second is what windows plays
 		programs[platform] = map[string]any{"file": "program.gz", "size": len(b.content), "sha256": hex.EncodeToString(sum[:])}
 	}
-	b.write("native/release.json", map[string]any{"version": "1.2.3", "url": url, "programs": programs})
+	b.write("native/release.json", map[string]any{"version": b.version, "url": url, "programs": programs})
 }
 
 func (b *bench) write(file string, value any) {
@@ -201,7 +202,7 @@ func (b *bench) write(file string, value any) {
 
 // kept is where the program lies in a folder of the runner.
 func (b *bench) kept(folder string) string {
-	return filepath.Join(b.dir, folder, "kubernetes-job-action", "1.2.3", strings.Replace(runtime.GOARCH, "amd64", "x64", 1), "kubernetes-job-action")
+	return filepath.Join(b.dir, folder, "kubernetes-job-action", b.version, arch, "kubernetes-job-action")
 }
 
 // own makes the program the user's own.
@@ -299,7 +300,7 @@ func TestLaunch(t *testing.T) {
 	each(t, func(t *testing.T, f form) {
 		b := newBench(t)
 		b.env["INPUT_SECRET-ENV"] = "A=\"1\" $x ß\nB=2\n"
-		for _, code := range []int{0, 1, 2, 7, 130} {
+		for _, code := range []int{0, 1, 2, 3, 4, 5, 6, 130} {
 			b.env["PLAYED"] = fmt.Sprintf("exit %d", code)
 			e := b.run(f, "native/main.cjs")
 			s := b.ran(e)
@@ -459,10 +460,10 @@ func TestRefused(t *testing.T) {
 			other := bytes.Clone(b.content)
 			other[len(other)-1]++
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write(squeeze(other)) }
-		}, 1, "its SHA-256 is "},
+		}, 3, "its SHA-256 is "},
 		"a longer program": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write(squeeze(append(bytes.Clone(b.content), 0))) }
-		}, 1, "it is larger than the "},
+		}, 3, "it is larger than the "},
 		"a bomb": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) {
 				for z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed); ; {
@@ -471,7 +472,7 @@ func TestRefused(t *testing.T) {
 					}
 				}
 			}
-		}, 1, "it is larger than the "},
+		}, 3, "it is larger than the "},
 		"a stream without content": {func(b *bench) {
 			empty := bytes.Repeat(squeeze(nil), 1000)
 			b.answer = func(w http.ResponseWriter, _ *http.Request) {
@@ -481,13 +482,13 @@ func TestRefused(t *testing.T) {
 					}
 				}
 			}
-		}, 1, "it is larger than the "},
+		}, 3, "it is larger than the "},
 		"a shorter program": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write(squeeze(b.content[:1000])) }
-		}, 1, "its SHA-256 is "},
+		}, 3, "its SHA-256 is "},
 		"no gzip": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>sign in</html>") }
-		}, 3, "incorrect header check"},
+		}, 3, "it is no gzip file"},
 		"half of it": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { w.Write(squeezed()[:1<<16]) }
 		}, 3, "unexpected end of file"},
@@ -496,25 +497,36 @@ func TestRefused(t *testing.T) {
 				w.Header().Set("Content-Length", strconv.Itoa(len(squeezed())))
 				w.Write(squeezed()[:1<<16])
 			}
-		}, 3, "aborted"},
-		"not found": {func(b *bench) { b.answer = http.NotFound }, 1, " is 404"},
+		}, 3, "the connection broke"},
+		"not found": {func(b *bench) { b.answer = http.NotFound }, 3, " is 404"},
 		"an error of the server": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
 		}, 3, " is 503"},
 		"redirects without end": {func(b *bench) {
 			b.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/again", http.StatusFound) }
-		}, 6, " is 302"},
+		}, 18, " is 302"},
+		"a redirect to no URL": {func(b *bench) {
+			b.answer = func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Location", "http://[")
+				w.WriteHeader(http.StatusFound)
+			}
+		}, 3, "Invalid URL"},
+		"a redirect to another protocol": {func(b *bench) {
+			b.answer = func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "ftp://127.0.0.1/x", http.StatusFound)
+			}
+		}, 3, `Protocol "ftp:" not supported`},
 		"nobody answers": {func(b *bench) { b.server.Close() }, 0, "ECONNREFUSED"},
 		"no release":     {func(b *bench) { b.write("native/release.json", map[string]any{}) }, 0, "it is no release: use a release"},
 		"another platform": {func(b *bench) {
 			b.write("native/release.json", map[string]any{"version": "1.2.3", "programs": map[string]any{"aix-ppc64": 0}})
 		}, 0, "only for aix-ppc64"},
-		"no runner": {func(b *bench) { delete(b.env, "RUNNER_TOOL_CACHE"); delete(b.env, "RUNNER_TEMP") }, 0, "neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set"},
+		"no runner": {func(b *bench) { delete(b.env, "RUNNER_TOOL_CACHE"); delete(b.env, "RUNNER_TEMP") }, 1, "neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set"},
 		"no place": {func(b *bench) {
 			file := filepath.Join(b.dir, "file")
 			os.WriteFile(file, nil, 0o600)
 			b.env["RUNNER_TOOL_CACHE"], b.env["RUNNER_TEMP"] = file, file
-		}, 1, "there is no place to keep the program: ENOTDIR"},
+		}, 1, "there is no place where the program can be kept and started: "},
 		"a program of one's own with a relative path": {func(b *bench) { b.env["KUBERNETES_JOB_ACTION_BINARY"] = "bin/x" }, 0, `"bin/x", and must be an absolute path`},
 		"white space as the path":                     {func(b *bench) { b.env["KUBERNETES_JOB_ACTION_BINARY"] = " \n" }, 0, `" \n", and must be an absolute path`},
 		"a program of one's own that is missing":      {func(b *bench) { b.env["KUBERNETES_JOB_ACTION_BINARY"] = "/no/such/%file\n::error::x" }, 0, "fails: ENOENT"},
@@ -522,6 +534,7 @@ func TestRefused(t *testing.T) {
 		"one that is not executable":                  {func(b *bench) { os.Chmod(b.own("x", b.content), 0o644) }, 0, "fails: EACCES"},
 		"one of another system":                       {func(b *bench) { b.own("x", []byte("\x7fELF\x02\x01\x01")) }, 0, `its command "version" `},
 		"something else":                              {func(b *bench) { b.own("x", []byte("#!/bin/sh\nexit 3\n")) }, 0, "ends with code 3"},
+		"a script without an interpreter":             {func(b *bench) { b.own("x", []byte("echo 1.2.3\n")) }, 0, "is a script whose first line does not begin with #!"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -615,6 +628,111 @@ func (b *bench) keep(folder string, content []byte, mode os.FileMode) {
 	}
 }
 
+// A tool cache that cannot be used is left as it was, and the program is kept for the job. Without any place, each is named.
+func TestPlaces(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags   uintptr
+		options string
+		want    string // as Node.js calls it
+	}{
+		"full":                      {0, "size=1m", "ENOSPC"},
+		"read-only":                 {syscall.MS_RDONLY, "", "ENOENT"},
+		"mounted without execution": {syscall.MS_NOEXEC, "", "EACCES"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			mount := func(folder string) {
+				t.Helper()
+				path := filepath.Join(b.dir, folder)
+				err := os.Mkdir(path, 0o755)
+				if err == nil {
+					err = syscall.Mount("launcher", path, "tmpfs", c.flags, c.options)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := syscall.Unmount(path, 0); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			mount("cache")
+			b.ran(b.run(forms["Node 24"], "native/main.cjs"))
+			b.ran(b.run(forms["Node 20"], "native/main.cjs"))
+			b.requests(1)
+			if files := b.files(); len(files) != 1 || files[0] != b.kept("temp") {
+				t.Errorf("files %q", files)
+			}
+			if err := os.RemoveAll(b.env["RUNNER_TEMP"]); err != nil {
+				t.Fatal(err)
+			}
+			mount("temp")
+			e := b.run(forms["Node 24"], "native/main.cjs")
+			for _, folder := range []string{"cache", "temp"} {
+				if want := b.kept(folder) + ": " + c.want; e.code != 2 || !strings.Contains(e.stderr, want) {
+					t.Errorf("exit code %d, %q, want %q", e.code, e.stderr, want)
+				}
+			}
+			if files := b.files(); len(files) != 0 {
+				t.Errorf("files %q", files)
+			}
+		})
+	}
+}
+
+// A server that says nothing more is left after a while, and the download as a whole has an end. The prelude makes time pass faster.
+func TestSlowServer(t *testing.T) {
+	for name, c := range map[string]struct{ prelude, want string }{
+		"nothing comes": {`const http = require("http"), {request} = http
+			http.request = (url, options) => request(url, {...options, timeout: options.timeout / 300})`, "the connection broke, or nothing came for 30 s"},
+		"it never ends": {`const {timeout} = AbortSignal
+			AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms / 300)`, "it takes more than five minutes"},
+	} {
+		for _, when := range []string{"before the answer", "in the middle"} {
+			t.Run(name+", "+when, func(t *testing.T) {
+				t.Parallel()
+				for _, node := range []string{"20", "24"} {
+					b := newBench(t)
+					b.answer = func(w http.ResponseWriter, r *http.Request) {
+						if when == "in the middle" {
+							w.Write(squeezed()[:1<<16])
+							w.(http.Flusher).Flush()
+						}
+						<-r.Context().Done()
+					}
+					if e := b.run(form{node: node, prelude: c.prelude}, "native/main.cjs"); e.code != 2 || !strings.Contains(e.stderr, c.want) {
+						t.Errorf("exit code %d, %q", e.code, e.stderr)
+					}
+					if b.asked.Load() == 0 {
+						t.Error("the server was not asked")
+					}
+				}
+			})
+		}
+	}
+}
+
+// The download leads from http to https, and to another host, whose certificate only the runner's administrator knows.
+func TestCertificate(t *testing.T) {
+	for _, f := range []form{forms["Node 24"], forms["Node 20"]} {
+		b := newBench(t)
+		secure := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(squeezed()) }))
+		t.Cleanup(secure.Close)
+		secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+		b.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, secure.URL, http.StatusFound) }
+		if e := b.run(f, "native/main.cjs"); e.code != 2 || !strings.Contains(e.stderr, "certificate") || len(b.files()) != 0 {
+			t.Errorf("%+v", e)
+		}
+		b.env["NODE_EXTRA_CA_CERTS"] = filepath.Join(b.dir, "ca.pem")
+		if err := os.WriteFile(b.env["NODE_EXTRA_CA_CERTS"], pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.ran(b.run(f, "native/main.cjs"))
+	}
+}
+
 // Steps that begin at the same time on one runner do not disturb each other.
 func TestDownloadAtTheSameTime(t *testing.T) {
 	b := newBench(t)
@@ -650,6 +768,15 @@ func TestOwnProgram(t *testing.T) {
 	})
 }
 
+// A program of Windows begins with letters, and yet is no script. (This one is one, for this machine.)
+func TestOwnProgramOfWindows(t *testing.T) {
+	b := newBench(t)
+	b.own("mine.exe", []byte("MZ=played\necho $MZ\n"))
+	if e := b.run(form{node: "24", prelude: windows}, "native/main.cjs"); e.code != 0 || e.stdout != "played\n" || e.stderr != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // The variables of proxies count, on the Node.js of today's runners.
 func TestProxy(t *testing.T) {
 	b := newBench(t)
@@ -678,6 +805,32 @@ func TestProxy(t *testing.T) {
 	}
 	if got := asked.Load(); got != "CONNECT release.example:443" {
 		t.Errorf("the proxy was asked for %v", got)
+	}
+}
+
+// What goes wrong at a proxy is told without the password in its URL; a Node.js that knows no proxies says so.
+func TestProxyRefused(t *testing.T) {
+	for name, c := range map[string]struct{ node, proxy, want string }{
+		"it wants another password": {"24", "http://user:s3cret@%s", "407 Proxy Authentication Required"},
+		"its URL cannot be read":    {"24", "http://user:s3cret/@%s", "HTTPS_PROXY or HTTP_PROXY is no URL of a proxy"},
+		"Node 20":                   {"20", "http://user:s3cret@%s", "(Node.js v20."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.answer = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusProxyAuthRequired) }
+			b.release("https://127.0.0.1:1/v1.2.3") // nobody listens there
+			b.env["HTTPS_PROXY"] = fmt.Sprintf(c.proxy, b.server.Listener.Addr())
+			e := b.run(form{node: c.node}, "native/main.cjs")
+			if e.code != 2 || !strings.Contains(e.stderr, c.want) || strings.Contains(e.stderr, "s3cret") {
+				t.Errorf("exit code %d, %q", e.code, e.stderr)
+			}
+			if strings.HasPrefix(c.want, "407") {
+				b.requests(3)
+			} else {
+				b.requests(0)
+			}
+		})
 	}
 }
 
@@ -719,18 +872,47 @@ func TestSetup(t *testing.T) {
 		if err := os.WriteFile(b.env["GITHUB_PATH"], []byte("/first\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// Nothing waits for the rest of an answer that leads on.
+		b.answer = func(w http.ResponseWriter, r *http.Request) {
+			if b.asked.Load() > 1 {
+				w.Write(squeezed())
+				return
+			}
+			w.Header().Set("Location", "/")
+			w.WriteHeader(http.StatusFound)
+			w.(http.Flusher).Flush()
+			select {
+			case <-r.Context().Done():
+			case <-time.After(20 * time.Second):
+				t.Error("the launcher still reads what leads on")
+			}
+		}
 		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
 			t.Errorf("%+v", e)
 		}
 		if got, err := os.ReadFile(b.env["GITHUB_PATH"]); string(got) != "/first\n"+filepath.Dir(b.kept("cache"))+"\n" {
 			t.Errorf("%q, %v", got, err)
 		}
-		for name, want := range map[string]string{"mine": " must be named kubernetes-job-action, because", "kubernetes-job-action": ""} {
-			path := b.own(name, b.content)
+		// Once more, and another version, which comes first on the PATH of later steps: the runner puts each line in front of the earlier ones.
+		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
+			t.Errorf("%+v", e)
+		}
+		b.requests(2)
+		b.version = "2.0.0"
+		b.release(b.server.URL)
+		if e := b.run(f, "setup/main.cjs"); e.code != 0 || e.stdout+e.stderr != "" {
+			t.Errorf("%+v", e)
+		}
+		b.requests(3)
+		if got, err := os.ReadFile(b.env["GITHUB_PATH"]); !strings.HasSuffix(string(got), "/1.2.3/"+arch+"\n"+filepath.Dir(b.kept("cache"))+"\n") || len(b.files()) != 2 {
+			t.Errorf("%q, %v, files %q", got, err, b.files())
+		}
+		for _, c := range []struct{ name, want string }{{"mine", " must be named kubernetes-job-action, because"}, {"kubernetes-job-action", ""}} {
+			path := b.own(c.name, b.content)
 			e := b.run(f, "setup/main.cjs")
 			got, _ := os.ReadFile(b.env["GITHUB_PATH"])
-			if (e.code == 0) != (want == "") || !strings.Contains(e.stderr, want) || strings.HasSuffix(string(got), filepath.Dir(path)+"\n") != (want == "") {
-				t.Errorf("%s: %+v, %q", name, e, got)
+			if (e.code == 0) != (c.want == "") || !strings.Contains(e.stderr, c.want) || strings.HasSuffix(string(got), filepath.Dir(path)+"\n") != (c.want == "") {
+				t.Errorf("%s: %+v, %q", c.name, e, got)
 			}
 		}
 		delete(b.env, "GITHUB_PATH")

@@ -63,12 +63,18 @@ var commands = []string{"run", "validate", "render", "post", "version", "help"}
 // Main runs the program and returns its exit code.
 func Main(p Process) int {
 	command, args := "run", p.Args
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+	switch {
+	case len(args) == 0:
+	case args[0] == "--version":
+		command, args = "version", args[1:]
+	case !strings.HasPrefix(args[0], "-"):
 		command, args = args[0], args[1:]
 	}
 	if !slices.Contains(commands, command) {
 		hint := "the commands are " + strings.Join(commands, ", ")
-		if near := manifest.Closest(command, commands); near != "" {
+		if command == "" {
+			hint = "a variable in quotes that is not set gives an empty word"
+		} else if near := manifest.Closest(command, commands); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		} else if strings.ContainsAny(command, "./") {
 			hint = "if it is the manifest, use --manifest=" + command
@@ -77,20 +83,17 @@ func Main(p Process) int {
 		return exitInvalid
 	}
 	options, findings := config.Parse(args, p.LookupEnv)
-	for i := range findings {
-		if name, ok := strings.CutPrefix(findings[i].Path, "--"); ok {
-			if near := manifest.Closest(name, config.Names()); near != "" {
-				findings[i].Suggestion = fmt.Sprintf("did you mean %q?", "--"+near)
-			}
+	print := func(text string) int {
+		if _, err := io.WriteString(p.Stdout, text); err != nil {
+			return p.unwritten(err)
 		}
+		return exitOK
 	}
 	switch {
 	case options.Help || command == "help":
-		fmt.Fprint(p.Stdout, config.Usage())
-		return exitOK
+		return print(config.Usage())
 	case command == "version":
-		fmt.Fprintln(p.Stdout, version)
-		return exitOK
+		return print(version + "\n")
 	case command == "run" && options.DryRun == config.DryRunClient:
 		command = "render"
 	case command == "validate" && options.DryRun == config.DryRunServer:
@@ -99,6 +102,8 @@ func Main(p Process) int {
 	if options.Report.Format == report.FormatAuto {
 		options.Report.Format = p.format()
 	}
+	p.Dir = p.start()
+	options.Report.Dir = p.Dir
 	a := &app{Process: p, options: options}
 	ctx, stop := untilSignal(a.clear)
 	defer stop()
@@ -107,10 +112,15 @@ func Main(p Process) int {
 
 	code, err := a.do(ctx, command, findings)
 	if err != nil {
-		fmt.Fprintf(p.Stderr, "error: output cannot be written: %v\n", err)
-		code = max(code, exitJobFailed)
+		code = max(code, p.unwritten(err))
 	}
 	return code
+}
+
+// unwritten is for an error of standard output. Its answer is an exit code.
+func (p Process) unwritten(err error) int {
+	fmt.Fprintf(p.Stderr, "error: output cannot be written: %v\n", err)
+	return exitJobFailed
 }
 
 // untilSignal is a context that a signal ends. The second one ends the process at once, after clear, as users expect of a command that
@@ -166,6 +176,37 @@ type app struct {
 	Process
 	options  config.Options
 	reporter *report.Fanout
+	away     func() // says that the status line was taken away; nil without one
+	turn     turn   // to write to its terminal
+}
+
+// turn is whose it is to write to the terminal: what holds the one place in it.
+type turn chan struct{}
+
+// writer writes in turn.
+type writer struct {
+	io.Writer
+	turn turn
+}
+
+func (w writer) Write(p []byte) (int, error) {
+	w.turn <- struct{}{}
+	defer func() { <-w.turn }()
+	return w.Writer.Write(p)
+}
+
+// suspend takes the status line away, and then has the process stop. Nobody draws the line again in between, unless the terminal takes nothing, and
+// so keeps what is written to it for a while.
+func (a *app) suspend(stop func()) {
+	select {
+	case a.turn <- struct{}{}:
+		a.clear()
+		stop()
+		a.away()
+		<-a.turn
+	case <-time.After(100 * time.Millisecond):
+		stop()
+	}
 }
 
 // report makes the reporters of the format and of the files that were asked for, and tells them what no reader may see. A file that
@@ -187,10 +228,13 @@ func (a *app) report(command string, set *manifest.Set) []event.Finding {
 	case report.FormatJSON:
 		log = json.New(stdout)
 	default:
-		t := text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
-		if a.live() && command == "run" {
-			t.Live(a.Terminal.Width, a.Terminal.Both)
+		if !a.live() || command != "run" {
+			log = text.New(stdout, a.Stderr, a.getenv, o, a.Terminal.Color && !noColor)
+			break
 		}
+		a.turn = make(turn, 1)
+		t := text.New(writer{stdout, a.turn}, writer{a.Stderr, a.turn}, a.getenv, o, a.Terminal.Color && !noColor)
+		a.away = t.Live(a.Terminal.Width, a.Terminal.Both)
 		log = t
 	}
 	sinks := []report.Sink{log}
@@ -307,6 +351,20 @@ func (p Process) format() report.Format {
 	return report.FormatText
 }
 
+// start is where relative paths begin: the working directory, which a step of a workflow may have chosen, or the checkout for a program that
+// GitHub's runner has started elsewhere.
+func (p Process) start() string {
+	workspace := p.getenv("GITHUB_WORKSPACE")
+	if workspace == "" || p.getenv("GITHUB_ACTIONS") != "true" {
+		return p.Dir
+	}
+	checkout := manifest.Source{Confine: []manifest.Folder{{Path: workspace}}}
+	if checkout.Holds(filepath.Join(p.Dir, "any")) {
+		return p.Dir
+	}
+	return workspace
+}
+
 func (p Process) getenv(name string) string {
 	v, _ := p.LookupEnv(name)
 	return v
@@ -319,6 +377,7 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 		set, found = manifest.Load(a.source(ctx))
 	}
 	findings = append(findings, a.report(command, set)...)
+	defer a.suspendable()()
 	if command == "post" {
 		return a.post(ctx, findings)
 	}
@@ -337,6 +396,9 @@ func (a *app) do(ctx context.Context, command string, findings []event.Finding) 
 	if o.KeepSucceeded = a.options.Run.IfExists == run.IfExistsKeepSucceeded; o.KeepSucceeded && a.onceKey() == "" {
 		findings = append(findings, event.Finding{Level: event.Info, Path: "once-key",
 			Message: "it is not given, and the CI system names no commit: an earlier success of the same manifest counts, whatever it was for"})
+	}
+	if len(set.Documents) == 0 && a.options.FromCronJob == "" && event.HasErrors(findings) {
+		return a.invalid(ctx, findings) // the manifest is missing because of them, mostly
 	}
 	if o.KeepSucceeded && a.options.Run.Verdict.MainContainer != "" {
 		findings = append(findings, event.Finding{Level: event.Error, Path: "if-exists",
@@ -449,12 +511,8 @@ func objectsOf(plan *render.Plan) run.Objects {
 func (a *app) source(ctx context.Context) manifest.Source {
 	s := a.options.Source
 	s.Dir, s.LookupEnv = a.Dir, a.LookupEnv
-	if a.Stdin != nil {
-		s.Stdin = untilDone{ctx, a.Stdin}
-	}
+	s.Stdin, s.Ending = a.Stdin, func(r io.Reader) io.Reader { return untilDone{ctx, r} }
 	if workspace := a.getenv("GITHUB_WORKSPACE"); workspace != "" && a.getenv("GITHUB_ACTIONS") == "true" {
-		// This is where the runner mounts the checkout for a container action.
-		s.Dir = workspace
 		s.Confine = []manifest.Folder{{Path: workspace, Variable: "GITHUB_WORKSPACE", Hint: "is it mounted, and is actions/checkout a step before?"}}
 	} else if project := a.getenv("CI_PROJECT_DIR"); project != "" && a.getenv("GITLAB_CI") == "true" {
 		// GitLab's runner writes variables of the type file into the folder beside it (gitlab-org/gitlab-runner, shells/abstract.go).
@@ -463,7 +521,7 @@ func (a *app) source(ctx context.Context) manifest.Source {
 	return s
 }
 
-// untilDone is a reader that a signal ends: nobody can say when standard input does.
+// untilDone is a reader that a signal ends: nobody can say when standard input or a pipe does.
 type untilDone struct {
 	ctx context.Context
 	io.Reader

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/planton/kubernetes-job-action/internal/report"
@@ -63,6 +64,31 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
+// full is a standard output that takes nothing.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// TestMainWithoutOutput: what cannot be printed is an error of each command.
+func TestMainWithoutOutput(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for _, args := range []string{"version", "--version", "help", "--help", "render -f job.yaml", "validate -f job.yaml --format=gitlab", "run -f job.yaml --dry-run=client"} {
+		var stderr bytes.Buffer
+		code := Main(Process{Args: strings.Fields(args), Stdin: strings.NewReader(""), Stdout: full{}, Stderr: &stderr, Dir: dir,
+			LookupEnv: func(string) (string, bool) { return "", false }})
+		if code != exitJobFailed || stderr.String() != "error: output cannot be written: no space left on device\n" {
+			t.Errorf("%s: exit code %d, %q", args, code, &stderr)
+		}
+	}
+}
+
+// TestMainEmptyCommand: a variable that is not set is no command.
+func TestMainEmptyCommand(t *testing.T) {
+	if got := call(t, t.TempDir(), "", nil, "", "-f", "job.yaml"); got.code != exitInvalid || got.stderr != `error: unknown command ""; a variable in quotes that is not set gives an empty word`+"\n" {
+		t.Errorf("%+v", got)
+	}
+}
+
 // What needs no cluster: the exit code, and what is said where. An empty pattern means that the stream is empty.
 func TestMainWithoutCluster(t *testing.T) {
 	dir := folder(t, map[string]string{
@@ -87,14 +113,17 @@ func TestMainWithoutCluster(t *testing.T) {
 		"nothing":             {code: 2, stderr: []string{`^✗ manifest: there is no manifest: nothing says what to run \(.*; --help lists all options\)\n✗ fix this problem first; nothing was created\n`, `InvalidInput`}},
 		"command with a typo": {args: "rnder --manifest job.yaml", code: 2, stderr: []string{`unknown command "rnder"; did you mean "render"\?`}},
 		"manifest as command": {args: "job.yaml", code: 2, stderr: []string{`unknown command "job.yaml"; if it is the manifest, use --manifest=job.yaml`}},
-		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`--manifst: unknown flag; --help lists all \(did you mean "--manifest"\?\)`}},
+		"flag with a typo":    {args: "validate --manifst job.yaml", code: 2, stderr: []string{`^✗ --manifst: unknown flag; --help lists all \(did you mean "--manifest"\?\)\n✗ fix this problem first; nothing was created\n`}},
+		"flag that is none":   {args: "validate --verbose -f bad.yaml", code: 2, stderr: []string{`^✗ --verbose: unknown flag; --help lists all\n`, `spec.backofLimit`, `fix these 3 problems`}},
+		"version as a flag":   {args: "--version", stdout: []string{`^dev\n$`}},
+		"no manifest's flag":  {args: "validate job.yaml", code: 2, stderr: []string{`^✗ unexpected argument "job.yaml": if it is the manifest, use --manifest=job.yaml\n✗ fix this problem first; nothing was created\n`}},
 		"value of a flag": {args: "validate -f job.yaml --cleanup=sometimes --timeout=soon --wait=perhaps", code: 2, stderr: []string{
 			`cleanup: "sometimes" is not one of auto, always, on-success, never`, `timeout: "soon" is not a duration such as 90s`, `wait: "perhaps" is neither true nor false`, `3 problems`}},
 
 		"post without a record": {args: "post", stderr: []string{`^· this step has no record of a Job, so there is nothing to clean up\n$`}},
 
 		"validate":                           {args: "validate -f job.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
-		"value without =":                    {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`unexpected argument "false": a value needs an equals sign, as in --wait=false`}},
+		"value without =":                    {args: "validate -f job.yaml --wait false", code: 2, stderr: []string{`wait: its value needs an equals sign: --wait=false`}},
 		"validate stdin":                     {args: "validate -f -", stdin: goodManifest, stderr: []string{`the manifest is valid: Job migrate`}},
 		"validate a glob":                    {args: "validate -f k8s/*.yaml", stderr: []string{`the manifest is valid: Job migrate`}},
 		"a container's typo":                 {args: "validate -f job.yaml --log-containers=mian", stderr: []string{`^! log-containers: the Job has no container "mian", so none of its output is shown, unless the cluster adds one; it has: main \(did you mean "main"\?\)\n·`}},
@@ -102,7 +131,7 @@ func TestMainWithoutCluster(t *testing.T) {
 		"a success that cannot be kept":      {args: "validate -f job.yaml --if-exists=keep-succeeded --once-key=k --main-container=main", code: 2, stderr: []string{`^✗ if-exists: keep-succeeded needs the Job that succeeded to stay, and with main-container it is deleted, because its pod would run on \(make what runs on a native sidecar, an init container with restartPolicy: Always, and leave main-container out\)\n`}},
 		"its container":                      {args: "validate -f job.yaml --log-containers=main", stderr: []string{`^· the manifest is valid`}},
 		"validate a folder":                  {args: "validate -f k8s", stderr: []string{`the manifest is valid: Job migrate`}},
-		"validate bad":                       {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\)\n`, `fix these 2 problems first; nothing was created`, `InvalidManifest`}},
+		"validate bad":                       {args: "validate -f bad.yaml", code: 2, stderr: []string{`bad.yaml:7:3: spec.backofLimit: is no known field here \(did you mean "backoffLimit"\?\)`, `bad.yaml:3:18: metadata.name: "Migrate" is invalid: a lowercase RFC 1123 label .* \(e.g. 'my-name' or '123-abc'\) \(use migrate\)\n`, `fix these 2 problems first; nothing was created`, `InvalidManifest`}},
 		"validate two":                       {args: "validate -f two.yaml", code: 2, stderr: []string{`more than one workload: Job migrate \(two.yaml:2\), Job migrate \(two.yaml:12\)`}},
 		"validate empty":                     {args: "validate -f empty.yaml", code: 2, stderr: []string{`empty.yaml: .*empty`}},
 		"validate nothing":                   {args: "validate", code: 2, stderr: []string{`manifest`}},

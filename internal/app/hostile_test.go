@@ -75,6 +75,10 @@ func TestHostileServer(t *testing.T) {
 			w.WriteHeader(400)
 			fmt.Fprint(w, "<html>"+strings.Repeat("<p>no", 20_000))
 		}, "is no API server: it sent a web page (HTTP 400)"},
+		"a text of 100 KB": {func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(400)
+			fmt.Fprint(w, strings.Repeat("no\n", 33_000))
+		}, "list the pods of Job"},
 		"the token in its answer": {func(w http.ResponseWriter, r *http.Request) {
 			asJSON(w, 400, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 400, "reason": "BadRequest",
 				"message": "request was: Authorization: " + r.Header.Get("Authorization")})

@@ -162,7 +162,7 @@ func TestKubeconfigIsAPlainFile(t *testing.T) {
 	for path, want := range map[string]string{
 		"/dev/zero":  "the kubeconfig cannot be read: /dev/zero is not a plain file",
 		large.Name(): "is larger than 256 KiB",
-		fifo:         "is not a plain file",
+		fifo:         "is not a plain file\n  → It is read more than once, which a pipe is not made for. Give its text instead: KUBECONFIG=\"$(…)\"\n",
 	} {
 		if path == fifo {
 			mkfifo(t, fifo)

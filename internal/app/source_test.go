@@ -70,6 +70,101 @@ func TestMainStaysInTheProject(t *testing.T) {
 	}
 }
 
+// TestPipe: a pipe that is named itself, as a shell does for <(…), is read once, to its end or the limit. A signal ends the wait for a writer.
+func TestPipe(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	path := filepath.Join(dir, "pipe")
+	for name, c := range map[string]struct {
+		text string
+		args []string
+		code int
+		want string
+	}{
+		"the manifest":         {goodManifest, []string{"validate", "-f", path}, 0, "the manifest is valid: Job migrate"},
+		"a relative path":      {goodManifest, []string{"validate", "-f", "pipe"}, 0, "the manifest is valid: Job migrate"},
+		"named twice":          {goodManifest, []string{"validate", "-f", "pipe", "-f", path}, 0, "the manifest is valid: Job migrate"},
+		"a reference":          {"apiVersion: v1\nkind: A\n", []string{"validate", "-f", "job.yaml", "--references", path}, 0, "the manifest is valid: Job migrate"},
+		"a fault in it":        {badManifest, []string{"validate", "-f", path}, exitInvalid, path + ":7:3: spec.backofLimit"},
+		"nothing":              {"", []string{"validate", "-f", path}, exitInvalid, "has the command before the pipe failed?"},
+		"more than the limit":  {strings.Repeat("a", 5<<20), []string{"validate", "-f", path}, exitInvalid, path + ": the manifest is larger than 4 MiB"},
+		"the outputs' file":    {goodManifest, []string{"run", "-f", path, "--dotenv-file", "pipe", "--kubeconfig", "nowhere"}, exitInvalid, "dotenv-file: "},
+		"a folder that has it": {"", []string{"validate", "-f", "*"}, exitInvalid, `"pipe" is not a plain file`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := syscall.Mkfifo(path, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			defer os.Remove(path)
+			written := make(chan error, 1)
+			if c.text != "" || name == "nothing" {
+				go func() { // opening it waits for the reader
+					w, err := os.OpenFile(path, os.O_WRONLY, 0)
+					if err == nil {
+						_, err = w.WriteString(c.text)
+						w.Close()
+					}
+					written <- err
+				}()
+			} else {
+				written <- nil
+			}
+			got := call(t, dir, "", nil, c.args...)
+			if got.code != c.code || !strings.Contains(got.stderr, c.want) {
+				t.Errorf("exit code %d, want %q:\n%.1000s", got.code, c.want, got.stderr)
+			}
+			if name == "more than the limit" {
+				return // the writer is left alone with the rest
+			}
+			if err := <-written; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPipeWithoutWriter: a signal ends a run that waits for somebody to open the other end.
+func TestPipeWithoutWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { // lets the one that waits go
+		if w, err := os.OpenFile(path, os.O_WRONLY|syscall.O_NONBLOCK, 0); err == nil {
+			w.Close()
+		}
+	})
+	var out bytes.Buffer
+	lookup := func(string) (string, bool) { return "", false }
+	options, findings := config.Parse([]string{"-f", path}, lookup)
+	if len(findings) > 0 {
+		t.Fatal(findings)
+	}
+	a := &app{Process: Process{Stdout: &out, Stderr: &out, Dir: t.TempDir(), LookupEnv: lookup}, options: options}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	code, err := a.do(ctx, "run", nil)
+	if code != int(event.Interrupted) || err != nil || !strings.Contains(out.String(), "the run was cancelled before the Job was created") {
+		t.Errorf("exit code %d, %v:\n%s", code, err, &out)
+	}
+}
+
+// TestPipeInCI: there, a path leads to plain files of the workspace alone, and the way in for a pipe is told.
+func TestPipeInCI(t *testing.T) {
+	dir := folder(t, map[string]string{"job.yaml": goodManifest})
+	for _, env := range []map[string]string{{"GITLAB_CI": "true", "CI_PROJECT_DIR": dir}, {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": dir}} {
+		for _, args := range [][]string{{"-f", "/dev/fd/63"}, {"-f", "job.yaml", "--references", "/dev/fd/63"}} {
+			got := call(t, dir, "", env, append([]string{"validate"}, args...)...)
+			option := strings.TrimPrefix(args[len(args)-2], "--")
+			if option == "-f" {
+				option = "manifest"
+			}
+			if want := `"/dev/fd/63" leads out of the workspace (pipe it to --` + option + `=- instead of <(…))`; got.code != exitInvalid || !strings.Contains(got.stdout, want) {
+				t.Errorf("%v: exit code %d, want %q:\n%s", args, got.code, want, got.stdout)
+			}
+		}
+	}
+}
+
 // TestFileIsNoInput: what a run reads is not overwritten by its outputs, whatever the file is called.
 func TestFileIsNoInput(t *testing.T) {
 	const kubeconfig = "apiVersion: v1\nkind: Config\n"
@@ -196,5 +291,27 @@ func TestMasksOfTheRunner(t *testing.T) {
 	}
 	if got.code != 0 {
 		t.Errorf("exit code %d:\n%s", got.code, got.stdout)
+	}
+}
+
+// A step of a workflow may have a working directory of its own: all relative paths begin there, and an annotation names the file as the repository does.
+// A program that the runner started outside of the checkout begins in the checkout.
+func TestWorkingDirectoryOfAStep(t *testing.T) {
+	bad := strings.Replace(goodManifest, "spec:", "specc:", 1)
+	dir := folder(t, map[string]string{"checkout/job.yaml": goodManifest, "checkout/services/api/job.yaml": bad, "elsewhere/.keep": ""})
+	env := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": filepath.Join(dir, "checkout"), "GITHUB_OUTPUT": filepath.Join(dir, "output")}
+	got := call(t, filepath.Join(dir, "checkout/services/api"), "", env, "validate", "-f", "job.yaml")
+	if got.code != exitInvalid || !strings.Contains(got.stdout, "file=services/api/job.yaml,line=") || !strings.Contains(got.stdout, "::job.yaml:") {
+		t.Errorf("in services/api: exit code %d:\n%s", got.code, got.stdout)
+	}
+	for _, start := range []string{"checkout", "elsewhere"} {
+		if got := call(t, filepath.Join(dir, start), "", env, "validate", "-f", "job.yaml"); got.code != exitOK {
+			t.Errorf("in %s: exit code %d:\n%s", start, got.code, got.stdout)
+		}
+		// The kubeconfig does not exist, so nothing else goes on.
+		got := call(t, filepath.Join(dir, start), "", env, "run", "-f", "job.yaml", "--kubeconfig", "nowhere", "--result-file", "result.json")
+		if _, err := os.Stat(filepath.Join(dir, "checkout/result.json")); err != nil || os.Remove(filepath.Join(dir, "checkout/result.json")) != nil {
+			t.Errorf("in %s: %v:\n%s", start, err, got.stdout)
+		}
 	}
 }

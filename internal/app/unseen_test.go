@@ -105,7 +105,7 @@ func TestStateHoldsNoSecret(t *testing.T) {
 		event.Object{Object: event.Ref{Kind: "Secret", Namespace: "ns", Name: "s"}, Action: "created", Detail: password},
 		event.Notice{Level: event.Warning, Message: password, Hint: password},
 		event.Lines{Stream: &event.Stream{}, Lines: []event.Line{{Text: password}}},
-		event.Finished{Outcome: event.Failed, Job: ref, UID: "ours", Tail: []string{password}, Cause: &event.Cause{Reason: event.ContainerExit, Message: password, Hint: password}},
+		event.Finished{Outcome: event.Failed, Job: ref, UID: "ours", Tail: []string{password}, Trace: []string{password}, Cause: &event.Cause{Reason: event.ContainerExit, Message: password, Hint: password}},
 	} {
 		if err := main.Event(e); err != nil {
 			t.Fatal(err)

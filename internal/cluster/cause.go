@@ -124,7 +124,7 @@ func explainAddress(err error) *event.Cause {
 	server := "the API server"
 	var request *url.Error
 	if errors.As(err, &request) {
-		if u, err := url.Parse(request.URL); err == nil {
+		if u, err := url.Parse(request.URL); err == nil && u.Host != "" {
 			server += " " + u.Scheme + "://" + u.Host
 		}
 	}
@@ -148,22 +148,26 @@ func explainAddress(err error) *event.Cause {
 	case errors.As(err, &authority):
 		cause.Message = fmt.Sprintf("the certificate of %s is signed by an authority that the kubeconfig does not trust", server)
 		cause.Hint = "The cluster's certificate-authority-data must be that of this very cluster; it changes when a cluster is made anew. Behind a proxy that breaks TLS open, it is the proxy's."
+	case kind == outage.CertificateRefused && !strings.Contains(rootText(err), "certificate") && !strings.HasSuffix(rootText(err), "handshake failure"): // what TLS 1.2 says of a missing one
+		cause.Message = fmt.Sprintf("%s ends the TLS handshake (%s)", server, short(rootText(err)))
+		cause.Hint = "Check the address, port and tls-server-name in the kubeconfig: a load balancer that does not know the name, or another service, answers like this."
 	case kind == outage.CertificateRefused:
 		cause.Reason = event.Unauthorized
 		cause.Message = fmt.Sprintf("%s refuses the client certificate (%s)", server, short(rootText(err)))
 		cause.Hint = "A client certificate ends after a year, mostly; make a new kubeconfig."
 	case kind == outage.NoTLS:
 		cause.Message = server + " does not speak TLS"
-		cause.Hint = "Check the address and port in the kubeconfig: https:// needs a server that speaks it."
+		cause.Hint = "Check the address and port in the kubeconfig: something else may listen there, or a proxy may answer in its place."
 	case kind == outage.Unsendable:
 		cause.Reason = event.InvalidInput
 		cause.Message = "the request cannot be sent: " + short(rootText(err))
 		cause.Hint = "Look for a line break in what goes into that header, such as a token, or for a wrong address, in the kubeconfig or in what its credential plugin prints."
 	case kind == outage.Untrusted:
 		cause.Message = fmt.Sprintf("the certificate of %s cannot be verified (%s)", server, short(rootText(err)))
+		cause.Hint = "Look at what the server shows: openssl s_client -showcerts -connect HOST:PORT"
 	case errors.As(err, &dns):
-		cause.Message = fmt.Sprintf("the name %q of the API server cannot be resolved (%s)", dns.Name, dns.Err)
-		cause.Hint = "Check the server's address in the kubeconfig. The names of private clusters are known only in their own network: it takes a runner there."
+		cause.Message = fmt.Sprintf("the name of %s cannot be resolved (%s)", server, dns.Err)
+		cause.Hint = "Check the server's address in the kubeconfig. The names of private clusters are known only in their own network: it takes a runner there, or a VPN that is connected."
 	case utilnet.IsConnectionRefused(err):
 		cause.Message = server + " refuses the connection"
 		cause.Hint = "Check the address and port in the kubeconfig, and whether the cluster runs."
@@ -172,14 +176,15 @@ func explainAddress(err error) *event.Cause {
 		}
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		cause.Message = fmt.Sprintf("there is no way to %s (%s)", server, short(rootText(err)))
-		cause.Hint = "A private cluster needs a runner in its network."
+		cause.Hint = "Is the VPN connected? A private cluster needs a runner in its network."
 	case errors.Is(err, context.DeadlineExceeded), utilnet.IsTimeout(err):
 		cause.Message = server + " does not answer in time"
-		cause.Hint = "A firewall, or an address that only another network reaches, looks like this: a private cluster needs a runner in its network."
+		cause.Hint = "A firewall, a VPN that is not connected, or an address that only another network reaches, looks like this: a private cluster needs a runner in its network, or a proxy into it (HTTPS_PROXY)."
 	case errors.Is(err, context.Canceled):
 		cause.Reason, cause.Message = event.ReasonCancelled, "it was cancelled"
 	case kind.Away():
 		cause.Message = fmt.Sprintf("the connection to %s broke (%s)", server, short(rootText(err)))
+		cause.Hint = "A firewall, a proxy, or a load balancer without a server behind it, ends connections like this. Check the address and port in the kubeconfig, and whether the cluster runs."
 	default:
 		cause.Message = short(err.Error())
 	}

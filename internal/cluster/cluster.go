@@ -6,6 +6,7 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log"
 	"log/slog"
@@ -56,6 +57,7 @@ type Client struct {
 	// a credential plugin give new ones during a run. It must not block, and may be nil.
 	OnSecret func(event.Secret)
 
+	expires  time.Time                             // the end of the kubeconfig's client certificate; the zero time without one
 	proxy    func(*http.Request) (*url.URL, error) // what a request goes through
 	ownProxy bool                                  // the kubeconfig says it
 
@@ -73,7 +75,7 @@ func Connect(o Options) (*Client, []event.Notice, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &Client{Context: t.context, Source: t.name, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}}
+	c := &Client{Context: t.context, Source: t.name, Namespace: t.namespace, Server: address(t.config.Host), APITimeout: o.APITimeout, Health: &outage.Health{}, expires: expires(t.config)}
 	if err := c.dial(t.config, o); err != nil {
 		return nil, nil, invalid("the credentials of "+t.name+" cannot be used: "+err.Error(), hintOf(err), err)
 	}
@@ -94,6 +96,18 @@ func (c *Client) Close() {
 	if c.plugin != nil {
 		c.plugin.close()
 	}
+}
+
+// expires is when a configuration's client certificate ends; the zero time when it has none that can be read.
+func expires(config *rest.Config) time.Time {
+	chain, err := tls.X509KeyPair(config.CertData, config.KeyData)
+	if err != nil {
+		chain, err = tls.LoadX509KeyPair(config.CertFile, config.KeyFile)
+	}
+	if err != nil {
+		return time.Time{}
+	}
+	return chain.Leaf.NotAfter
 }
 
 // insecure warns of a connection that others can read or change.

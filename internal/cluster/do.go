@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,7 +39,7 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 		err := call(try)
 		cancel()
 		if err != nil && ctx.Err() != nil {
-			return interrupted(ctx, what, err)
+			return c.interrupted(ctx, what, err)
 		}
 		kind := outage.KindOf(err)
 		switch {
@@ -62,7 +64,7 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 				budget, budgetSince = patience, time.Now()
 			}
 			if spent := time.Since(begin); spent+wait > c.APITimeout || time.Since(budgetSince)+wait > patience {
-				cause := Cause(err, what)
+				cause := c.cause(err, what)
 				if tries > 1 && patience > 0 {
 					cause.Message += fmt.Sprintf(" (%d tries in %s)", tries, event.Seconds(spent))
 				}
@@ -72,35 +74,58 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return interrupted(ctx, what, err)
+			return c.interrupted(ctx, what, err)
 		}
 	}
 }
 
+// cause is Cause, and says whose the address or the credentials are that do not work. An error that is a *event.Cause already stays as it is.
+func (c *Client) cause(err error, what string) *event.Cause {
+	cause := Cause(err, what)
+	if c.Source == "" || errors.As(err, new(*event.Cause)) {
+		return cause
+	}
+	switch {
+	case cause.Reason == event.Unauthorized:
+		if now := time.Now(); !c.expires.IsZero() && now.After(c.expires) {
+			cause.Message += fmt.Sprintf("; the client certificate has expired, at %s", c.expires.UTC().Format(time.RFC3339))
+			cause.Hint = "Make a new kubeconfig; if that time has not come yet, this machine's clock is wrong."
+		}
+		cause.Hint += fmt.Sprintf(" The credentials are those of %s, for %s.", c.Source, c.Server)
+	case cause.Reason == event.APIUnreachable && !c.Health.Reached():
+		cause.Hint = strings.TrimSpace(fmt.Sprintf("%s The address is that of %s.", cause.Hint, c.Source))
+	}
+	return cause
+}
+
 // interrupted is the error of a call whose context is done. last is how the last try failed.
-func interrupted(ctx context.Context, what string, last error) error {
+func (c *Client) interrupted(ctx context.Context, what string, last error) error {
 	var cause *event.Cause
 	switch err := context.Cause(ctx); {
 	case errors.As(err, &cause) && cause.Reason == event.Timeout: // what took so long belongs to it
-		why, told := late(what, err, last), *cause
+		why, told := c.late(what, err, last), *cause
 		told.Message += ": " + why.Message
 		told.Hint = cmp.Or(why.Hint, told.Hint)
 		return &told
 	case errors.As(err, &cause):
 		return cause
 	case errors.Is(err, context.DeadlineExceeded):
-		return late(what, err, last)
+		return c.late(what, err, last)
 	default:
 		return &event.Cause{Reason: event.ReasonCancelled, Message: fmt.Sprintf("the run was cancelled before it could %s", what), Err: err}
 	}
 }
 
 // late is the error of a call whose time is over.
-func late(what string, err, last error) *event.Cause {
+func (c *Client) late(what string, err, last error) *event.Cause {
 	if errors.Is(last, context.DeadlineExceeded) && !errors.As(last, new(*proxyError)) || errors.As(last, new(*event.Cause)) {
-		return &event.Cause{Reason: event.APIUnreachable, Message: fmt.Sprintf("cannot %s: the API server did not answer in time", what), Err: err}
+		// net/http answers with the context's own cause, which says nothing about the server.
+		last = &url.Error{Op: "ask", URL: c.Server, Err: context.DeadlineExceeded}
 	}
-	cause := Cause(last, what)
+	cause := c.cause(last, what)
+	if errors.Is(last, context.DeadlineExceeded) && c.Health.Reached() {
+		cause.Hint = "" // it has answered before, so nothing is wrong with the way to it
+	}
 	cause.Err = errors.Join(err, last)
 	return cause
 }

@@ -174,7 +174,7 @@ func TestDoInterrupted(t *testing.T) {
 		{"cancelled in a pause", fail, cancelAfter, "the run was cancelled before it could create x", context.Canceled},
 		{"cancelled in a call", hang, cancelAfter, "the run was cancelled before it could create x", context.Canceled},
 		{"the limit passed in a pause", fail, timeout, "cannot create x: the API server answers 503: starting", context.DeadlineExceeded},
-		{"the limit passed in a call", hang, timeout, "cannot create x: the API server did not answer in time", context.DeadlineExceeded},
+		{"the limit passed in a call", hang, timeout, "cannot create x: the API server does not answer in time", context.DeadlineExceeded},
 		{"a limit with a cause of its own", hang, func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeoutCause(ctx, 5*time.Second, own)
 		}, own.Message, own},
@@ -305,6 +305,7 @@ func TestTLS(t *testing.T) {
 		{"expired", old, oldCA, &tls.Config{}, event.APIUnreachable, "is not valid now (current time "},
 		{"for another name", other, otherCA, &tls.Config{}, event.APIUnreachable, "is for another name ("},
 		{"wants a client certificate", good, goodCA, &tls.Config{ClientAuth: tls.RequireAnyClientCert, MaxVersion: tls.VersionTLS12}, event.Unauthorized, "refuses the client certificate"},
+		{"does not know the name", good, goodCA, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, errors.New("no") }}, event.APIUnreachable, "ends the TLS handshake (remote error: tls: internal error)"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -327,8 +328,8 @@ func TestTLS(t *testing.T) {
 				return
 			}
 			var cause *event.Cause
-			if !errors.As(err, &cause) || cause.Reason != test.reason || !strings.Contains(cause.Message, test.want) || !strings.Contains(cause.Message, server.URL) || cause.Hint == "" {
-				t.Errorf("got %v, want %s: %q, the address and a hint", err, test.reason, test.want)
+			if !errors.As(err, &cause) || cause.Reason != test.reason || !strings.Contains(cause.Message, test.want) || !strings.Contains(cause.Message, server.URL) || !strings.Contains(cause.Hint, `context "x" of the kubeconfig`) {
+				t.Errorf("got %v, want %s: %q, the address and where it is from", err, test.reason, test.want)
 			}
 			if strings.Contains(cause.Message, "tries") {
 				t.Errorf("it was tried again: %v", err)
@@ -392,19 +393,119 @@ func TestUnreachable(t *testing.T) {
 		_, _ = fmt.Fprint(w, "<html>"+strings.Repeat("no upstream ", 1000))
 	}))
 	defer page.Close()
-	tests := []struct{ name, server, want string }{
-		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), "does not speak TLS"},
-		{"nobody listens", "https://" + nobody, "refuses the connection"},
-		{"a page of a proxy", page.URL, "the API server answers 502"},
+	cut := listener(t, func(c net.Conn) { _ = c.Close() })
+	silent := listener(t, func(net.Conn) {})
+	tests := []struct{ name, server, want, hint string }{
+		{"no TLS", strings.Replace(plain.URL, "http:", "https:", 1), " does not speak TLS", "Check the address and port"},
+		{"nobody listens", "https://" + nobody, " refuses the connection", "whether the cluster runs"},
+		{"a name that nobody knows", "https://api..example:6443", " cannot be resolved (", "a VPN that is connected"},
+		{"a page of a proxy", page.URL, "the API server answers 502", ""},
+		{"the connection is cut", "https://" + cut, " broke (", "A firewall, a proxy, or a load balancer"},
+		{"no answer", "https://" + silent, " does not answer in time", "A firewall, a VPN that is not connected"},
+		{"no answer, without TLS", "http://" + silent, " does not answer in time", "A firewall, a VPN that is not connected"},
 	}
 	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			err := look(t, dialled(t, map[string]any{"server": test.server}, map[string]any{"token": "s3cr3t"}))
-			var cause *event.Cause
-			if !errors.As(err, &cause) || cause.Reason != event.APIUnreachable || !strings.Contains(cause.Message, test.want) || len(cause.Message) > 1200 {
-				t.Errorf("got %v, want %q", err, test.want)
+		for name, limit := range map[string]error{"api-timeout": nil, "timeout": &event.Cause{Reason: event.Timeout, Message: "the run was not done", Hint: "Give it more time."}} {
+			t.Run(test.name+", until "+name, func(t *testing.T) {
+				c := dialled(t, map[string]any{"server": test.server}, map[string]any{"token": "s3cr3t"})
+				ctx, cancel := context.WithCancel(t.Context())
+				if limit != nil {
+					c.APITimeout = time.Minute
+					ctx, cancel = context.WithTimeoutCause(ctx, 300*time.Millisecond, limit)
+				}
+				defer cancel()
+				err := c.Do(ctx, "create ConfigMap ns/x", func(ctx context.Context) error {
+					if limit == nil { // a try has 10 s
+						var cancel context.CancelFunc
+						ctx, cancel = context.WithTimeout(ctx, 200*time.Millisecond)
+						defer cancel()
+					}
+					_, err := c.ConfigMaps("ns").Create(ctx, &corev1.ConfigMap{}, metav1.CreateOptions{}) // client-go tries a read again by itself
+					return err
+				})
+				var cause *event.Cause
+				if !errors.As(err, &cause) || len(cause.Message) > 1200 {
+					t.Fatalf("got %v", err)
+				}
+				for _, want := range []string{"cannot create ConfigMap ns/x: ", test.want} {
+					if !strings.Contains(cause.Message, want) {
+						t.Errorf("the message is %q, want %q", cause.Message, want)
+					}
+				}
+				if server := "the API server " + test.server; test.server != page.URL && !strings.Contains(cause.Message, server) {
+					t.Errorf("the message is %q, want %q", cause.Message, server)
+				}
+				for _, want := range []string{test.hint, `The address is that of context "x" of the kubeconfig.`} {
+					if !strings.Contains(cause.Hint, want) {
+						t.Errorf("the hint is %q, want %q", cause.Hint, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// listener takes connections and hands each to serve. All are closed with the test.
+func listener(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
 			}
-		})
+			defer c.Close()
+			serve(c)
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return l.Addr().String()
+}
+
+// TestExpiredClientCertificate: an API server answers a certificate that has expired with 401, and other servers with an alert. Neither says
+// which of a kubeconfig's contexts has it, nor since when.
+func TestExpiredClientCertificate(t *testing.T) {
+	ended := time.Now().Add(-time.Hour)
+	server, authority := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	for name, client := range map[string]struct {
+		expires time.Time
+		want    bool
+	}{"expired": {ended, true}, "valid": {time.Now().Add(time.Hour), false}} {
+		for how, config := range map[string]*tls.Config{"401": {}, "an alert": {ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: x509.NewCertPool()}} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					answer(w, http.StatusUnauthorized, errToken.Status())
+				}))
+				s.TLS = config.Clone()
+				s.TLS.Certificates = []tls.Certificate{server}
+				s.Config.ErrorLog = log.New(io.Discard, "", 0)
+				s.StartTLS()
+				defer s.Close()
+				own, text := certificate(t, "127.0.0.1", client.expires)
+				key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = look(t, dialled(t, map[string]any{"server": s.URL, "certificate-authority-data": authority},
+					map[string]any{"client-certificate-data": text, "client-key-data": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})}))
+				var cause *event.Cause
+				if !errors.As(err, &cause) || cause.Reason != event.Unauthorized || !strings.Contains(cause.Hint, `those of context "x" of the kubeconfig, for `+s.URL) {
+					t.Fatalf("got %v, want whose credentials they are", err)
+				}
+				if said := strings.Contains(cause.Message, "the client certificate has expired, at "+ended.UTC().Format("2006-01-02T15:04")); said != client.want {
+					t.Errorf("got %v, want that it has expired: %t", err, client.want)
+				}
+			})
+		}
 	}
 }
 

@@ -63,8 +63,11 @@ func locate(o Options) (*target, []event.Notice, error) {
 	}
 	github, _ := o.LookupEnv("GITHUB_ACTIONS")
 	hint := secretHint
-	if github == "true" {
+	switch {
+	case github == "true":
 		hint += "." + forkHint
+	case !inCI(o):
+		hint = "Name one: --kubeconfig PATH, or the variable KUBECONFIG"
 	}
 	nothing := "no kubeconfig was given, $KUBECONFIG is not set, "
 	// HOME differs between a runner and its containers, or is missing: then there is nothing to look for.
@@ -601,7 +604,11 @@ func readFiles(paths []string, name string) (*clientcmdapi.Config, error) {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), "", err)
+			hint := ""
+			if info != nil && info.Mode()&fs.ModeNamedPipe != 0 {
+				hint = `It is read more than once, which a pipe is not made for. Give its text instead: KUBECONFIG="$(…)"`
+			}
+			return nil, invalid(fmt.Sprintf("the kubeconfig cannot be read: %v", err), hint, err)
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, invalid(fmt.Sprintf("the file %s is empty", p), "Was it written from a secret?"+forkHint, nil)

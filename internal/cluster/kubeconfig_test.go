@@ -194,9 +194,10 @@ func TestConnectErrors(t *testing.T) {
 		message string
 		hint    string
 	}{
-		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, and this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
-		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "secrets.KUBECONFIG"},
-		{"nothing, with a home that is no folder", Options{}, map[string]string{"HOME": "/dev/null"}, "there is no /dev/null/.kube/config", "secrets.KUBECONFIG"},
+		{"nothing at all", Options{}, nil, "no kubeconfig was given, $KUBECONFIG is not set, and this does not run in a pod of a cluster", "--kubeconfig PATH"},
+		{"nothing, with a home", Options{}, map[string]string{"HOME": "/nowhere"}, "there is no /nowhere/.kube/config", "--kubeconfig PATH"},
+		{"nothing, in CI", Options{}, map[string]string{"CI": "true"}, "no kubeconfig was given, $KUBECONFIG is not set, and this does not run in a pod of a cluster", "secrets.KUBECONFIG"},
+		{"nothing, with a home that is no folder", Options{}, map[string]string{"HOME": "/dev/null"}, "there is no /dev/null/.kube/config", "--kubeconfig PATH"},
 		{"an empty secret", Options{}, map[string]string{"GITHUB_ACTIONS": "true", "INPUT_KUBECONFIG": ""}, "no kubeconfig was given", "An empty secret looks like a missing one. Secrets are empty in pull requests from forks"},
 		{"an empty secret as $KUBECONFIG", Options{}, map[string]string{"KUBECONFIG": "", "HOME": home}, "$KUBECONFIG is set, but is empty", "Secrets are empty in pull requests from forks"},
 		{"text in quotes", Options{Kubeconfig: "'" + kubeconfig + "'"}, nil, "the kubeconfig is not YAML", "It stands in quotes"},

@@ -85,7 +85,7 @@ func declare(o *Options) []option {
 		{Name: "namespace", Shorthand: "n", Group: workload, Common: true, value: (*name)(&o.Render.Namespace),
 			Help: "The namespace to run in, instead of the manifest's."},
 		{Name: "name", Group: workload, Common: true, value: (*name)(&o.Render.Name),
-			Help: "The Job's name, instead of the manifest's."},
+			Help: "The Job's name, instead of the manifest's. Where the manifest holds several Jobs, the one of this name is the one that runs."},
 		{Name: "name-suffix", Group: workload, Common: true, value: (*name)(&o.Render.NameSuffix),
 			Help: "Appended to the Job's name with a hyphen, so that every run gets a Job of its own. `run` stands for the id and the attempt of the CI run. On GitHub, the jobs of a matrix share both, so give each a `name` of its own, made with `strategy.job-index`."},
 		{Name: "image", Group: workload, Common: true, value: (*lines)(&o.Render.Image),
@@ -155,7 +155,7 @@ func declare(o *Options) []option {
 			Help: "`client` prints the objects that would be created; `server` has the API server check them, admission included. Nothing is created."},
 
 		{Name: "result-from", Group: results, Default: "none", value: oneOf(&o.Run.Verdict.ResultFrom, verdict.ResultFromNone, verdict.ResultFromTerminationMessage),
-			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`, at most 4 KiB."},
+			Help: "What the output `result` is: nothing, or the termination message of the main container (`main-container`, or the pod's first), which the program writes to `/dev/termination-log`: Kubernetes keeps 4 KiB of it, less when the pod has more than three containers, and a message that fills them is warned of."},
 		{Name: "dotenv-file", Group: results, value: (*name)(&o.Report.DotenvFile),
 			Help: "A file to write the outputs to, for GitLab's `artifacts:reports:dotenv`: `exit-code` becomes the line `KUBERNETES_JOB_EXIT_CODE=…`, and so on. Values that GitLab cannot take are left out, and a notice names them."},
 		{Name: "result-file", Group: results, value: (*name)(&o.Report.ResultFile),
@@ -191,14 +191,6 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		findings = append(findings, event.Finding{Level: event.Error, Path: name, Message: fmt.Sprintf(format, a...)})
 	}
 
-	wrong := func(option string, err error) {
-		f := event.Finding{Level: event.Error, Path: option, Message: err.Error()}
-		if errors.Is(err, errEmpty) {
-			f.Suggestion = "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
-		}
-		findings = append(findings, f)
-	}
-
 	flags := pflag.NewFlagSet("kubernetes-job-action", pflag.ContinueOnError)
 	flags.Usage = func() {}
 	flags.SetOutput(io.Discard)
@@ -223,26 +215,37 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 			f.Value = listFlag{lines: (*lines)(l), split: heredocs}
 		}
 		// pflag stops at the first error, but users want all of them.
-		f.Value = lenient{f.Value, d.AnyText, func(err error) { wrong(d.Name, err) }}
+		f.Value = lenient{f.Value, d.AnyText, func(err error) { findings = append(findings, d.wrong(err)) }}
 	}
+	args, findings = known(args, flags)
 	if err := flags.Parse(args); err != nil {
-		var unknown *pflag.NotExistError
+		var unknown *pflag.NotExistError // a letter behind another
 		var malformed *pflag.InvalidSyntaxError
+		var lacking *pflag.ValueRequiredError
 		switch {
 		case errors.As(err, &unknown):
-			refuse("--"+unknown.GetSpecifiedName(), "unknown flag; --help lists all")
+			refuse("-"+unknown.GetSpecifiedName(), "unknown flag; --help lists all")
+		case errors.As(err, &lacking):
+			refuse(lacking.GetFlag().Name, "it was given without a value")
 		case errors.As(err, &malformed): // its message shows the whole argument
 			refuse("", "an argument begins with --, and no name of an option follows; --help lists all")
 		default:
 			refuse("", "%v", err)
 		}
 	}
-	for _, rest := range flags.Args() {
+	rest := flags.Args()
+	if dash := flags.ArgsLenAtDash(); dash >= 0 && len(rest) > dash {
+		refuse("", "what stands behind -- is no option, and the container does not get it: its arguments are given with --container-args, each by itself")
+		rest = rest[:dash]
+	}
+	for _, arg := range rest {
 		switch {
-		case new(truth).Set(rest) == nil:
-			refuse("", "unexpected argument %q: a value needs an equals sign, as in --wait=%s", rest, rest)
-		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(rest)):
-			refuse("", "unexpected argument %q: if it is the manifest, use --manifest=%s", rest, rest)
+		case strings.TrimSpace(arg) == "":
+			refuse("", "there is an argument that is empty: a variable in quotes that is not set gives one")
+		case arg == "-":
+			refuse("", "unexpected argument -: if the manifest comes from standard input, use --manifest=-")
+		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(arg)):
+			refuse("", "unexpected argument %q: if it is the manifest, use --manifest=%s", arg, arg)
 		default: // it may be the rest of a secret
 			refuse("", "there is an argument that is no option: a value with blanks needs quotes, and the manifest is given with --manifest")
 		}
@@ -260,7 +263,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 				v = strings.TrimSpace(v)
 			}
 			if err := given(d.value, v); err != nil {
-				wrong(d.Name, err)
+				findings = append(findings, d.wrong(err))
 			}
 			break
 		}
@@ -269,7 +272,7 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		refuse("others", "after-success needs wait: a run that does not wait never sees the Job succeed")
 	}
 	for _, m := range o.Report.PathMap {
-		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) {
+		if from, to, ok := strings.Cut(m, "="); !ok || !path.IsAbs(from) || to != "" && !filepath.IsLocal(to) || strings.Contains(m, "\n") {
 			refuse("path-map", "%q is no mapping such as /app=services/api: an absolute path in the container, and a path from the root of the repository", m)
 		}
 	}
@@ -280,6 +283,58 @@ func Parse(args []string, lookupEnv func(string) (string, bool)) (Options, []eve
 		refuse("api-timeout", "must be greater than 0")
 	}
 	return o, findings
+}
+
+// known are the arguments without what is wrong with them, and a finding for each of that: a flag that is not declared, at which pflag would
+// stop, and miss a manifest that follows; and the value of a boolean that stands apart. What follows a flag that nobody knows may be a secret.
+func known(args []string, flags *pflag.FlagSet) (rest []string, findings []event.Finding) {
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		name, _, complete := strings.Cut(arg, "=")
+		word := strings.TrimLeft(name, "-")
+		var flag *pflag.Flag
+		switch {
+		case arg == "--":
+			return append(rest, args[i:]...), findings
+		case word == "" || arg[0] != '-' || strings.HasPrefix(arg, "---"): // no flag, or pflag's to complain of
+			rest = append(rest, arg)
+			continue
+		case strings.HasPrefix(arg, "--"):
+			flag = flags.Lookup(word)
+		case len(word) == 1 || !slices.Contains(Names(), word):
+			flag, complete = flags.ShorthandLookup(arg[1:2]), len(arg) > 2
+		}
+		follows := !complete && i+1 < len(args)
+		switch {
+		case flag == nil:
+			f := event.Finding{Level: event.Error, Path: name, Message: "unknown flag; --help lists all"}
+			near := manifest.Closest(word, Names())
+			if !strings.HasPrefix(arg, "--") {
+				if f.Path = arg[:2]; near != word {
+					near = ""
+				}
+			}
+			if near != "" {
+				f.Suggestion = fmt.Sprintf("did you mean %q?", "--"+near)
+			}
+			findings = append(findings, f)
+			if follows && !strings.HasPrefix(args[i+1], "-") {
+				i++
+			}
+		case follows && flag.NoOptDefVal == "":
+			rest = append(rest, arg, args[i+1])
+			i++
+		case follows && strings.TrimSpace(args[i+1]) == "":
+			findings = append(findings, option{Name: flag.Name, value: new(truth)}.wrong(errEmpty))
+			i++
+		case follows && new(truth).Set(args[i+1]) == nil:
+			findings = append(findings, event.Finding{Level: event.Error, Path: flag.Name, Message: fmt.Sprintf("its value needs an equals sign: --%s=%s", flag.Name, args[i+1])})
+			i++
+		default:
+			rest = append(rest, arg)
+		}
+	}
+	return rest, findings
 }
 
 // variables are the environment variables that stand for an option, the strongest first.
@@ -311,9 +366,10 @@ func Usage() string {
   kubernetes-job-action validate --manifest job.yaml  check the manifest
   kubernetes-job-action render --manifest job.yaml    print the objects that run would create
   kubernetes-job-action post                          delete the Job of a killed run, as the post step of the action
-  kubernetes-job-action version                       print the version
+  kubernetes-job-action version                       print the version, as --version does
 
-validate and render need no cluster, except for --from-cronjob.
+validate and render need no cluster, except for --from-cronjob. Where one thing stands per line, each flag holds one of
+them: --env A=1 --env B=2. Every option is an environment variable too: INPUT_NAME_SUFFIX is --name-suffix. A flag wins.
 
 Exit codes
 `)
@@ -348,6 +404,28 @@ func (d option) words() []string {
 		return e.words()
 	}
 	return nil
+}
+
+// wrong is the finding for a value that the option does not take.
+func (d option) wrong(err error) event.Finding {
+	f := event.Finding{Level: event.Error, Path: d.Name, Message: err.Error()}
+	if errors.Is(err, errEmpty) {
+		f.Suggestion = d.ifEmpty()
+	}
+	return f
+}
+
+// ifEmpty says what to do about an option that was given and holds nothing.
+func (d option) ifEmpty() string {
+	switch words := d.words(); {
+	case d.value.Type() == "bool":
+		return "give true or false, as in --" + d.Name + "=true, or leave it out"
+	case d.value.Type() == "duration":
+		return "give a duration such as 90s, 5m or 1h30m, or leave it out"
+	case words != nil:
+		return "give one of " + strings.Join(words, ", ") + ", or leave it out"
+	}
+	return "leave it out, or give it a value; a secret of a CI system is empty when its name is wrong, and in runs of forks and of Dependabot"
 }
 
 // describe is the help with the allowed values.
@@ -527,30 +605,34 @@ func (p *pairs) Set(s string) error {
 func (p *pairs) String() string { return (*lines)(p).String() }
 func (p *pairs) Type() string   { return "lines" }
 
-// opening is the first line of a value of several lines.
-var opening = regexp.MustCompile(`^\s*([A-Za-z_][A-Za-z0-9_]*)<<(\S+)\s*$`)
+// opening is the first line of a value of several lines. With an equals sign, it is one that is written wrongly if its end is there.
+var opening = regexp.MustCompile(`^\s*([-._A-Za-z][-._A-Za-z0-9]*)(\s*=)?\s*<<\s*(\S+)\s*$`)
 
 // heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
-func heredocs(s string) ([]string, error) {
-	var all []string
+func heredocs(s string) (all []string, wrong error) {
 	given := slices.Collect(strings.Lines(s))
 	for i := 0; i < len(given); i++ {
 		line := strings.TrimRight(given[i], "\r\n")
 		m := opening.FindStringSubmatch(line)
-		if m == nil {
+		ends := func(line string) bool { return strings.TrimSpace(line) == m[3] }
+		if m == nil || m[2] != "" && !slices.ContainsFunc(given[i+1:], ends) {
 			all = append(all, line)
 			continue
 		}
 		var value []string
-		for i++; i < len(given) && strings.TrimSpace(given[i]) != m[2]; i++ {
+		for i++; i < len(given) && !ends(given[i]); i++ {
 			value = append(value, strings.TrimRight(given[i], "\r\n"))
 		}
 		all = append(all, m[1]+"="+strings.Join(value, "\n"))
-		if i == len(given) {
-			return all, fmt.Errorf("%s: the value has no end; the word behind << must stand on a line of its own behind it", m[1])
+		switch {
+		case wrong != nil:
+		case m[2] != "":
+			wrong = fmt.Errorf("%s: a value of several lines has no equals sign; write %s<<EOF", m[1], m[1])
+		case i == len(given):
+			wrong = fmt.Errorf("%s: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it", m[1])
 		}
 	}
-	return all, nil
+	return all, wrong
 }
 
 // listFlag is a list on the command line: each use of the flag adds one element, which may hold any text, newlines included.

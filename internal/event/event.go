@@ -288,9 +288,10 @@ type Finished struct {
 	FailedIndexes string        `json:"failedIndexes,omitempty"` // as the Job's status writes them: "1,3-5"
 	StartedAt     time.Time     `json:"startedAt,omitzero"`
 	CompletedAt   time.Time     `json:"completedAt,omitzero"` // zero when the Job did not end on its own
-	Duration      time.Duration `json:"-"`                    // by the cluster's own time stamps where they exist
+	Duration      time.Duration `json:"-"`                    // from the Job's creation, by the cluster's own time stamps where they exist
 	Pods          []PodResult   `json:"-"`
 	Tail          []string      `json:"tail,omitempty"`      // last lines of the container that decided the outcome
+	Trace         []string      `json:"-"`                   // the same and what stood above them: a stack trace is longer than what is shown
 	Warnings      []Cause       `json:"warnings,omitempty"`  // worth knowing although it did not decide the outcome: an OOM kill at exit code 0
 	Undeleted     bool          `json:"undeleted,omitempty"` // the Job may still run: it should have been deleted, and could not be
 	Times         Times         `json:"-"`                   // of the whole Job

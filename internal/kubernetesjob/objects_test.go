@@ -22,7 +22,7 @@ const manifests = "../../testdata/manifests"
 func parse(t *testing.T, source manifest.Source) *KubernetesJob {
 	t.Helper()
 	set, findings := manifest.Load(source)
-	doc, more := set.Workload()
+	doc, more := set.Workload("")
 	findings = append(findings, more...)
 	if doc == nil {
 		t.Fatalf("no workload: %v", findings)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -52,6 +53,8 @@ func ownWay(path string) string {
 		if strings.Contains(path, "valueFrom.") {
 			return "write it beside valueFrom, not below it"
 		}
+	case "template", "containers":
+		return "a KubernetesJob has one container: its image, command, args, env and resources stand in spec"
 	}
 	return ""
 }
@@ -84,7 +87,11 @@ func (c *checker) errorf(path, suggestion, format string, args ...any) {
 	if c.full() {
 		return
 	}
-	c.findings = append(c.findings, c.doc.Finding(event.Error, path, fmt.Sprintf(format, args...), suggestion))
+	message := fmt.Sprintf(format, args...)
+	if c.doc.Original(path, message) == message { // no value of a variable stands in it
+		suggestion = cmp.Or(manifest.Unfilled(message), suggestion)
+	}
+	c.findings = append(c.findings, c.doc.Finding(event.Error, path, message, suggestion))
 }
 
 func short(s string) string { return event.Shorten(s, 80) }
@@ -157,18 +164,26 @@ func (c *checker) image(i Image) {
 	}
 	repo, err := reference.ParseNormalizedNamed(i.Repo)
 	if err != nil {
-		suggestion := ""
-		if low := strings.ToLower(i.Repo); low != i.Repo {
-			if _, err := reference.ParseNormalizedNamed(low); err == nil {
-				suggestion = fmt.Sprintf("did you mean %q?", low)
-			}
-		}
-		c.errorf("spec.image.repo", suggestion, "%q is no image repository: %s", short(i.Repo), strings.TrimPrefix(err.Error(), "invalid reference format: "))
+		c.errorf("spec.image.repo", NearImage(i.Repo), "%q is no image repository: %s", short(i.Repo), strings.TrimPrefix(err.Error(), "invalid reference format: "))
 		return
 	}
 	if !reference.IsNameOnly(repo) {
 		c.errorf("spec.image.repo", "put it into spec.image.tag", "%q has a tag or a digest of its own", short(i.Repo))
 	}
+}
+
+// transport is what a registry's address, or a tool that copies images, has before the reference.
+var transport = regexp.MustCompile(`^[a-z]+://`)
+
+// NearImage suggests the image that was meant by a text that is no reference of one; "" when there is none.
+func NearImage(text string) string {
+	bare := transport.ReplaceAllString(strings.TrimSpace(text), "")
+	for _, near := range []string{bare, strings.ToLower(bare)} {
+		if _, err := reference.ParseNormalizedNamed(near); err == nil && near != text {
+			return fmt.Sprintf("did you mean %q?", near)
+		}
+	}
+	return ""
 }
 
 // quantity reads an amount.

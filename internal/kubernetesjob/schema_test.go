@@ -231,7 +231,7 @@ func TestSchema(t *testing.T) {
 	validate := func(t *testing.T, source manifest.Source) error {
 		t.Helper()
 		set, _ := manifest.Load(source)
-		doc, findings := set.Workload()
+		doc, findings := set.Workload("")
 		if doc == nil {
 			t.Fatal(findings)
 		}

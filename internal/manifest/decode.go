@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -129,7 +131,11 @@ func (w *walker) value(n *yaml.Node, t reflect.Type, path string) any {
 		return w.text(n, path)
 	case reflect.Bool:
 		if n.Kind != yaml.ScalarNode || n.Tag != boolTag {
-			return w.wrong(n, path, "true or false", "")
+			suggestion := ""
+			if n.Kind == yaml.ScalarNode && n.Style != 0 && resolve(n.Value) == boolTag {
+				suggestion = "leave the quotes out: " + n.Value
+			}
+			return w.wrong(n, path, "true or false", suggestion)
 		}
 		return scalar(n)
 	case reflect.Int, reflect.Int32, reflect.Int64, reflect.Int8, reflect.Int16:
@@ -201,6 +207,7 @@ func (w *walker) list(n *yaml.Node, t reflect.Type, path string) any {
 		text, ok := w.text(n, path).(string)
 		if _, err := base64.StdEncoding.DecodeString(text); ok && err != nil {
 			w.problem(path, "is not base64", "write the plain value into stringData")
+			return nil
 		}
 		return text
 	}
@@ -227,16 +234,27 @@ func (w *walker) list(n *yaml.Node, t reflect.Type, path string) any {
 		return list
 	}
 	if n.Kind != yaml.SequenceNode {
-		suggestion := ""
-		if n.Kind == yaml.ScalarNode && t.Elem().Kind() == reflect.String {
-			suggestion = "write one item a line, each behind \"- \""
+		suggestion := "write one item a line, each behind \"- \""
+		switch element := t.Elem(); {
+		case n.Kind == yaml.ScalarNode && element.Kind() != reflect.String:
+			suggestion = ""
+		case n.Kind == yaml.ScalarNode && strings.HasPrefix(n.Value, "["):
+			suggestion = "leave the quotes out"
+		case n.Kind == yaml.ScalarNode && (strings.HasSuffix(path, ".command") || strings.HasSuffix(path, ".args")) && strings.ContainsAny(strings.TrimSpace(n.Value), " \n"):
+			suggestion = CommandLine
+		case element.Kind() == reflect.Struct && allowed(fieldsOf(element)) != "":
+			suggestion += "; " + allowed(fieldsOf(element))
 		}
 		return w.wrong(n, path, "a list", suggestion)
 	}
 	for i, item := range n.Content {
 		at := path + "[" + strconv.Itoa(i) + "]"
 		if item.Tag == nullTag && item.Kind == yaml.ScalarNode {
-			w.problem(at, "is empty", "take the item out, or write \"\" for empty text")
+			suggestion := "take the item out"
+			if t.Elem().Kind() == reflect.String {
+				suggestion += ", or write \"\" for empty text"
+			}
+			w.problem(at, "is empty", suggestion)
 			continue
 		}
 		list = append(list, w.value(item, t.Elem(), at))
@@ -250,7 +268,11 @@ func (w *walker) text(n *yaml.Node, path string) any {
 		return n.Value
 	}
 	if n.Kind != yaml.ScalarNode {
-		return w.wrong(n, path, "a string", "")
+		suggestion := ""
+		if n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0 {
+			suggestion = `text that holds ": " needs quotes`
+		}
+		return w.wrong(n, path, "a string", suggestion)
 	}
 	if n.Tag != strTag {
 		return w.wrong(n, path, "a string", "put it in quotes") // unshown: it may be a secret
@@ -286,7 +308,7 @@ func (w *walker) number(n *yaml.Node, path string, bits int) any {
 		}
 		_, variable := w.substituted[n]
 		if !w.protobuf && !variable {
-			suggestion := ""
+			suggestion := seconds(path, v)
 			if _, err := strconv.Atoi(v); err == nil {
 				suggestion = "leave the quotes out: " + v
 			}
@@ -295,10 +317,30 @@ func (w *walker) number(n *yaml.Node, path string, bits int) any {
 		if i, err := strconv.Atoi(v); err == nil && strconv.Itoa(i) == v {
 			return w.number(&yaml.Node{Kind: yaml.ScalarNode, Tag: intTag, Value: v, Line: n.Line, Column: n.Column}, path, bits)
 		}
-		w.problem(path, fmt.Sprintf("%s is not a whole number", w.shown(n)), "")
+		w.problem(path, fmt.Sprintf("%s is not a whole number", w.shown(n)), seconds(path, v))
 		return nil
 	}
 	return w.wrong(n, path, want, "")
+}
+
+// CommandLine is how words, and the line of a shell, become a command.
+const CommandLine = `write one element for each word, or ["sh", "-c", "…"]`
+
+// seconds is what to write where a field of that name has a duration such as 5m or 1d; "" elsewhere.
+func seconds(path, text string) string {
+	if !strings.Contains(path[strings.LastIndex(path, ".")+1:], "Seconds") {
+		return ""
+	}
+	d, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		d = time.Duration(min(max(n, 0), 10_000)) * 24 * time.Hour
+	}
+	if err != nil || d < time.Second || d%time.Second != 0 {
+		return ""
+	}
+	return fmt.Sprintf("write %d", d/time.Second)
 }
 
 // field is one field of a struct by its JSON name.
@@ -397,6 +439,9 @@ func (w *walker) tags(n *yaml.Node, f field, v any, path string) {
 	}
 }
 
+// elsewhereCalled are the fields that go by another name in Dockerfiles, Compose files and workflows.
+var elsewhereCalled = map[string]string{"entrypoint": "command", "cmd": "args", "environment": "env", "retries": "backoffLimit", "timeout": "activeDeadlineSeconds"}
+
 // unknown is the finding about a field that the type does not have: a typo, a name in the wrong case, or a field that
 // belongs elsewhere.
 func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, keyed string, meant map[string]bool) {
@@ -406,7 +451,7 @@ func (w *walker) unknown(key *yaml.Node, path string, fields map[string]field, k
 	}
 	names := slices.Sorted(maps.Keys(fields))
 	suggestion := allowed(fields)
-	if near := Closest(key.Value, names); near != "" {
+	if near := cmp.Or(Closest(key.Value, names), elsewhereCalled[key.Value]); near != "" && slices.Contains(names, near) {
 		meant[near] = true
 		suggestion = didYouMean(near)
 	} else if where := elsewhere(w.root, lowerCamel(key.Value)); where != "" {

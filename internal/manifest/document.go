@@ -235,12 +235,15 @@ func (d *Document) originalPath(path string) string {
 func replaced(text, value, was string) string {
 	const least = 4 // bytes
 	inQuotes := strconv.Quote(value)
-	text = strings.ReplaceAll(text, inQuotes, strconv.Quote(was))
-	for _, form := range []string{value, inQuotes[1 : len(inQuotes)-1], strings.ToLower(value)} {
-		if len(form) < least {
-			continue
+	inside, forms := inQuotes[1:len(inQuotes)-1], []string{}
+	pairs := []string{strconv.Quote(was), strconv.Quote(was), was, was, inQuotes, strconv.Quote(was)} // what is replaced already holds the value perhaps
+	for _, form := range []string{value, inside, strings.ToLower(value)} {
+		if len(form) >= least {
+			forms, pairs = append(forms, form), append(pairs, form, was)
 		}
-		text = strings.ReplaceAll(text, form, was)
+	}
+	text = strings.NewReplacer(pairs...).Replace(text)
+	for _, form := range forms {
 		for at := 0; ; {
 			i := strings.Index(text[at:], event.Ellipsis)
 			if i < 0 {

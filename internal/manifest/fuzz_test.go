@@ -75,7 +75,7 @@ func FuzzLoad(f *testing.F) {
 			check(t, d.Decode(&batchv1.Job{}))
 			check(t, d.Decode(&batchv1.CronJob{}))
 		}
-		_, findings = set.Workload()
+		_, findings = set.Workload("")
 		check(t, findings)
 		if took := processorTime() - start; took > 2*time.Second {
 			t.Errorf("took %v", took)

@@ -22,12 +22,14 @@ import (
 
 // Source says what to read. Paths are resolved against Dir.
 type Source struct {
-	Paths      []string // each a file, a folder (its *.yaml, *.yml and *.json, not those of folders below), a glob, or "-" for Stdin
+	Paths      []string // each a file, a folder (its *.yaml, *.yml and *.json, not those of folders below), a glob, a pipe, or "-" for Stdin
 	Content    string   // a manifest given as text; "" when there is none
 	References []string // paths of resource manifests for valueFrom, as Paths
 	Stdin      io.Reader
 	Dir        string
-	Confine    []Folder // when there are some, each path must lead into one of them, by a symbolic link either
+	Confine    []Folder // when there are some, each path must lead into one of them, by a symbolic link either, and to no pipe
+	// Ending makes a reader that nobody may ever write to, Stdin or a pipe, end with the run. It may be nil.
+	Ending     func(io.Reader) io.Reader
 	Substitute []string // names whose ${NAME} is replaced in Paths and Content; every other $ stays
 	LookupEnv  func(string) (string, bool)
 }
@@ -67,12 +69,12 @@ func Load(s Source) (*Set, []event.Finding) {
 		v.credential = event.LooksSecret(v.value)
 		r.variables[name] = v
 	}
-	set := &Set{}
+	set, options := &Set{}, len(r.findings)
 	for _, f := range r.open(s.Paths, "manifest") {
 		set.Documents = append(set.Documents, r.parse(f, true)...)
 	}
 	if s.Content != "" {
-		if f, ok := r.limited("manifest-content", "manifest-content", strings.NewReader(s.Content)); ok {
+		if f, ok := r.limited(inline, inline, strings.NewReader(s.Content)); ok {
 			set.Documents = append(set.Documents, r.parse(f, true)...)
 		}
 	}
@@ -84,7 +86,7 @@ func Load(s Source) (*Set, []event.Finding) {
 		case v.used:
 		case !v.set:
 			r.problem("substitute", fmt.Sprintf("the environment variable %s is not set", name), "set it, or take it out of substitute")
-		default:
+		case !event.HasErrors(r.findings[options:]):
 			r.add(event.Finding{Level: event.Warning, Path: "substitute", Message: fmt.Sprintf("${%s} stands nowhere in the manifest", name)})
 		}
 	}
@@ -164,7 +166,7 @@ func (d *Document) meant() (event.Finding, bool) {
 		return event.Finding{}, false
 	case kind == "KubernetesJob", ours && kind == "Job":
 		kind, versions = "KubernetesJob", KubernetesJobVersions()
-	case group != "batch" && !(kind == "Job" && d.APIVersion == "v1") && !(kind == "CronJob" && d.APIVersion == "v1"):
+	case strings.Contains(group, "."): // the groups of others are domains
 		return event.Finding{}, false
 	}
 	if !slices.Contains(versions, d.APIVersion) {
@@ -175,10 +177,10 @@ func (d *Document) meant() (event.Finding, bool) {
 }
 
 // Workload is the one document that becomes the Job: a KubernetesJob of any dialect, a batch/v1 Job or a batch/v1 CronJob. Of several,
-// it is the one that Helm or Argo CD would run before an installation or an upgrade, else the only one that is no hook of another time, else the
-// only one without a schedule. Without exactly one it is nil, and the findings list what is there; after a Load with errors, nothing is
-// said about a workload that is not there.
-func (s *Set) Workload() (*Document, []event.Finding) {
+// it is the one with that name, if one has it; else the one that Helm or Argo CD would run before an installation or an upgrade, else the
+// only one that is no hook of another time, else the only one without a schedule. Without exactly one it is nil, and the findings list
+// what is there; after a Load with errors, nothing is said about a workload that is not there.
+func (s *Set) Workload(name string) (*Document, []event.Finding) {
 	var workloads []*Document
 	var findings []event.Finding
 	for _, d := range s.Documents {
@@ -189,6 +191,7 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 		}
 	}
 	for _, less := range []func(*Document) bool{
+		func(d *Document) bool { return d.Name != name || name == "" },
 		func(d *Document) bool { return d.Hooks() != nil && !d.Early() },
 		func(d *Document) bool { return !d.Early() },
 		func(d *Document) bool { return d.Kind == "CronJob" },
@@ -207,13 +210,27 @@ func (s *Set) Workload() (*Document, []event.Finding) {
 	case len(s.Documents) == 0:
 		return nil, []event.Finding{{Level: event.Error, Path: "manifest", Message: "there is no manifest: nothing says what to run", Suggestion: "give a file as manifest, text as manifest-content, or the name of a CronJob as from-cronjob; --help lists all options"}}
 	case len(workloads) == 0:
-		d := s.Documents[0]
-		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), "")}
+		d, way := s.Documents[0], ""
+		if slices.ContainsFunc(s.Documents, func(d *Document) bool {
+			return slices.Contains([]string{"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"}, d.Kind)
+		}) {
+			way = "put what runs below spec.template of a Job, with restartPolicy: Never"
+		}
+		return nil, []event.Finding{d.Finding(event.Error, "kind", fmt.Sprintf("there is no workload among %s; %s", list(s.Documents), allowedWorkloads), way)}
 	}
-	for _, d := range workloads[1:] {
-		findings = append(findings, d.Finding(event.Error, "kind", fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"))
+	message, suggestion := fmt.Sprintf("there is more than one workload: %s; exactly one can run", list(workloads)), "keep one, such as by helm template --show-only, or name one file in manifest"
+	names := map[string]bool{}
+	for _, d := range workloads {
+		names[d.Name] = true
 	}
-	return nil, findings
+	if len(names) == len(workloads) {
+		if name != "" {
+			message += ", and none is called " + name
+		}
+		first := workloads[0]
+		suggestion = fmt.Sprintf("choose one by its name, such as name: %s; others says what becomes of the rest", cmp.Or(first.Original("metadata.name", first.Name), workloads[1].Original("metadata.name", workloads[1].Name)))
+	}
+	return nil, []event.Finding{workloads[1].Finding(event.Error, "kind", message, suggestion)}
 }
 
 // list names documents and their places: the first ten.

@@ -446,27 +446,36 @@ func TestWorkload(t *testing.T) {
 		want    string
 		helpers []string
 		said    string
+		name    string
 	}{
-		"capital letters in a hook": {hook("Pre-Install", "p") + hook("Test", "t"), "p", nil, ""},
-		"hooks of Argo CD":          {argo("PostSync", "after") + argo("PreSync", "p") + argo("SyncFail", "f") + argo("Sync", "s"), "p", nil, ""},
-		"a Job of Argo CD's sync":   {argo("Sync", "s") + argo("PostSync", "p") + argo("Skip", "n"), "s", nil, ""},
-		"several, with the way out": {batchJob + "---\n" + planton, "", nil, "there is more than one workload: Job j (manifest-content:2), KubernetesJob k (manifest-content:6); exactly one can run (keep one, such as by helm template --show-only, or name one file in manifest)"},
-		"alone":                     {batchJob, "j", nil, ""},
-		"with helpers":              {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, ""},
-		"another group's Job":       {volcano + "---\n" + batchJob, "j", []string{"v"}, ""},
-		"only another group's":      {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)"},
-		"a list":                    {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, ""},
-		"a hook, and more":          {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, ""},
-		"hooks of other times":      {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, ""},
-		"one hook":                  {hook("post-upgrade", "a"), "a", nil, ""},
-		"two hooks":                 {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a"},
-		"a Job and a CronJob":       {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, ""},
-		"nothing":                   {"", "", nil, "there is no manifest"},
-		"after an error":            {"a: [\n", "", nil, ""},
+		"capital letters in a hook": {hook("Pre-Install", "p") + hook("Test", "t"), "p", nil, "", ""},
+		"hooks of Argo CD":          {argo("PostSync", "after") + argo("PreSync", "p") + argo("SyncFail", "f") + argo("Sync", "s"), "p", nil, "", ""},
+		"a Job of Argo CD's sync":   {argo("Sync", "s") + argo("PostSync", "p") + argo("Skip", "n"), "s", nil, "", ""},
+		"several, with the way out": {batchJob + "---\n" + planton, "", nil, "there is more than one workload: Job j (manifest-content:2), KubernetesJob k (manifest-content:6); exactly one can run (choose one by its name, such as name: j; others says what becomes of the rest)", ""},
+		"alone":                     {batchJob, "j", nil, "", ""},
+		"with helpers":              {object("ConfigMap", "c") + "---\n" + planton + "---\n" + object("Secret", "s"), "k", []string{"c", "s"}, "", ""},
+		"another group's Job":       {volcano + "---\n" + batchJob, "j", []string{"v"}, "", ""},
+		"only another group's":      {volcano, "", []string{"v"}, "there is no workload among Job v (manifest-content:2)", ""},
+		"a list":                    {"apiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Secret, metadata: {name: s}}, {apiVersion: batch/v1, kind: CronJob, metadata: {name: c}}]\n", "c", []string{"s"}, "", ""},
+		"a hook, and more":          {hook("test", "t") + hook("pre-upgrade,post-install", "p") + batchJob + hook("", "n"), "p", nil, "", ""},
+		"hooks of other times":      {hook("post-upgrade", "a") + batchJob + hook("test", "b"), "j", nil, "", ""},
+		"one hook":                  {hook("post-upgrade", "a"), "a", nil, "", ""},
+		"two hooks":                 {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "there is more than one workload: Job a (manifest-content:3), Job b (manifest-content:8); exactly one can run (choose one by its name, such as name: a; others says what becomes of the rest)", ""},
+		"one of two hooks by name":  {hook("pre-install", "a") + hook("pre-upgrade", "b"), "b", nil, "", "b"},
+		"one of three by name":      {batchJob + hook("test", "t") + hook("pre-install", "p"), "t", nil, "", "t"},
+		"another name":              {hook("pre-install", "a") + hook("pre-upgrade", "b"), "", nil, "Job b (manifest-content:8); exactly one can run, and none is called c (choose one by its name", "c"},
+		"another name for one":      {batchJob, "j", nil, "", "c"},
+		"a name, but for hooks":     {hook("test", "t") + hook("pre-install", "p"), "p", nil, "", "c"},
+		"one name for two":          {batchJob + "---\n" + batchJob, "", nil, "exactly one can run (keep one, such as by helm template --show-only, or name one file in manifest)", "j"},
+		"a CronJob of that name":    {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: j}\n", "j", nil, "", "j"},
+		"three, one finding":        {batchJob + "---\n" + planton + "---\n" + strings.Replace(batchJob, "j}", "l}", 1), "", nil, "error: manifest-content:6:7: kind: there is more than one workload: Job j (manifest-content:2), KubernetesJob k (manifest-content:6), Job l (manifest-content:10); exactly one can run (choose one by its name, such as name: j; others says what becomes of the rest)\n", ""},
+		"a Job and a CronJob":       {batchJob + "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n", "j", nil, "", ""},
+		"nothing":                   {"", "", nil, "there is no manifest", ""},
+		"after an error":            {"a: [\n", "", nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, _ := Load(Source{Content: test.text})
-			d, findings := set.Workload()
+			d, findings := set.Workload(test.name)
 			if got := said(findings); (test.said == "") != (got == "") || !strings.Contains(got, test.said) {
 				t.Errorf("said %q, want %q", got, test.said)
 			}

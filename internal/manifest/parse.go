@@ -2,12 +2,12 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"math"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,40 +43,58 @@ const (
 // parse turns a file into its documents.
 func (r *reader) parse(f file, substitute bool) []*Document {
 	text := bytes.TrimPrefix(f.text, []byte("\ufeff"))
+	text = bytes.ReplaceAll(text, []byte("\n\ufeff"), []byte("\n")) // of files that were put together
 	if problem, at := unreadableText(text); problem != "" {
 		r.at(f.name, text, at, problem, "")
 		return nil
 	}
 	if r.budget.nodes -= structure(text); r.budget.nodes < 0 {
-		r.add(event.Finding{Level: event.Error, File: f.name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
+		r.tooMany(f.name)
 		return nil
 	}
-	if r.unbuilt(f.name) || r.template(f.name, text) {
+	if r.foreign(f.name, text) {
 		return nil
 	}
-	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
-		text = joinSurrogates(text)
+	parts, isJSON := [][]byte{text}, bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{"))
+	if isJSON {
+		parts = objects(text)
+		if r.budget.nodes -= 10 * len(parts); r.budget.nodes < 0 {
+			r.tooMany(f.name)
+			return nil
+		}
 	}
 	var documents []*Document
-	before := len(r.findings)
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	for {
-		var root yaml.Node
-		err := decoder.Decode(&root)
-		if errors.Is(err, io.EOF) {
-			break
+	before, read := len(r.findings), 0
+	r.empty = false
+	for _, part := range parts {
+		start := text[:read]
+		read += len(part)
+		if isJSON {
+			part = joinSurrogates(part)
 		}
-		if err != nil {
-			r.syntax(f.name, text, err)
-			return documents
+		decoder := yaml.NewDecoder(bytes.NewReader(part))
+		for {
+			var root yaml.Node
+			err := decoder.Decode(&root)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				r.syntax(f.name, part, err)
+				return documents
+			}
+			move(&root, start)
+			if len(root.Content) == 1 && root.Content[0].Tag != nullTag {
+				documents = append(documents, r.documents(f.name, root.Content[0], substitute)...)
+			}
 		}
-		if len(root.Content) == 1 && root.Content[0].Tag != nullTag {
-			documents = append(documents, r.documents(f.name, root.Content[0], substitute)...)
-		}
+	}
+	if r.empty && len(documents) == 0 && len(r.findings) == before {
+		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file holds a List without items", Suggestion: "has kubectl get found nothing?"})
 	}
 	if len(documents) == 0 && len(r.findings) == before {
 		suggestion := "a manifest begins with apiVersion and kind"
-		if f.name == stdin {
+		if f.piped {
 			suggestion += "; has the command before the pipe failed?"
 		}
 		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file is empty: it holds no document", Suggestion: suggestion})
@@ -84,32 +102,10 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 	return documents
 }
 
-const kustomization = "this is a kustomization, which holds no manifest itself"
-
-// unbuilt is the finding about a file that says how manifests are made, and is none.
-func (r *reader) unbuilt(name string) bool {
-	message, command := "", ""
-	switch filepath.Base(name) {
-	case "kustomization.yaml", "kustomization.yml":
-		message, command = kustomization, "kubectl kustomize"
-	case "Chart.yaml":
-		message, command = "this is the description of a Helm chart, which holds no manifest itself", "helm template NAME"
-	default:
-		return false
-	}
-	r.add(event.Finding{Level: event.Error, File: name, Line: 1, Column: 1, Message: message, Suggestion: renders(command, event.ShellWord(filepath.Dir(name)))})
-	return true
-}
-
-// renders is the way to make a manifest.
-func renders(command, folder string) string {
-	return fmt.Sprintf("render it: %s %s | kubernetes-job-action --manifest -", command, folder)
-}
-
 var (
 	// unrendered is what a template engine would have replaced, where YAML makes no sense of it: at the start of a line, or as a value.
-	unrendered = regexp.MustCompile(`(?m)^[ \t]*(?:\{\{|\{%|\{#|%\{)|^[^#'"\n|>]*[:=-][ \t]+[^#'"\n]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\})`)
-	braces     = regexp.MustCompile(`\{\{|\{%|\{#|%\{`)
+	unrendered = regexp.MustCompile(`(?m)^[ \t]*(?:\{\{|\{%|\{#|%\{|<%)|^[^#'"\n|>]*[:=-][ \t]+[^#'"\n]*(?:\{\{[^\n]*\}\}|\{%[^\n]*%\}|<%[^\n]*%>)`)
+	braces     = regexp.MustCompile(`\{\{|\{%|\{#|%\{|<%`)
 )
 
 // template is the finding about a template that nobody has rendered, instead of all that YAML would make of it. Text in quotes and comments
@@ -134,8 +130,11 @@ func (r *reader) template(name string, text []byte) bool {
 	return true
 }
 
-// placeholder tells whether a mapping is the name of a field, which is how YAML reads {{ NAME }}.
+// placeholder tells whether a mapping is the name of a field, which is how YAML reads {{ NAME }}, or whether plain text holds <%= NAME %>.
 func placeholder(n *yaml.Node) bool {
+	if n.Kind == yaml.ScalarNode && n.Style == 0 && strings.Contains(n.Value, "<%") {
+		return true
+	}
 	for i, child := range n.Content {
 		if n.Kind == yaml.MappingNode && i%2 == 0 && child.Kind == yaml.MappingNode || placeholder(child) {
 			return true
@@ -149,6 +148,11 @@ func (r *reader) at(name string, text []byte, offset int, message, suggestion st
 	line := 1 + bytes.Count(text[:offset], []byte("\n"))
 	column := 1 + utf8.RuneCount(text[bytes.LastIndexByte(text[:offset], '\n')+1:offset])
 	r.add(event.Finding{Level: event.Error, File: name, Line: line, Column: column, Message: message, Suggestion: suggestion})
+}
+
+// node is a finding about a node of the file.
+func (r *reader) node(name string, n *yaml.Node, path, message, suggestion string) {
+	r.add(event.Finding{Level: event.Error, File: name, Line: n.Line, Column: n.Column, Path: path, Message: message, Suggestion: suggestion})
 }
 
 // unreadableText tells what is not text, and where.
@@ -174,6 +178,50 @@ func unreadableText(text []byte) (problem string, offset int) {
 func structure(text []byte) int {
 	return bytes.Count(text, []byte(":")) + bytes.Count(text, []byte(",")) + bytes.Count(text, []byte("[")) + bytes.Count(text, []byte("{")) +
 		bytes.Count(text, []byte("- ")) + bytes.Count(text, []byte("-\n")) + bytes.Count(text, []byte("? ")) + 10*bytes.Count(text, []byte("---"))
+}
+
+func (r *reader) tooMany(name string) {
+	r.add(event.Finding{Level: event.Error, File: name, Message: fmt.Sprintf("the manifest has more than %d fields, which is more than one run can need", maxNodes)})
+}
+
+// objects are the parts of a text that is one JSON object after another, which YAML does not know and kubectl reads
+// (apimachinery, pkg/util/yaml, YAMLOrJSONDecoder). Any other text is one part.
+func objects(text []byte) [][]byte {
+	var parts [][]byte
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	for done := 0; ; {
+		var object json.RawMessage
+		err := decoder.Decode(&object)
+		if errors.Is(err, io.EOF) && len(parts) > 0 {
+			return parts
+		}
+		if err != nil || object[0] != '{' {
+			return [][]byte{text}
+		}
+		end := int(decoder.InputOffset())
+		parts = append(parts, text[done:end])
+		done = end
+	}
+}
+
+// move puts nodes where they stand behind a text.
+func move(n *yaml.Node, before []byte) {
+	if len(before) == 0 {
+		return
+	}
+	lines := bytes.Count(before, []byte("\n"))
+	columns := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	var shift func(n *yaml.Node)
+	shift = func(n *yaml.Node) {
+		if n.Line == 1 {
+			n.Column += columns
+		}
+		n.Line += lines
+		for _, child := range n.Content {
+			shift(child)
+		}
+	}
+	shift(n)
 }
 
 var surrogates = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
@@ -220,7 +268,7 @@ func (r *reader) syntax(name string, text []byte, err error) {
 	column := 1 + len(at) - len(trimmed)
 	message, suggestion := m[2], ""
 	switch indent := at[:len(at)-len(trimmed)]; {
-	case bytes.ContainsRune(indent, '\t') && strings.Contains(message, "cannot start any token"):
+	case bytes.ContainsRune(indent, '\t') && (strings.Contains(message, "cannot start any token") || strings.Contains(message, "tab character")):
 		message, suggestion = "the line is indented with a tab, which YAML does not allow", "indent with spaces"
 		column = 1 + bytes.IndexByte(indent, '\t')
 	case strings.Contains(message, "exceeded max depth"):
@@ -231,6 +279,8 @@ func (r *reader) syntax(name string, text []byte, err error) {
 		suggestion = `text that holds ": " needs quotes; a nested field needs a line of its own`
 	case strings.Contains(message, "unknown anchor"):
 		suggestion = "text that begins with * needs quotes"
+	case strings.Contains(message, "cannot start any token") && gap.Match(at):
+		suggestion = Unfilled(gap.FindString(string(at)))
 	case strings.Contains(message, "cannot start any token"):
 		suggestion = `text that begins with a special character (@ % and the like) needs quotes`
 	}
@@ -256,6 +306,9 @@ func sameError(text []byte, message string) bool {
 
 // documents makes the documents of one YAML document: one, or the items of a List.
 func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Document {
+	if r.misfit(name, node) {
+		return nil
+	}
 	d := &Document{File: name, substituted: map[*yaml.Node]string{}, variables: r.variables}
 	c := cleaner{reader: r, document: d, substitute: substitute, sizes: map[*yaml.Node]size{}, aliases: maxAliases}
 	d.node = c.clean(node)
@@ -268,6 +321,8 @@ func (r *reader) documents(name string, node *yaml.Node, substitute bool) []*Doc
 	return r.objects(d, 0)
 }
 
+const isRequired = "is required: every document says its apiVersion and kind"
+
 // objects flattens a List. depth stops a List of Lists of Lists.
 func (r *reader) objects(d *Document, depth int) []*Document {
 	fail := func(path, message, suggestion string) []*Document {
@@ -275,7 +330,11 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 		return nil
 	}
 	if d.node.Kind != yaml.MappingNode {
-		return fail("", fmt.Sprintf("a document must be a mapping with apiVersion and kind, not %s", kindOf(d.node)), "")
+		suggestion := ""
+		if d.node.Kind == yaml.SequenceNode {
+			suggestion = "write each item as a document of its own, with --- between them, or all as items of kind: List"
+		}
+		return fail("", fmt.Sprintf("a document must be a mapping with apiVersion and kind, not %s", kindOf(d.node)), suggestion)
 	}
 	for _, f := range []struct {
 		path string
@@ -288,7 +347,7 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 			*f.into = n.Value
 		case !f.must, found && n.Tag == wrongTag:
 		case !found || n.Tag == nullTag || n.Tag == strTag:
-			return fail(f.path, "is required: every document says its apiVersion and kind", didYouMean(Closest(f.path, d.keys())))
+			return fail(f.path, isRequired, d.nameless(f.path))
 		default:
 			return fail(f.path, fmt.Sprintf("must be a string, not %s", kindOf(n)), "")
 		}
@@ -306,11 +365,31 @@ func (r *reader) objects(d *Document, depth int) []*Document {
 	if depth == 3 {
 		return fail("items", "lists are nested too deep", "")
 	}
+	r.empty = r.empty || len(items.Content) == 0
 	var documents []*Document
 	for _, n := range items.Content {
+		if kind := strings.TrimSuffix(d.Kind, "List"); kind != "" {
+			typed(n, d.APIVersion, kind)
+		}
 		documents = append(documents, r.objects(&Document{File: d.File, node: n, substituted: d.substituted, variables: d.variables}, depth+1)...)
 	}
 	return documents
+}
+
+// typed gives an item of a typed list, such as a JobList, the kind that it leaves out (apimachinery,
+// pkg/apis/meta/v1/unstructured, unstructuredJSONScheme).
+func typed(n *yaml.Node, apiVersion, kind string) {
+	item := &Document{node: n}
+	if n.Kind != yaml.MappingNode || item.Has("kind") {
+		return
+	}
+	for _, field := range [][2]string{{"kind", kind}, {"apiVersion", apiVersion}} {
+		if !item.Has(field[0]) {
+			for _, text := range field {
+				n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: strTag, Value: text, Line: n.Line, Column: n.Column})
+			}
+		}
+	}
 }
 
 // size is what a node stands for with its aliases expanded: fields, levels, and the length of their texts.

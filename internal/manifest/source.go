@@ -37,8 +37,9 @@ type Folder struct {
 
 // file is one readable source: its name as the user knows it, and what it holds.
 type file struct {
-	name string
-	text []byte
+	name  string
+	text  []byte
+	piped bool // a command may have written it
 }
 
 // value is that of a variable to be replaced.
@@ -60,6 +61,7 @@ type reader struct {
 	budget    budget
 	files     int
 	stdin     bool              // was read
+	empty     bool              // the file has a List without items
 	variables map[string]*value // of Source.Substitute
 }
 
@@ -101,7 +103,19 @@ func (r *reader) close() {
 func (r *reader) open(paths []string, option string) []file {
 	var files []file
 	seen := map[string]bool{}
+	if r.text(paths) { // unshown: it may hold secrets
+		suggestion := "write it into a file"
+		if option == "manifest" {
+			suggestion = "give it as " + inline
+		}
+		r.problem(option, "it is the text of a manifest, and no path", suggestion)
+		return nil
+	}
 	for _, p := range paths {
+		if address.MatchString(p) { // unshown: it may hold a token
+			r.problem(option, "it is a URL, and only files are read", "download it first, or into a pipe: curl -fsSL URL | kubernetes-job-action --manifest -")
+			continue
+		}
 		if p == "" { // it would be the working directory, with all that lies there
 			r.problem(option, "a path is empty", "is the variable in it set?")
 			continue
@@ -112,6 +126,16 @@ func (r *reader) open(paths []string, option string) []file {
 		}
 		if !r.enter(option) {
 			break
+		}
+		if info, ok := r.pipe(p); ok {
+			if clean := filepath.Clean(r.absolute(p)); !seen[clean] {
+				seen[clean], r.read = true, append(r.read, info)
+				if f, ok := r.limited(p, option, r.ending(&pipe{path: clean})); ok {
+					f.piped = true
+					files = append(files, f)
+				}
+			}
+			continue
 		}
 		for _, name := range r.expand(p, option) {
 			if clean := filepath.Clean(r.absolute(name)); !seen[clean] {
@@ -125,8 +149,28 @@ func (r *reader) open(paths []string, option string) []file {
 	return files
 }
 
+var (
+	address = regexp.MustCompile(`^[a-z][a-z0-9+.-]*://`)
+	// fieldOfAll is a field that every manifest has, in YAML or JSON.
+	fieldOfAll = regexp.MustCompile(`(?m)^[ \t]*(?:apiVersion|kind)[ \t]*:|"(?:apiVersion|kind)"[ \t]*:`)
+)
+
+// text tells whether what should be paths is a manifest, or its lines.
+func (r *reader) text(paths []string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		if !fieldOfAll.MatchString(p) {
+			return false
+		}
+		_, err := os.Lstat(r.absolute(p))
+		return err != nil
+	})
+}
+
 // stdin is what findings call standard input.
 const stdin = "<stdin>"
+
+// inline is what they call text that is given.
+const inline = "manifest-content"
 
 func (r *reader) standardInput(option string) []file {
 	switch {
@@ -136,11 +180,45 @@ func (r *reader) standardInput(option string) []file {
 		r.problem(option, `"-" means standard input, and there is none`, "name a file")
 	default:
 		r.stdin = true
-		if f, ok := r.limited(stdin, option, r.source.Stdin); ok {
+		if f, ok := r.limited(stdin, option, r.ending(r.source.Stdin)); ok {
+			f.piped = true
 			return []file{f}
 		}
 	}
 	return nil
+}
+
+// ending is a reader that ends with the run.
+func (r *reader) ending(from io.Reader) io.Reader {
+	if r.source.Ending == nil {
+		return from
+	}
+	return r.source.Ending(from)
+}
+
+// pipe tells whether a path is that of a pipe, as a shell names one for <(…). In a folder or a glob one is an accident, which would be waited
+// for; and what is confined to a workspace reads plain files of it alone.
+func (r *reader) pipe(path string) (fs.FileInfo, bool) {
+	info, err := os.Stat(r.absolute(path))
+	return info, err == nil && info.Mode()&fs.ModeNamedPipe != 0 && len(r.source.Confine) == 0
+}
+
+// pipe is opened by whoever reads it: that waits for a writer.
+type pipe struct {
+	path string
+	file *os.File
+}
+
+func (p *pipe) Read(b []byte) (n int, err error) {
+	if p.file == nil {
+		if p.file, err = os.Open(p.path); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = p.file.Read(b); err != nil {
+		p.file.Close() // it was only read
+	}
+	return n, err
 }
 
 func (r *reader) absolute(name string) string {
@@ -280,7 +358,11 @@ var glob = regexp.MustCompile(`[*?[]`)
 func (r *reader) expand(path, option string) []string {
 	at, ok := r.locate(path)
 	if !ok {
-		r.problem(option, fmt.Sprintf("%q leads out of the workspace", path), "name a file of the repository's checkout")
+		suggestion := "name a file of the repository's checkout"
+		if strings.HasPrefix(path, "/dev/fd/") {
+			suggestion = "pipe it to --" + option + "=- instead of <(…)"
+		}
+		r.problem(option, fmt.Sprintf("%q leads out of the workspace", path), suggestion)
 		return nil
 	}
 	info, err := at.stat()
@@ -325,6 +407,8 @@ func (r *reader) manifests(matches []string, path string) []string {
 	return names
 }
 
+var extensions = []string{".yaml", ".yml", ".json"}
+
 // folder reads a folder as kubectl does without --recursive (k8s.io/cli-runtime/pkg/resource, FileExtensions).
 func (r *reader) folder(path string, at place, option string) []string {
 	entries, err := at.readDir()
@@ -334,7 +418,10 @@ func (r *reader) folder(path string, at place, option string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(e.Name())) {
+		if !e.IsDir() && folderFile.MatchString(e.Name()) { // what lies beside it is no manifest yet
+			return []string{filepath.Join(path, e.Name())}
+		}
+		if !e.IsDir() && slices.Contains(extensions, filepath.Ext(e.Name())) {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
@@ -356,7 +443,9 @@ func (r *reader) unreadable(path, option string, err error) {
 	}
 	err = cause(err)
 	suggestion := ""
-	if errors.Is(err, fs.ErrNotExist) {
+	if words := strings.FieldsFunc(path, func(r rune) bool { return r == ',' || r == ' ' }); errors.Is(err, fs.ErrNotExist) && len(words) > 1 && slices.Contains(extensions, filepath.Ext(words[0])) {
+		suggestion = "name one file a line"
+	} else if errors.Is(err, fs.ErrNotExist) {
 		suggestion = fmt.Sprintf("paths start at %s", r.source.Dir)
 		if c := r.source.Confine; len(c) > 0 && c[0].Hint != "" {
 			suggestion += ", the workspace; " + c[0].Hint

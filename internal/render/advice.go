@@ -53,13 +53,19 @@ var (
 	glued  = regexp.MustCompile(`^(-[a-z]*c)\s`)
 	script = regexp.MustCompile(`^-[a-z]*c$`)
 	valued = regexp.MustCompile(`^--[A-Za-z][\w.-]*\s+\S`)
-	assign = regexp.MustCompile(`^[A-Za-z_]\w*=`)
-	blank  = regexp.MustCompile(`\s`)
-	folder = regexp.MustCompile(`^/\S*\s[^-/\s][^\n]*/`) // a path with a blank in the name of a folder
+	// Options behind one another, and a script with what it is given.
+	interpreter = regexp.MustCompile(`^(?:\S*/)?(?:python[\d.]*|node|ruby|php|perl)$`)
+	several     = regexp.MustCompile(`^-[A-Za-z]\S*\s+-\S`)
+	run         = regexp.MustCompile(`^[\w./-]+\.(?:py|rb|js|mjs|php|pl|jar)\s+\S+$`)
+	assign      = regexp.MustCompile(`^[A-Za-z_]\w*=`)
+	blank       = regexp.MustCompile(`\s`)
+	folder      = regexp.MustCompile(`^/\S*\s[^-/\s][^\n]*/`) // a path with a blank in the name of a folder
 )
 
 // way is how a shell gets a command line.
-const way = `write one element for each word, or ["sh", "-c", "…"]`
+const way = manifest.CommandLine
+
+const eachWord = "write one element for each word"
 
 // commandLine warns of what only a shell would take apart, or understand, where no shell reads it.
 func (c *checker) commandLine(k *corev1.Container, at *field.Path) {
@@ -93,6 +99,8 @@ func (c *checker) commandLine(k *corev1.Container, at *field.Path) {
 		}
 	case first == "":
 		c.add(event.Warning, place(0), "is empty, and there is no such program")
+	case strings.HasPrefix(first, `["`) && strings.HasSuffix(first, "]"):
+		c.add(event.Warning, place(0), "is a list in quotes, so the whole of it is looked for as a program").suggestion = eachWord
 	case line(first):
 		c.add(event.Warning, place(0), "is one word with blanks in it, so the whole of it is looked for as a program").suggestion = way
 	case slices.Contains([]string{"cd", "source", ".", "export", "set", "eval", "exec", "trap", "ulimit", "umask", "if", "for", "while"}, first):
@@ -110,6 +118,8 @@ func (c *checker) commandLine(k *corev1.Container, at *field.Path) {
 		switch {
 		case manifest.LooksUnfilled(word, false):
 			c.unfilled(place(i))
+		case !shells && (several.MatchString(word) || i == 1 && interpreter.MatchString(words[0]) && run.MatchString(word)):
+			c.add(event.Warning, place(i), "is several words in one").suggestion = eachWord
 		case !shells && valued.MatchString(word):
 			c.add(event.Warning, place(i), "is an option and its value in one word").suggestion = "write two elements, or an equals sign between them"
 		case !shells && len(k.Command) > 0 && i > 0: // a program that an image runs by itself may be a shell

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
+	"github.com/planton/kubernetes-job-action/internal/kubernetesjob"
 	"github.com/planton/kubernetes-job-action/internal/manifest"
 )
 
@@ -49,11 +50,7 @@ func (c *checker) image(image string, at *field.Path) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		p := c.invalid(at, "%q is no image reference: %s", image, strings.TrimPrefix(err.Error(), "invalid reference format: "))
-		if low := strings.ToLower(image); low != image {
-			if _, err := reference.ParseNormalizedNamed(low); err == nil {
-				p.suggestion = fmt.Sprintf("did you mean %q?", low)
-			}
-		}
+		p.suggestion = kubernetesjob.NearImage(image)
 		return
 	}
 	if manifest.Unfilled(image) != "" {
@@ -76,8 +73,11 @@ func (c *checker) env(e corev1.EnvVar, all []corev1.EnvVar, at *field.Path) {
 	}
 	const asItIs = "%s gets these characters as they are: nothing replaces %s"
 	if m := wholeVariable.FindStringSubmatch(e.Value); m != nil {
-		name := m[1] + m[2]
-		c.add(event.Warning, at.Child("value"), asItIs, e.Name, e.Value).suggestion = fmt.Sprintf("substitute: %s; or write $(%s) for another variable of the container", name, name)
+		name, way := m[1]+m[2], ""
+		if len(e.Value) > len("${}")+len(name) {
+			way = fmt.Sprintf("write ${%s} without a default, and ", name)
+		}
+		c.add(event.Warning, at.Child("value"), asItIs, e.Name, e.Value).suggestion = fmt.Sprintf("%ssubstitute: %s; or write $(%s) for another variable of the container", way, name, name)
 	} else if variable := ownVariable(e.Value, all); variable != "" {
 		c.add(event.Warning, at.Child("value"), asItIs, e.Name, variable).suggestion = instead(variable)
 	} else if manifest.LooksUnfilled(e.Value, true) {

@@ -110,7 +110,7 @@ func (r *renderer) helpers(s *manifest.Set, w *workload) (before, after []*unstr
 		if w != nil {
 			r.moveHelper(doc, object, w)
 			// A document with the name of something that the run creates itself would be deleted with the Job.
-			if ns := object.GetNamespace(); own[doc.Kind+" "+doc.Name] && (ns == "" || ns == w.job.Namespace) {
+			if ns := object.GetNamespace(); doc.APIVersion == "v1" && own[doc.Kind+" "+doc.Name] && (ns == "" || ns == w.job.Namespace) {
 				r.add(doc.Finding(event.Error, "metadata.name", fmt.Sprintf("the run itself creates a %s %s, which is deleted with the Job", doc.Kind, doc.Name), "use another name"))
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
@@ -19,25 +21,25 @@ import (
 // ValidatePodTemplateSpec).
 var templateMetadata = strings.NewReplacer("spec.template.labels", "spec.template.metadata.labels", "spec.template.annotations", "spec.template.metadata.annotations")
 
-// Finding says where the user wrote what the API server finds wrong with an object of the plan: in a file, or in an option. field
-// is as a metav1.StatusCause has it, "" when it names none; message is the server's.
-func (p *Plan) Finding(of event.Ref, field, message string) event.Finding {
+// Finding says where the user wrote what the API server finds wrong with an object, which is one of the plan's: in a file, or in an
+// option. field is as a metav1.StatusCause has it, "" when it names none; message is the server's.
+func (p *Plan) Finding(of runtime.Object, field, message string) event.Finding {
 	w, message := p.workload, manifest.Plain(message)
-	for _, o := range slices.Concat(p.Apply, p.After) {
-		if o.GetKind() == of.Kind && o.GetNamespace() == of.Namespace && o.GetName() == of.Name {
-			return p.documents[o].Finding(event.Error, field, message, "")
-		}
-	}
 	path, option := templateMetadata.Replace(field), ""
-	switch {
-	case of.Kind == "ConfigMap":
+	switch of := of.(type) {
+	case *unstructured.Unstructured:
+		return p.documents[of].Finding(event.Error, field, message, "")
+	case *corev1.ConfigMap:
 		path = "spec.configMaps." + of.Name
-	case of.Kind == "Secret" && w.pullSecret != nil && of.Name == w.pullSecret.Name:
-		option = "registry-credentials"
-	case of.Kind == "Secret" && len(w.options.SecretEnv) > 0:
-		option = "secret-env"
-	case of.Kind == "Secret":
-		path = "spec.env.secrets"
+	case *corev1.Secret:
+		switch {
+		case of == w.pullSecret:
+			option = "registry-credentials"
+		case len(w.options.SecretEnv) > 0:
+			option = "secret-env"
+		default:
+			path = "spec.env.secrets"
+		}
 	}
 	f := event.Finding{Level: event.Error, Path: option, Message: message}
 	if option == "" {

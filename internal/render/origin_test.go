@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -16,12 +17,12 @@ func TestAPIServerFindings(t *testing.T) {
 	labelled := strings.Replace(plainJob, "  template:\n", "  template:\n    metadata: {labels: {team: data}}\n", 1)
 	helped := plainJob + "\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: tls, namespace: other}\ndata: {tls.crt: Q0VSVA==}\n"
 	withNote := kubernetesJob + "  configMaps: {note: hello}\n"
-	job := event.Ref{Kind: "Job", Namespace: "shop", Name: "migrate"}
+	const job, other = false, true // whether it is about the object beside the Job
 	sidecar := `spec: {template: {spec: {containers: [{name: side}]}}}`
 	for _, test := range []struct {
 		name, manifest string
 		options        Options
-		of             event.Ref
+		other          bool
 		field          string
 		path, at       string // at: "" for an option
 	}{
@@ -36,7 +37,7 @@ func TestAPIServerFindings(t *testing.T) {
 		{"no field", plainJob, Options{}, job, "", "", "apiVersion: batch"},
 		{"the name", plainJob, Options{}, job, "metadata.name", "metadata.name", "migrate"},
 		{"the option name", plainJob, Options{Name: "migrate"}, job, "metadata.name", "name", ""},
-		{"the suffix", plainJob, Options{NameSuffix: "7"}, event.Ref{Kind: "Job", Namespace: "shop", Name: "migrate-7"}, "metadata.name", "name-suffix", ""},
+		{"the suffix", plainJob, Options{NameSuffix: "7"}, job, "metadata.name", "name-suffix", ""},
 		{"the option namespace", plainJob, Options{Namespace: "shop"}, job, "metadata.namespace", "namespace", ""},
 		{"an image by option", plainJob, Options{Image: []string{"other:2"}}, job, container + ".image", "image", ""},
 		{"a variable beside one by option", plainJob, Options{Env: []string{"A=1"}}, job, container + ".env[0].value", container + ".env[0].value", "info"},
@@ -52,18 +53,29 @@ func TestAPIServerFindings(t *testing.T) {
 		{"a container that is patched in", plainJob, Options{Patch: sidecar, Image: []string{"side=x:1", "job-container=app:1.0"}}, job, container + ".ports", "patch", ""},
 		{"its image", plainJob, Options{Patch: sidecar, Image: []string{"side=x:1", "job-container=app:1.0"}}, job, container + ".image", "image", ""},
 		{"the container behind it", plainJob, Options{Patch: sidecar, Image: []string{"side=x:1"}}, job, "spec.template.spec.containers[1].image", container + ".image", "app:1.0"},
-		{"a document beside the Job", helped, Options{}, event.Ref{Kind: "Secret", Namespace: "other", Name: "tls"}, "data[tls.crt]", "data[tls.crt]", "Q0VSVA=="},
-		{"a ConfigMap of a KubernetesJob", withNote, Options{}, event.Ref{Kind: "ConfigMap", Namespace: "shop", Name: "note"}, "data[note]", "spec.configMaps.note", "hello"},
-		{"the Secret of a KubernetesJob", kubernetesJob, Options{}, event.Ref{Kind: "Secret", Namespace: "shop", Name: "migrate-env-secrets"}, "data", "spec.env.secrets", "secrets:"},
-		{"the Secret of an option", plainJob, Options{SecretEnv: []string{"A=1"}}, event.Ref{Kind: "Secret", Namespace: "shop", Name: "migrate-env-secrets"}, "data", "secret-env", ""},
-		{"the Secret of the credentials", plainJob, Options{RegistryCredentials: "server=a username=b password=c"}, event.Ref{Kind: "Secret", Namespace: "shop", Name: "migrate-image-pull-secret"}, "data", "registry-credentials", ""},
+		{"a document beside the Job", helped, Options{}, other, "data[tls.crt]", "data[tls.crt]", "Q0VSVA=="},
+		{"a ConfigMap of a KubernetesJob", withNote, Options{}, other, "data[note]", "spec.configMaps.note", "hello"},
+		{"the Secret of a KubernetesJob", kubernetesJob, Options{}, other, "data", "spec.env.secrets", "secrets:"},
+		{"the Secret of an option", plainJob, Options{SecretEnv: []string{"A=1"}}, other, "data", "secret-env", ""},
+		{"the Secret of the credentials", plainJob, Options{RegistryCredentials: "server=a username=b password=c"}, other, "data", "registry-credentials", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, findings := Render(loadText(t, test.manifest), test.options)
 			if p == nil {
 				t.Fatal(text(findings))
 			}
-			f := p.Finding(test.of, test.field, "Invalid value: x, regex used for validation is 'y'")
+			var of runtime.Object = p.Job
+			if test.other {
+				var beside []runtime.Object
+				for _, o := range p.Apply {
+					beside = append(beside, o)
+				}
+				if beside = append(beside, p.Owned...); len(beside) == 0 {
+					t.Fatal("there is no object beside the Job")
+				}
+				of = beside[len(beside)-1]
+			}
+			f := p.Finding(of, test.field, "Invalid value: x, regex used for validation is 'y'")
 			if f.Level != event.Error || f.Path != test.path || !strings.HasSuffix(f.Message, "invalid value: x") {
 				t.Errorf("got %s, want path %s", f, test.path)
 			}
@@ -81,7 +93,7 @@ func TestAPIServerFindings(t *testing.T) {
 	}
 
 	p := plan(t, nil, Options{FromCronJob: clusterCronJob(t), Env: []string{"A=1"}})
-	if f := p.Finding(event.Ref{Kind: "Job"}, container+".image", "Required value"); f.String() != "from-cronjob: "+container+".image: required value" {
+	if f := p.Finding(p.Job, container+".image", "Required value"); f.String() != "from-cronjob: "+container+".image: required value" {
 		t.Errorf("got %s", f)
 	}
 }
@@ -95,5 +107,31 @@ func TestOrigin(t *testing.T) {
 	}
 	if c := p.Job.Spec.Template.Spec.Containers; len(c) != 2 || c[0].Name != "first" || c[1].Env[0] != (corev1.EnvVar{Name: "LEVEL", Value: "debug"}) {
 		t.Errorf("containers %v", c)
+	}
+}
+
+// TestPlaceOfNamesakes: what the API server finds wrong with an object stands where that one does, not where one of another API group with
+// its kind and name does.
+func TestPlaceOfNamesakes(t *testing.T) {
+	const namesakes = "---\napiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: migrate}\nspec: {}\n---\napiVersion: example.com/v1\nkind: ConfigMap\nmetadata: {name: migrate}\nspec: {}\n---\napiVersion: example.com/v1\nkind: Secret\nmetadata: {name: migrate-env-secrets}\nspec: {}\n"
+	p := plan(t, loadText(t, placeholders+namesakes+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: migrate}\n"), Options{Others: OthersAfterSuccess, SecretEnv: []string{"A=b"}})
+	if got := names(p.Apply) + ", " + names(p.After); got != "ConfigMap migrate, ConfigMap migrate, Secret migrate-env-secrets, Job migrate" {
+		t.Fatal(got)
+	}
+	for _, test := range []struct {
+		of   runtime.Object
+		want string
+	}{
+		{p.Job, "error: manifest-content:5:1: spec: no"},
+		{p.After[0], "error: manifest-content:15:1: spec: no"},
+		{p.Apply[0], "error: manifest-content:20:1: spec: no"},
+		{p.Apply[1], "error: manifest-content:27:1: spec: no"},
+		{p.Apply[2], "error: manifest-content:25:1: spec: no"},
+		{p.Owned[0], "error: secret-env: spec: no"},
+	} {
+		f := p.Finding(test.of, "spec", "no")
+		if got := strings.TrimSpace(text([]event.Finding{f})); got != test.want {
+			t.Errorf("%T: %s, want %s", test.of, got, test.want)
+		}
 	}
 }

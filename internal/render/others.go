@@ -46,6 +46,8 @@ var serving = []string{
 func turnOf(doc *manifest.Document, w *workload) turn {
 	hooks := doc.Hooks()
 	switch {
+	case besides(doc):
+		return never
 	case doc.Early():
 		return early
 	case slices.Contains(hooks, "post-install"), slices.Contains(hooks, "post-upgrade"), slices.Contains(hooks, "postsync"):
@@ -71,6 +73,10 @@ func turnOf(doc *manifest.Document, w *workload) turn {
 	return early
 }
 
+// besides tells whether a document beside the workload is a Job that Helm or Argo CD would run, to its end, before they install anything, as
+// they would the workload. A run has one Job, and this one would run at the same time or too late.
+func besides(doc *manifest.Document) bool { return doc.IsWorkload() && doc.Early() }
+
 // others tells of what is not applied before the Job, in one finding.
 func (r *renderer) others(all []*manifest.Document, w *workload) {
 	if len(all) == 0 {
@@ -79,7 +85,16 @@ func (r *renderer) others(all []*manifest.Document, w *workload) {
 	const most = 20
 	var late, out []string
 	for _, doc := range all {
-		name := strings.TrimSpace(doc.Kind + " " + doc.Original("metadata.name", doc.Name))
+		own := doc.Original("metadata.name", doc.Name)
+		name := strings.TrimSpace(doc.Kind + " " + own)
+		if besides(doc) && r.options.Others != OthersFail {
+			way := "it takes a run of its own"
+			if own != "" {
+				way += ", with name: " + own
+			}
+			r.add(doc.Finding(event.Info, "kind", isLeftOut+"since it is to run before the release as well: "+name, way))
+			continue
+		}
 		if r.options.Others == OthersAfterSuccess && turnOf(doc, w) != never {
 			late = append(late, name)
 		} else {

@@ -126,7 +126,7 @@ func TestOthers(t *testing.T) {
 	if diff := cmp.Diff(want, levels(findings, event.Info)); diff != "" {
 		t.Errorf("said (-want +got):\n%s", diff)
 	}
-	if f := p.Finding(event.Ref{Kind: "Deployment", Namespace: "ns", Name: "shop"}, "spec.replicas", "no"); f.Line != 24 {
+	if f := p.Finding(p.After[1], "spec.replicas", "no"); f.Line != 24 {
 		t.Errorf("the API server's answer about one of them: %s", f)
 	}
 	out, err := p.YAML(nil)
@@ -174,5 +174,52 @@ func TestServingKinds(t *testing.T) {
 		if got := len(p.Apply) == 1; got != early {
 			t.Errorf("%s is applied before the Job: %t", kind, got)
 		}
+	}
+}
+
+// TestOneOfSeveralHooks: of several Jobs that Helm runs before the release, the one that is named runs. Another one is left out, and never
+// applied beside or after it.
+func TestOneOfSeveralHooks(t *testing.T) {
+	two := chart + "---\n" + strings.NewReplacer("migrate", "create").Replace(chart[strings.LastIndex(chart, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: shop-migrate"):strings.LastIndex(chart, "---")])
+	if p, findings := Render(loadText(t, two), Options{}); p != nil || !strings.Contains(text(findings), "exactly one can run (choose one by its name, such as name: shop-migrate; others says what becomes of the rest)") {
+		t.Errorf("without a name: %s", text(findings))
+	}
+	const other = "manifest-content:69:7: kind: left out, since it is to run before the release as well: Job shop-create (it takes a run of its own, with name: shop-create)"
+	for _, others := range []Others{OthersSkip, OthersAfterSuccess} {
+		set := loadText(t, two)
+		p, findings := Render(set, Options{Name: "shop-migrate", Others: others})
+		if p == nil {
+			t.Fatal(text(findings))
+		}
+		if p.Job.Name != "shop-migrate" || p.Job.Spec.Template.Spec.Containers[0].Name != "migrate" || strings.Contains(names(p.Apply)+names(p.After), "create") {
+			t.Errorf("%s: Job %s, before: %s, after: %s", others, p.Job.Name, names(p.Apply), names(p.After))
+		}
+		if said := levels(findings, event.Info); len(said) < 2 || said[len(said)-1] != other {
+			t.Errorf("%s: said %q, want %q at the end", others, said, other)
+		}
+		p.Job.Name = "shop-migrate-1"
+		again, findings := p.Renamed(set, Options{Name: "shop-migrate", NameSuffix: "1", Others: others}, "2")
+		if again == nil || again.Job.Name != "shop-migrate-1-2" || again.Job.Spec.Template.Spec.Containers[0].Name != "migrate" {
+			t.Errorf("%s, renamed: %s", others, text(findings))
+		}
+	}
+	if p, findings := Render(loadText(t, two), Options{Name: "shop-migrate", Others: OthersFail}); p != nil || !strings.Contains(text(findings), "Job shop-index, Job shop-create (take it out") {
+		t.Errorf("fail: %s", text(findings))
+	}
+}
+
+// TestOneOfSeveralJobs: the others of a file with several plain Jobs are what others is for.
+func TestOneOfSeveralJobs(t *testing.T) {
+	two := placeholders + "---" + strings.Replace(placeholders, "name: migrate", "name: seed", 1)
+	p, findings := Render(loadText(t, two), Options{Name: "seed", Others: OthersAfterSuccess})
+	if p == nil {
+		t.Fatal(text(findings))
+	}
+	if after := names(p.After); p.Job.Name != "seed" || after != "Job migrate" {
+		t.Errorf("Job %s, after: %s", p.Job.Name, after)
+	}
+	// A name that no Job has is a new name for the one that would run anyway.
+	if p, findings := Render(loadText(t, placeholders), Options{Name: "seed"}); p == nil || p.Job.Name != "seed" {
+		t.Error(text(findings))
 	}
 }

@@ -216,6 +216,7 @@ type pair struct{ name, value string }
 var (
 	base64Text = regexp.MustCompile(`^[A-Za-z0-9+/]{16,}={0,2}$`)
 	base64End  = regexp.MustCompile(`^[A-Za-z0-9+/]+={1,2}$`)
+	quoted     = regexp.MustCompile(`^(?:"[^"]*"|'[^']*')$`)
 	mixed      = regexp.MustCompile(`[a-z].*[A-Z]|[A-Z].*[a-z]`)
 )
 
@@ -242,6 +243,9 @@ func (r *renderer) pairs(option string, lines []string) []pair {
 		before = line
 		if !ok {
 			at, way := "", "each value must be on one line; a longer one can be kept in a Secret or ConfigMap"
+			if option == "env" || option == "secret-env" {
+				way = "a value of several lines stands between NAME<<EOF and EOF"
+			}
 			if len(all) > 0 {
 				name := all[len(all)-1].name
 				at = name + ": the value goes on over several lines: "
@@ -263,6 +267,9 @@ func (r *renderer) pairs(option string, lines []string) []pair {
 		if slices.ContainsFunc(all, func(q pair) bool { return q.name == p.name }) {
 			r.option(option, "%s is given twice", p.name)
 			continue
+		}
+		if v := p.value; (option == "env" || option == "secret-env") && quoted.MatchString(v) && v[0] == v[len(v)-1] {
+			r.add(event.Finding{Level: event.Warning, Path: option, Message: p.name + ": the quotation marks are a part of the value", Suggestion: "leave them out: no shell reads this"})
 		}
 		all = append(all, p)
 	}

@@ -122,7 +122,7 @@ func (p *Plan) Renamed(set *manifest.Set, o Options, suffix string) (*Plan, []ev
 		most -= len(fmt.Sprintf("-%d", *s.Completions-1))
 	}
 	o.Name, o.NameSuffix = strings.TrimRight(p.Job.Name[:min(len(p.Job.Name), most)], "-."), suffix
-	again, findings := Render(set, o)
+	again, findings := planFor(set, p.workload.doc, o)
 	if again != nil && again.Namespace == "" {
 		findings = append(findings, again.InNamespace(p.Namespace)...)
 	}
@@ -132,17 +132,24 @@ func (p *Plan) Renamed(set *manifest.Set, o Options, suffix string) (*Plan, []ev
 // Render makes the plan. Findings come all at once: errors, warnings (advice) and infos (readings that were chosen). The plan
 // is nil when one of them is an error. set may be nil when FromCronJob is given. The secrets that references lead to are added to
 // set.Secrets, also without a plan: like those of the options, they must be masked before a finding is told.
-func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) {
+func Render(set *manifest.Set, o Options) (*Plan, []event.Finding) { return planFor(set, nil, o) }
+
+// planFor is Render, of that workload when it is decided already.
+func planFor(set *manifest.Set, doc *manifest.Document, o Options) (*Plan, []event.Finding) {
 	if set == nil {
 		set = &manifest.Set{}
 	}
 	r := &renderer{options: o}
-	w := r.load(set)
+	w := r.load(set, doc)
 	if w != nil {
 		r.transform(w)
 	}
 	apply, after, documents := r.helpers(set, w)
 	event.SortFindings(r.findings)
+	unrendered := func(f event.Finding) bool { return f.Level == event.Error && f.Suggestion == manifest.Unrendered }
+	if i := slices.IndexFunc(r.findings, unrendered); i >= 0 { // to render a template is one thing to do
+		r.findings = append(r.findings[:i+1], slices.DeleteFunc(r.findings[i+1:], unrendered)...)
+	}
 	if event.HasErrors(r.findings) || w == nil {
 		return nil, r.findings
 	}

@@ -64,8 +64,8 @@ func (w *workload) owned() []runtime.Object {
 	return all
 }
 
-// load reads the workload; nil when there is none that can be worked on.
-func (r *renderer) load(s *manifest.Set) *workload {
+// load reads the workload, doc when it is decided already; nil when there is none that can be worked on.
+func (r *renderer) load(s *manifest.Set, doc *manifest.Document) *workload {
 	if cron := r.options.FromCronJob; cron != nil {
 		if slices.ContainsFunc(s.Documents, (*manifest.Document).IsWorkload) {
 			r.option("from-cronjob", "the manifest has a workload too; give one of them")
@@ -77,8 +77,11 @@ func (r *renderer) load(s *manifest.Set) *workload {
 		r.name(w, "", cron.Name+"-")
 		return r.place(w)
 	}
-	doc, findings := s.Workload()
-	r.add(findings...)
+	if doc == nil {
+		var findings []event.Finding
+		doc, findings = s.Workload(r.options.Name)
+		r.add(findings...)
+	}
 	if doc == nil {
 		return nil
 	}
@@ -243,13 +246,14 @@ func (r *renderer) place(w *workload) *workload {
 	if n := r.options.Namespace; n != "" {
 		w.job.Namespace = n
 		for _, m := range validation.IsDNS1123Label(n) {
-			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m))
+			r.option("namespace", "%q is invalid: %s", n, manifest.Plain(m)).Suggestion = use(nameLike(n, validation.DNS1123LabelMaxLength))
 		}
 	} else if w.namespace == "" && w.doc != nil && w.doc.Kind != "KubernetesJob" && w.doc.Has("metadata.namespace") && len(w.broken) == 0 { // left empty by whoever filled a template in
 		r.problem(w, problem{level: event.Warning, path: "metadata.namespace", message: "is empty, so that the kubeconfig's context decides"})
 	} else if n := w.namespace; n != "" {
 		for _, m := range validation.IsDNS1123Label(n) {
-			r.problem(w, problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m))})
+			r.problem(w, problem{level: event.Error, path: "metadata.namespace", message: fmt.Sprintf("%q is invalid: %s", n, manifest.Plain(m)),
+				suggestion: use(nameLike(n, validation.DNS1123LabelMaxLength)), derived: true})
 		}
 	}
 	return w
@@ -284,18 +288,20 @@ func (r *renderer) name(w *workload, name, generate string) {
 	w.named = name
 	base, suffix := name, strings.TrimPrefix(r.options.NameSuffix, "-")
 	w.oneTime = suffix != "" || name == "" && r.options.Name == ""
-	problemAt := func(path, format string, args ...any) {
-		r.problem(w, problem{level: event.Error, path: path, message: fmt.Sprintf(format, args...)})
+	problemAt := func(path, suggestion, format string, args ...any) {
+		r.problem(w, problem{level: event.Error, path: path, message: fmt.Sprintf(format, args...), suggestion: suggestion, derived: true})
 	}
 	if r.options.Name != "" {
 		base = r.options.Name
-		problemAt = func(_, format string, args ...any) { r.option("name", format, args...) }
+		problemAt = func(_, suggestion, format string, args ...any) {
+			r.option("name", format, args...).Suggestion = suggestion
+		}
 	}
 	at := "metadata.name"
 	switch {
 	case base != "":
 	case generate == "":
-		problemAt("metadata", "name is required; generateName is possible too")
+		problemAt("metadata", "", "name is required; generateName is possible too")
 		return
 	case suffix == "":
 		const most = validation.DNS1123LabelMaxLength - tailLength
@@ -327,16 +333,16 @@ func (r *renderer) name(w *workload, name, generate string) {
 	const most = validation.LabelValueMaxLength
 	switch n := len(w.job.Name); {
 	case n > most && suffix == "":
-		problemAt(at, "%q has %d characters; %d are the most", w.job.Name, n, most)
+		problemAt(at, use(nameLike(base, most)), "%q has %d characters; %d are the most", w.job.Name, n, most)
 	case n > most:
 		r.option("name-suffix", "the name %q (%d characters), a hyphen and the suffix %q (%d) make %d characters; %d are the most",
 			shown, len(base), suffix, len(suffix), n, most).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case base != "" && len(check(base)) > 0:
-		problemAt(at, "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
+		problemAt(at, use(nameLike(base, most)), "%q is invalid: %s", base, manifest.Plain(strings.Join(check(base), "; ")))
 	case len(check(w.job.Name)) > 0 && suffix != "":
 		r.option("name-suffix", "with the suffix, the name %q is invalid: %s", shown+"-"+suffix, manifest.Plain(strings.Join(check(w.job.Name), "; "))).Suggestion = use(nameLike(suffix, most-len(base)-1))
 	case len(check(w.job.Name)) > 0:
-		problemAt(at, "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
+		problemAt(at, "", "%q is invalid: %s", w.job.Name, manifest.Plain(strings.Join(check(w.job.Name), "; ")))
 	}
 }
 

@@ -161,7 +161,7 @@ func (b *border) event(e event.Event) event.Event {
 			c := b.cause(*e.Cause)
 			e.Cause = &c
 		}
-		e.Pods, e.Tail, e.Warnings, e.Events = slices.Clone(e.Pods), b.texts(e.Tail), slices.Clone(e.Warnings), slices.Clone(e.Events)
+		e.Pods, e.Tail, e.Trace, e.Warnings, e.Events = slices.Clone(e.Pods), b.texts(e.Tail), b.texts(e.Trace), slices.Clone(e.Warnings), slices.Clone(e.Events)
 		for i, p := range e.Pods {
 			e.Pods[i].Name, e.Pods[i].Node, e.Pods[i].Phase, e.Pods[i].Reason = b.name(p.Name), b.name(p.Node), b.name(p.Phase), b.word(p.Reason)
 			e.Pods[i].Container, e.Pods[i].Message, e.Pods[i].Tail = b.name(p.Container), b.text(p.Message), b.texts(p.Tail)

@@ -213,6 +213,36 @@ func TestSecretInEveryEncoding(t *testing.T) {
 	}
 }
 
+// TestBase64InLines: base64 that is broken into the lines of base64(1), openssl and PEM, or pack of Perl and Ruby is masked in each of them, but for a
+// rest that is too short.
+func TestBase64InLines(t *testing.T) {
+	for _, length := range []int{44, 46, 48, 50, 57, 59, 100, 600} {
+		var secret strings.Builder
+		for i := 0; secret.Len() < length; i++ {
+			fmt.Fprintf(&secret, "%x/%o?~ÿ", i*i*7919+31, i*104729)
+		}
+		value := secret.String()[:length-1] + "z"
+		f, log := masking(value)
+		for name, encoding := range map[string]*base64.Encoding{"standard": base64.StdEncoding, "URL": base64.URLEncoding, "standard, no padding": base64.RawStdEncoding, "URL, no padding": base64.RawURLEncoding} {
+			for _, width := range []int{60, 64, 76, 1000} {
+				for _, tail := range []string{"", "\n"} { // as echo and a here-document add it
+					for _, end := range []string{"", "\r"} {
+						whole := encoding.EncodeToString([]byte(value + tail))
+						for whole != "" {
+							line := whole[:min(width, len(whole))]
+							whole = whole[len(line):]
+							got := through(t, f, log, event.Line{Text: line + end})[0]
+							if rest := strings.TrimRight(strings.ReplaceAll(got, stars, ""), "=\r"); len(strings.TrimRight(line, "=")) > 2*gram && (len(rest) > 4 || !strings.Contains(got, stars)) {
+								t.Errorf("%d bytes, %s, width %d, %q: %q becomes %q", length, name, width, tail+end, line, got)
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // A secret that is cut by the cluster in the midst of an escape is masked up to there.
 func TestCutEscapes(t *testing.T) {
 	f, log := masking(`p@ss w/o&rd"x`)

@@ -16,7 +16,7 @@ import (
 type Cluster struct {
 	Pods    []event.PodResult // in the order in which they were given; never empty
 	Example event.PodResult   // the first of them whose last lines are known, else the first
-	Last    string            // the last line, or the failure in one sentence, with … for what differs
+	Last    string            // the last line, or the failure in one sentence; of several pods with … for what differs
 }
 
 // clusterLines is how many different last lines are compared. More of them differ in what was done before the failure.
@@ -25,7 +25,8 @@ const clusterLines = 5
 // maxVaried is how much of a line is compared, in bytes.
 const maxVaried = 1 << 10
 
-// Clusters groups the pods that failed, the largest group first. A pod whose last lines are not known, as there is room for those of so
+// Clusters groups the pods that failed, the largest group first; but what the Job's end did to pods that were still at work comes behind what ended
+// the Job, and it may be most of them. A pod whose last lines are not known, as there is room for those of so
 // many pods only, belongs to the largest group that failed in the same words.
 func Clusters(pods []event.PodResult) []Cluster {
 	var clusters []Cluster
@@ -67,12 +68,36 @@ func Clusters(pods []event.PodResult) []Cluster {
 		place(key, p, varied(p, p.Message))
 	}
 	for i := range clusters {
-		if c := &clusters[i]; c.Last == "" {
+		c := &clusters[i]
+		if len(c.Pods) == 1 { // it is compared with nothing
+			c.Last = cmp.Or(lastLine(c.Example.Tail), event.Shorten(c.Example.Message, maxVaried))
+		}
+		if c.Last == "" {
 			c.Last = cmp.Or(varied(c.Example, c.Example.Message), c.Example.Reason)
 		}
 	}
-	slices.SortStableFunc(clusters, func(a, b Cluster) int { return len(b.Pods) - len(a.Pods) })
+	slices.SortStableFunc(clusters, func(a, b Cluster) int {
+		return cmp.Or(rank(a.Example)-rank(b.Example), len(b.Pods)-len(a.Pods))
+	})
 	return clusters
+}
+
+// rank is 1 for a pod that nothing in it has ended.
+func rank(p event.PodResult) int {
+	if p.Phase != "Failed" && p.ExitCode == nil {
+		return 1
+	}
+	return 0
+}
+
+// lastLine is the last of the lines that holds something, "" without one.
+func lastLine(lines []string) string {
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" {
+			return event.Shorten(line, maxVaried)
+		}
+	}
+	return ""
 }
 
 // Untold is how many of the pods are in the cluster for what is known without their last lines, while those of others are known.

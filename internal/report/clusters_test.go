@@ -40,6 +40,10 @@ func TestClusters(t *testing.T) {
 	refused := func(i int, more ...string) event.PodResult {
 		return broken(fmt.Sprintf("load-%d-ab%dcd", i, i), i, 1, append(more, fmt.Sprintf("dial tcp 10.0.0.%d:5432: connection refused", i))...)
 	}
+	taken := func(i int) event.PodResult {
+		name := fmt.Sprintf("job-%d", i)
+		return event.PodResult{Name: name, Index: &i, Phase: "Running", Reason: "BackoffLimitExceeded", Message: "pod " + name + " was ended with its Job"}
+	}
 	fine := event.PodResult{Name: "load-9-zzzzz", Phase: "Succeeded"}
 	type group struct{ Share, Indexes, Last, Example string }
 	for _, c := range []struct {
@@ -52,7 +56,7 @@ func TestClusters(t *testing.T) {
 		{"all alike, whatever they did before", 10, []event.PodResult{refused(0), fine, refused(1, "batch 1 done", "batch 2 done", "batch 3 done"), refused(2, "batch 1 done"), refused(4, "batch 7 done")},
 			[]group{
 				{"3 of 10 indexes failed alike", "1-2,4", "dial tcp …: connection refused", "load-1-ab1cd"},
-				{"index 0 failed", "0", "dial tcp …: connection refused", "load-0-ab0cd"},
+				{"index 0 failed", "0", "dial tcp 10.0.0.0:5432: connection refused", "load-0-ab0cd"},
 			}},
 		{"by exit code and text", 100, []event.PodResult{broken("job-a", 3, 2, "x"), broken("job-b", 1, 1, "x"), broken("job-c", 2, 1, "y"), broken("job-d", 5, 1, "y")},
 			[]group{
@@ -67,14 +71,19 @@ func TestClusters(t *testing.T) {
 			[]group{
 				{"3 of 100 indexes failed alike", "1-3", "y", "job-b"},
 				{"index 0 failed", "0", "x", "job-a"},
-				{"index 4 failed", "4", "container \"main\" of pod … exited with code …", "job-e"},
+				{"index 4 failed", "4", "container \"main\" of pod job-e exited with code 2", "job-e"},
 			}},
 		{"attempts", 1, []event.PodResult{broken("job-a", -1, 1, "x 1"), broken("job-b", -1, 1, "x 2")}, []group{{"2 of 2 attempts failed alike", "", "x …", "job-a"}}},
 		{"workers", 3, []event.PodResult{broken("job-a", -1, 1, "x 1"), fine, broken("job-b", -1, 1, "x 2"), broken("job-c", -1, 3, "x 2")},
-			[]group{{"2 of 4 pods failed alike", "", "x …", "job-a"}, {"1 of 4 pods failed", "", "x …", "job-c"}}},
+			[]group{{"2 of 4 pods failed alike", "", "x …", "job-a"}, {"1 of 4 pods failed", "", "x 2", "job-c"}}},
 		{"a pod that never ran", 1, []event.PodResult{{Name: "job-a", Phase: "Pending", Reason: "ErrImagePull", Message: "the image x:1 cannot be pulled"}},
-			[]group{{"1 of 1 attempts failed", "", "the image x:… cannot be pulled", "job-a"}}},
-		{"empty last lines", 1, []event.PodResult{broken("job-a", -1, 1, "", " ")}, []group{{"1 of 1 attempts failed", "", "container \"main\" of pod … exited with code …", "job-a"}}},
+			[]group{{"1 of 1 attempts failed", "", "the image x:1 cannot be pulled", "job-a"}}},
+		{"empty last lines", 1, []event.PodResult{broken("job-a", -1, 1, "", " ")}, []group{{"1 of 1 attempts failed", "", "container \"main\" of pod job-a exited with code 1", "job-a"}}},
+		{"what was ended with the Job comes last, however much it is", 4, []event.PodResult{taken(0), taken(1), broken("job-c", 2, 3, "fatal: disk full"), taken(3)},
+			[]group{
+				{"index 2 failed", "2", "fatal: disk full", "job-c"},
+				{"3 of 4 indexes failed alike", "0-1,3", "pod … was ended with its Job", "job-0"},
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got []group

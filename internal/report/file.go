@@ -35,6 +35,9 @@ func (d *Document) Event(e event.Event) error {
 	return d.tell(event.Notice{Level: event.Info, Message: note})
 }
 
+// probe is how much room a file must have: a block of most file systems, in bytes.
+const probe = 4 << 10
+
 // CheckFile returns an error when WriteFile could not write path, or would replace what is no file: a device, or a link, which is what
 // /dev/stdout is also when standard output is a file. It leaves nothing behind.
 func CheckFile(path string) error {
@@ -49,7 +52,11 @@ func CheckFile(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	_, err = f.Write(make([]byte, probe)) // the disk may be full
+	if err != nil {
+		err = Unwritable(path, err)
+	}
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
 // FileName is the name by which two paths of the same file are known. The file need not be there, its folder must.
@@ -74,7 +81,7 @@ func WriteFile(path string, content []byte) error {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(unwritable(path, err), os.Remove(f.Name()))
+		return errors.Join(Unwritable(path, err), os.Remove(f.Name()))
 	}
 	return nil
 }
@@ -83,13 +90,13 @@ func WriteFile(path string, content []byte) error {
 func temporary(path string) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return nil, unwritable(path, err)
+		return nil, Unwritable(path, err)
 	}
 	return f, nil
 }
 
-// unwritable names path, and not the temporary file.
-func unwritable(path string, err error) error {
+// Unwritable is an error with path for one that may name another file, the temporary one or none.
+func Unwritable(path string, err error) error {
 	if code := syscall.Errno(0); errors.As(err, &code) {
 		err = code
 	}

@@ -18,6 +18,8 @@ const (
 	// piece is the length of the longest text that is looked for as a whole; a longer one is looked for in pieces of this length. It is that of
 	// the lines of base64(1) and MIME.
 	piece = 76
+	// pem and pack are the lengths of such lines in PEM, and so in openssl, and in pack of Perl and Ruby.
+	pem, pack = 64, 60
 	// maxForms is how many bytes may be looked for, encodings included, before some of these are left out. It bounds the memory of the
 	// automaton, which is some ten times as much.
 	maxForms = 8 << 20
@@ -175,14 +177,21 @@ func (m *mask) forms(value string, only bool) {
 		shifted = append(shifted, value...)
 		for shift := range 3 {
 			s := encoding.WithPadding(base64.NoPadding).EncodeToString(shifted[2-shift:])
-			m.coded = form(m.coded, s[(8*shift+5)/6:8*(shift+len(value))/6])
+			s = s[(8*shift+5)/6 : 8*(shift+len(value))/6]
+			m.coded = form(m.coded, s)
+			if shift == 0 { // nothing stands before it, so it is known where lines end
+				m.coded = pieces(pieces(m.coded, s, pem), s, pack)
+			}
 		}
 	}
 }
 
-// form adds s to forms, in pieces if it is long. The last piece is as long as the others, and so reaches into the one before; the rest
-// that is shorter is a form too, because it may stand in a line of its own.
-func form(forms []string, s string) []string {
+// form adds s to forms, in pieces if it is long.
+func form(forms []string, s string) []string { return pieces(forms, s, piece) }
+
+// pieces adds s to forms, in pieces of a length if it is longer. The last piece is as long as the others, and so reaches into the one before; the
+// rest that is shorter is a form too, because it may stand in a line of its own.
+func pieces(forms []string, s string, piece int) []string {
 	if s = strings.ReplaceAll(Plain(s), "\n", ""); len(s) < gram {
 		return forms
 	}

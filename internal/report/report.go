@@ -23,6 +23,7 @@ type Options struct {
 	LogFile    string // also write the lines of the containers to this file; "" for none
 	// Where files of containers are in the workspace, for annotations on them: "/app=services/api", an absolute path and one from the root of the workspace.
 	PathMap []string
+	Dir     string // where relative paths of files in findings begin; "" for the root of the workspace
 }
 
 // KeptBuffer is how much of a sink's buffer may stay after a large batch, in bytes.

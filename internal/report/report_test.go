@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -328,6 +329,7 @@ func TestVerdict(t *testing.T) {
 		"Job batch-jobs/data-migration timed out: 1 pod waits":                          {Outcome: event.TimedOut, Job: job, UID: "u", Cause: cause("1 pod waits")},
 		"Job batch-jobs/data-migration was cancelled":                                   {Outcome: event.Cancelled, Job: job, UID: "u"},
 		"Job batch-jobs/data-migration could not be run: forbidden":                     {Outcome: event.Failed, Job: job, Cause: cause("forbidden")},
+		"Job batch-jobs/data-migration was not run to its end: no Secret":               {Outcome: event.Failed, Job: job, UID: "u", Cause: &event.Cause{Reason: event.Forbidden, Message: "no Secret"}},
 		"Job batch-jobs/data-migration was created; this run does not wait for its end": {Outcome: event.Created, Job: job, UID: "u"},
 		"Job batch-jobs/data-migration has succeeded already: nothing runs again":       {Outcome: event.Succeeded, Job: job, UID: "u", Attempts: 1, Succeeded: 1, Earlier: "has succeeded already: nothing runs again"},
 		"Job batch-jobs/data-migration succeeded, but what follows is missing":          {Outcome: event.Failed, Job: job, UID: "u", Earlier: "has succeeded already", Cause: cause("Job batch-jobs/data-migration succeeded, but what follows is missing")},
@@ -433,6 +435,32 @@ func BenchmarkMask(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A flood of lines beside 20 keys of 3 KB, whose base64 may be broken into lines.
+func BenchmarkMaskKeys(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := func(n int) string {
+		raw := make([]byte, n)
+		for i := range raw {
+			raw[i] = byte(random.Uint32())
+		}
+		return base64.StdEncoding.EncodeToString(raw)
+	}
+	var m mask
+	for range 20 {
+		m.add(text(2250), false)
+	}
+	for name, line := range map[string]string{"plain": strings.Repeat("0123456789 The quick brown fox ", 4), "base64": text(90)} {
+		b.Run(name, func(b *testing.B) {
+			m.hide(line)
+			b.SetBytes(int64(len(line)))
+			for b.Loop() {
+				m.hide(line)
+			}
+			b.ReportMetric(float64(len(m.find.label)), "states")
+		})
 	}
 }
 

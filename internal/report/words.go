@@ -112,6 +112,8 @@ func Verdict(f event.Finished) string {
 		ended = "failed"
 		if f.UID == "" { // there was no Job that could fail
 			ended = "could not be run"
+		} else if f.Cause != nil && f.Cause.Reason.Class() != event.JobFailed {
+			ended = "was not run to its end"
 		}
 	}
 	switch {

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
@@ -92,11 +93,11 @@ func (r *runner) rehearse(ctx context.Context, apply, after []*unstructured.Unst
 	}
 	heals := func(err error) bool { return r.mayHeal(err, apply, false) }
 	for _, o := range r.objects.Owned {
-		if !try(refOf(o), heals, r.placed(refOf(o), r.helper(o).try(ctx))) {
+		if !try(refOf(o), heals, r.placed(o, refOf(o), r.helper(o).try(ctx))) {
 			return nil, joined(refused)
 		}
 	}
-	try(r.ref(), heals, r.placed(r.ref(), r.client.Do(ctx, "check "+r.ref().String(), func(ctx context.Context) error {
+	try(r.ref(), heals, r.placed(r.objects.Job, r.ref(), r.client.Do(ctx, "check "+r.ref().String(), func(ctx context.Context) error {
 		_, err := r.client.Jobs(r.objects.Job.Namespace).Create(ctx, r.objects.Job, dryRun)
 		return err
 	})))
@@ -127,7 +128,7 @@ func joined(errs []error) error {
 
 // apply applies one of the user's own objects.
 func (r *runner) apply(ctx context.Context, o *unstructured.Unstructured, dryRun bool) error {
-	return r.placed(applied(o), r.client.Apply(ctx, o, dryRun))
+	return r.placed(o, applied(o), r.client.Apply(ctx, o, dryRun))
 }
 
 func applied(o *unstructured.Unstructured) event.Ref {
@@ -225,7 +226,7 @@ func unrehearsed(err error) bool {
 const maxProblems = 100
 
 // placed tells, field by field and with its place, what the API server finds wrong with an object, when that is what the error says.
-func (r *runner) placed(of event.Ref, err error) error {
+func (r *runner) placed(o runtime.Object, of event.Ref, err error) error {
 	var cause *event.Cause
 	var status apierrors.APIStatus
 	err = cluster.In(err, cmp.Or(of.Namespace, r.client.Namespace))
@@ -237,7 +238,7 @@ func (r *runner) placed(of event.Ref, err error) error {
 	}
 	var findings []event.Finding
 	for _, c := range status.Status().Details.Causes {
-		if f := r.objects.Place(of, c.Field, c.Message); c.Message != "" && !slices.Contains(findings, f) {
+		if f := r.objects.Place(o, c.Field, c.Message); c.Message != "" && !slices.Contains(findings, f) {
 			findings = append(findings, f)
 		}
 	}

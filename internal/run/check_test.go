@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,8 +84,8 @@ func TestCheck(t *testing.T) {
 		return apierrors.NewInvalid(schema.GroupKind{Kind: kind}, strings.ToLower(kind[:1]), list).Status()
 	}
 	placed := func(o *Objects) {
-		o.Place = func(of event.Ref, field, _ string) event.Finding {
-			return event.Finding{Path: field, Message: "of " + of.String()}
+		o.Place = func(of runtime.Object, field, _ string) event.Finding {
+			return event.Finding{Path: field, Message: "of " + nameOf(of)}
 		}
 	}
 	// apiserver/pkg/admission/plugin/policy/validating/dispatcher.go answers 422 with a cause, too.
@@ -170,4 +171,15 @@ func TestCheckWithoutTerminal(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// nameOf is an object as messages name it.
+func nameOf(o runtime.Object) string {
+	switch o := o.(type) {
+	case *unstructured.Unstructured:
+		return applied(o).String()
+	case *batchv1.Job:
+		return "Job " + o.Namespace + "/" + o.Name
+	}
+	return refOf(o).String()
 }

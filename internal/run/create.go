@@ -284,7 +284,7 @@ func (r *runner) createJob(ctx context.Context) error {
 			return err
 		}
 		if !apierrors.IsAlreadyExists(err) {
-			return r.placed(r.ref(), err)
+			return r.placed(r.objects.Job, r.ref(), err)
 		}
 		// The API server says that last, when it would take the Job otherwise.
 		if err := r.makeRoom(ctx, true, false); err != nil || r.created != nil {
@@ -412,7 +412,7 @@ func (r *runner) replace(ctx context.Context, old *batchv1.Job) error {
 		}
 		err := r.awaitEnd(waiting, old, time.After(next-time.Since(begin)))
 		if err != nil && timedOut(ctx) {
-			return late(ctx, fmt.Sprintf("an earlier %s is still there", ref), showPods(ref))
+			return r.late(ctx, fmt.Sprintf("an earlier %s is still there", ref), showPods(ref))
 		}
 		if err != nil {
 			return err
@@ -464,7 +464,7 @@ func (r *runner) awaitPods(ctx, waiting context.Context, begin time.Time) error 
 		switch {
 		case err == nil:
 		case names != "" && timedOut(ctx):
-			return late(ctx, fmt.Sprintf("the pods of an earlier %s have not ended (%s)", ref, names), showPods(ref))
+			return r.late(ctx, fmt.Sprintf("the pods of an earlier %s have not ended (%s)", ref, names), showPods(ref))
 		case names != "" && waiting.Err() != nil && ctx.Err() == nil:
 			return &event.Cause{Reason: event.StartTimeout, Object: ref, Err: err,
 				Message: fmt.Sprintf("the pods of an earlier %s have not ended after %s (%s)", ref, event.Seconds(time.Since(begin)), names),

@@ -126,8 +126,8 @@ func TestRefusedBeforeApplying(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r, _ := play(t, test.exchanges...)
 				r.objects.Apply = []*unstructured.Unstructured{account()}
-				r.objects.Place = func(of event.Ref, field, message string) event.Finding {
-					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + of.String()}
+				r.objects.Place = func(of runtime.Object, field, message string) event.Finding {
+					return event.Finding{Level: event.Error, Path: field, Message: message + " of " + nameOf(of)}
 				}
 				if test.change != nil {
 					test.change(&r.objects)
@@ -492,9 +492,9 @@ func TestCancelledCreation(t *testing.T) {
 			time.Sleep(4 * time.Second)
 			return ours
 		}}, {remove, 0, nil}}, endLimit,
-			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 3.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 3.0 s; the run was cancelled"},
 		{"its deletion is not answered", UnfinishedDelete, []exchange{{create, 0, nil}, {get, 200, ours}, {remove, 0, nil}}, deleteLimit,
-			"Job ns/j created; Job ns/j could not be deleted: the API server did not answer within 5.0 s; the run was cancelled"},
+			"Job ns/j created; Job ns/j could not be deleted: the API server https://api.example did not answer within 5.0 s; the run was cancelled"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

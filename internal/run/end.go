@@ -15,7 +15,7 @@ import (
 	"github.com/planton/kubernetes-job-action/internal/verdict"
 )
 
-// failed is the end of a run whose Job was not created, or was deleted again because it could not be completed.
+// failed is the end of a run that has followed no Job: it was not created, or could not be completed.
 func (r *runner) failed(err error) event.Finished {
 	f := event.Finished{Outcome: event.Failed, Job: r.ref()}
 	if !errors.As(err, &f.Cause) {
@@ -23,6 +23,9 @@ func (r *runner) failed(err error) event.Finished {
 	}
 	if f.Cause.Reason == event.Timeout {
 		f.Outcome = event.TimedOut
+	}
+	if r.created != nil {
+		f.UID = string(r.created.UID)
 	}
 	if r.unknown {
 		f.Cause.Message += "; whether " + r.ref().String() + " was created is not known"
@@ -135,7 +138,7 @@ func (r *runner) delete(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() {
 		limit := r.limit()
 		time.AfterFunc(limit, func() {
-			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: "the API server did not answer within " + event.Seconds(limit)})
+			cancel(&event.Cause{Reason: event.APIUnreachable, Object: r.ref(), Message: fmt.Sprintf("the API server %s did not answer within %s", r.client.Server, event.Seconds(limit))})
 		})
 	})()
 	held, err := remove(deleting, r.client, r.ref(), r.created.UID, metav1.DeletePropagationBackground)

@@ -87,17 +87,21 @@ func allowed(ifExists IfExists, ref event.Ref, old *batchv1.Job) error {
 // decided tells whether the outcome of a Job is decided, and whether that is a success; its last pods may still be ending. As in package
 // verdict, a success that another controller only announces does not count.
 func decided(j *batchv1.Job) (succeeded, over bool) {
-	external := j.Spec.ManagedBy != nil && *j.Spec.ManagedBy != batchv1.JobControllerName
 	for _, c := range j.Status.Conditions {
 		switch {
 		case c.Status != corev1.ConditionTrue:
-		case c.Type == batchv1.JobComplete, c.Type == batchv1.JobSuccessCriteriaMet && !external:
+		case c.Type == batchv1.JobComplete, c.Type == batchv1.JobSuccessCriteriaMet && !external(j):
 			succeeded, over = true, true
 		case c.Type == batchv1.JobFailed, c.Type == batchv1.JobFailureTarget:
 			over = true
 		}
 	}
 	return succeeded, over
+}
+
+// external tells whether another controller than Kubernetes' own runs a Job.
+func external(j *batchv1.Job) bool {
+	return j.Spec.ManagedBy != nil && *j.Spec.ManagedBy != batchv1.JobControllerName
 }
 
 // differs says in what the work of an old Job of ours is not that of this run; "" when it is the same work.

@@ -89,10 +89,10 @@ func (r *runner) takeLock(ctx context.Context) error {
 	case err == nil:
 		r.post(event.Notice{Level: event.Info, Message: fmt.Sprintf("lock %s taken", o.Name)})
 	case timedOut(ctx) && k.said != "":
-		return late(ctx, fmt.Sprintf("lock %s is not free: %s", o.Name, k.said), event.Kubectl(k.ref.Namespace, "get lease %s -o yaml", k.ref.Name))
+		return r.late(ctx, fmt.Sprintf("lock %s is not free: %s", o.Name, k.said), event.Kubectl(k.ref.Namespace, "get lease %s -o yaml", k.ref.Name))
 	case waiting.Err() != nil && ctx.Err() == nil:
 		return &event.Cause{Reason: event.LockTimeout, Object: k.ref, Err: err,
-			Message: fmt.Sprintf("lock %s was not free within %s (lock-timeout): %s", o.Name, event.Seconds(o.Timeout), cmp.Or(k.said, "the API server did not answer in time")),
+			Message: fmt.Sprintf("lock %s was not free within %s (lock-timeout): %s", o.Name, event.Seconds(o.Timeout), cmp.Or(k.said, fmt.Sprintf("the API server %s did not answer in time", r.client.Server))),
 			Hint:    fmt.Sprintf("When nobody works under it any more, this takes it off: kubectl -n %s delete lease %s", k.ref.Namespace, k.ref.Name)}
 	}
 	return err

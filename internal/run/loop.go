@@ -56,6 +56,7 @@ type loop struct {
 
 	job       *batchv1.Job
 	gone      bool
+	missed    bool // it is, and what it came to before was not seen
 	replaced  types.UID
 	pods      []*corev1.Pod // in order of creation
 	gonePods  map[types.UID]bool
@@ -141,7 +142,8 @@ func (l *loop) run(ctx context.Context) event.Finished {
 	state, decision := l.follow(ctx, inTime)
 	state.Past = l.past
 	result := verdict.Result(state, decision)
-	result.Tail = l.tail(decision)
+	result.Trace = l.trace(decision)
+	result.Tail = result.Trace[max(0, len(result.Trace)-tailLines):]
 	l.tails.explain(state.Pods, result.Pods)
 	if result.Outcome == event.Succeeded {
 		l.applyAfter(ctx, inTime, &result)
@@ -247,7 +249,7 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	}
 	l.suspect = func() {
 		watching.Go(func() {
-			if l.namespaceGoes(following) {
+			if goes, _ := l.namespaceGoes(following); goes {
 				l.post(event.Notice{Level: event.Warning, Key: "namespace", Message: fmt.Sprintf("namespace %s is being deleted, and %s will go with it", l.ref().Namespace, l.ref())})
 			}
 		})
@@ -272,15 +274,17 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	if v.Decided && !v.DeleteJob {
 		l.ended = l.disarm(ctx)
 	}
-	if v.DeleteJob && v.Outcome == event.TimedOut && !l.away.IsZero() {
-		v.Cause.Message += "; the API server has not answered for " + event.Seconds(time.Since(l.away))
+	if v.DeleteJob && v.Outcome == event.TimedOut {
+		v.Cause.Message += l.silence()
 	}
 	l.takeRest()
 	if v.Incomplete {
 		v = l.explain(ctx, facts, v)
 	}
 	if l.reader != nil && (v.Cause == nil || v.Cause.Reason != event.APIUnreachable) {
-		l.drain(ctx, inTime, facts)
+		if l.drain(ctx, inTime, facts) && (l.spool == nil || v.Outcome != event.Succeeded) {
+			l.tellUnseen()
+		}
 	}
 	if v.Outcome == event.Vanished && l.replaced == "" {
 		l.findSuccessor(ctx)
@@ -293,7 +297,7 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 			v = again
 		}
 	}
-	l.blameNamespace(ctx, v)
+	l.blameNamespace(ctx, &v)
 	if l.spool != nil && v.Outcome != event.Succeeded {
 		if err := l.spool.replay(l.emit); err != nil {
 			l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the output that was kept for a failure cannot be read again: %v", err)})
@@ -473,6 +477,8 @@ func (l *loop) take(f event.Fact) {
 		case f.Job.UID != l.job.UID:
 			l.replaced = f.Job.UID
 		case f.Gone:
+			// The event of a deletion has a version of its own. Without it, nobody has seen what the Job came to last.
+			l.missed = f.Job.ResourceVersion == l.job.ResourceVersion
 			l.gone, l.job = true, f.Job
 		default:
 			l.job = f.Job
@@ -627,8 +633,8 @@ func (l *loop) state() verdict.State {
 	slices.SortFunc(events, func(a, b *corev1.Event) int {
 		return cmp.Or(a.LastTimestamp.Compare(b.LastTimestamp.Time), cmp.Compare(a.UID, b.UID))
 	})
-	return verdict.State{Job: l.job, Gone: l.gone, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
-		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Options: l.options.Verdict}
+	return verdict.State{Job: l.job, Gone: l.gone, Missed: l.missed, ReplacedBy: l.replaced, Pods: slices.Clone(l.pods), GonePods: l.gonePods,
+		Events: events, Answers: l.answers, Starts: l.starts, Silent: l.silent(), Now: time.Now(), Began: l.began, FollowedSince: l.since, Joined: l.joined, Options: l.options.Verdict}
 }
 
 // silent are the running init containers whose log is read and empty. While the API server is away, nobody knows what they write.
@@ -676,13 +682,13 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 		Hint:    event.See("The Job may still run", event.Kubectl(l.job.Namespace, "get job %s", l.job.Name)) + ". A longer outage is bridged with api-timeout."}
 }
 
-// drain reads the logs of every container to their end.
-func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
+// drain reads the logs of every container to their end. It tells whether all pods are known that are still there.
+func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) (known bool) {
 	limit, done := drainLimit, inTime.Done()
 	if over(inTime) {
 		limit, done = drainCancelLimit, nil // that is short already
 	} else {
-		l.refreshPods(inTime)
+		known = l.refreshPods(inTime)
 	}
 	l.reader.Drain(limit)
 	var late <-chan time.Time
@@ -690,7 +696,7 @@ func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
 		select {
 		case e := <-facts:
 			if _, ok := e.(event.Drained); ok {
-				return
+				return known
 			}
 			l.learn(e)
 		case <-l.more:
@@ -703,8 +709,21 @@ func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) {
 				why = "the run was told to stop"
 			}
 			l.emit(event.Notice{Level: event.Warning, Message: why + " before the logs were read to their end: the last lines are missing"})
-			return
+			return known
 		}
+	}
+}
+
+// tellUnseen says that pods of the Job have ended and gone before this run saw them. Another run that follows the Job may delete it at
+// its end, and a controller that runs it may have its pods elsewhere.
+func (l *loop) tellUnseen() {
+	succeeded, failed := verdict.Counts(l.job)
+	if n := succeeded + failed - len(l.pods); n > 0 && !external(l.job) {
+		what := "1 pod of %s was gone before this run saw it: what it wrote is missing"
+		if n > 1 {
+			what = fmt.Sprint(n) + " pods of %s were gone before this run saw them: what they wrote is missing"
+		}
+		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf(what, l.ref())})
 	}
 }
 
@@ -724,10 +743,10 @@ func (l *loop) findSuccessor(ctx context.Context) {
 }
 
 // namespaceGoes tells whether the namespace is being deleted, or gone. Nobody has to be allowed to look at namespaces for it: the Job could not
-// be created any more.
-func (l *loop) namespaceGoes(ctx context.Context) bool {
+// be created any more. Denied says that the run may not even try that.
+func (l *loop) namespaceGoes(ctx context.Context) (goes, denied bool) {
 	if l.doomed.Load() {
-		return true
+		return true, false
 	}
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
@@ -738,26 +757,36 @@ func (l *loop) namespaceGoes(ctx context.Context) bool {
 	if missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		l.doomed.Store(true)
 	}
-	return l.doomed.Load()
+	return l.doomed.Load(), cluster.Denied(err) || apierrors.IsUnauthorized(err)
 }
 
-// blameNamespace names a namespace that is being deleted as the cause of what that does to the Job: it is deleted, or fails because its pods
-// went first.
-func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
+// blameNamespace names a namespace that is being deleted as the cause of what that does to the run: the Job is deleted, or fails because its
+// pods went first, or cannot be followed any more because the RoleBindings did. When these have gone, only a guess is left.
+func (l *loop) blameNamespace(ctx context.Context, v *verdict.Verdict) {
 	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
 	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
-	if !vanished && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
+	refused := v.DeleteJob && (v.Cause.Reason == event.Forbidden || v.Cause.Reason == event.Unauthorized) && len(l.pods) > 0 // which it was allowed to see
+	if !vanished && !refused && (v.Outcome != event.Failed || !slices.ContainsFunc(l.pods, deleted)) {
 		return
 	}
-	var goes bool
-	if l.beside(func() { goes = l.namespaceGoes(ctx) }); !goes {
-		return
-	}
+	var goes, denied bool
+	l.beside(func() { goes, denied = l.namespaceGoes(ctx) })
 	name := l.ref().Namespace
+	if !goes {
+		if refused || vanished && denied && !l.joined { // it could create a Job before
+			v.Cause.Hint = event.See("The rights of this run were taken away meanwhile, as when its namespace is deleted", event.Kubectl("", "get namespace %s", name)) + "\n" + v.Cause.Hint
+		}
+		return
+	}
 	message := fmt.Sprintf("namespace %s is being deleted, and %s ", name, l.ref())
-	if vanished {
+	switch {
+	case vanished:
 		message += "with it, before it finished"
-	} else {
+	case refused:
+		v.Outcome = event.Vanished
+		v.Cause = &event.Cause{Reason: event.JobDeleted, Err: v.Cause}
+		message += "with it, before it was seen to finish; what this run may do there went first: " + reason(v.Cause.Err)
+	default:
 		message += "has failed: " + v.Cause.Message
 	}
 	v.Cause.Object, v.Cause.Message = event.Ref{Kind: "Namespace", Name: name}, message
@@ -765,8 +794,8 @@ func (l *loop) blameNamespace(ctx context.Context, v verdict.Verdict) {
 }
 
 // refreshPods looks at the pods once more when the Job's counts know of an end that the watch on the pods has not told yet:
-// two watches have no common order, and the logs of a pod that nobody saw start would be lost.
-func (l *loop) refreshPods(ctx context.Context) {
+// two watches have no common order, and the logs of a pod that nobody saw start would be lost. It is false when nobody answers.
+func (l *loop) refreshPods(ctx context.Context) bool {
 	ended := 0
 	for _, p := range l.pods {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
@@ -774,18 +803,19 @@ func (l *loop) refreshPods(ctx context.Context) {
 		}
 	}
 	if succeeded, failed := verdict.Counts(l.job); l.gone || ended >= succeeded+failed {
-		return
+		return true
 	}
 	var pods []*corev1.Pod
 	var err error
 	l.beside(func() { pods, err = l.podsNow(ctx) })
 	if err != nil {
 		l.emit(event.Notice{Level: event.Warning, Message: fmt.Sprintf("the last state of the pods is not known, lines may be missing: %v", err)})
-		return
+		return false
 	}
 	for _, p := range pods {
 		l.takePod(p, false)
 	}
+	return true
 }
 
 // podsNow are the pods of the Job, in order of creation.
@@ -798,11 +828,11 @@ func (l *loop) podsNow(ctx context.Context) (own []*corev1.Pod, err error) {
 	return own, err
 }
 
-// tail is the end of what the container wrote that decided.
-func (l *loop) tail(v verdict.Verdict) []string {
+// trace is the end of what the container wrote that decided.
+func (l *loop) trace(v verdict.Verdict) []string {
 	for _, p := range l.pods {
 		if p.Name == v.CausePod {
-			return l.tails.last(string(p.UID), v.CauseContainer, tailLines)
+			return l.tails.last(string(p.UID), v.CauseContainer, traceLines)
 		}
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -510,7 +511,10 @@ func TestTheNamespaceGoes(t *testing.T) {
 	terminating := apierrors.NewForbidden(jobsResource, "j", errors.New("unable to create new content in namespace ns because it is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
 	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
-	vanishes := []beat{{time.Second, event.JobSeen{Job: there("ours"), Gone: true}}}
+	missed := event.JobSeen{Job: there("ours"), Gone: true}
+	deletion := event.JobSeen{Job: there("ours"), Gone: true}
+	deletion.Job.ResourceVersion = "8"
+	vanishes := []beat{{time.Second, deletion}}
 	fails := func(change ...func(*corev1.Pod)) []beat {
 		failed := event.JobSeen{Job: counted(there("ours", batchv1.JobFailed), 0, 1)}
 		failed.Job.Status.Conditions[0].Reason = "BackoffLimitExceeded"
@@ -518,21 +522,35 @@ func TestTheNamespaceGoes(t *testing.T) {
 	}
 	deleted := fails(func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) })
 	const gone = "namespace ns is being deleted, and Job ns/j with it, before it finished"
+	// The RoleBindings of a namespace that is deleted may go first: what the run could do before is not allowed any more.
+	noRight := func(verb string) *apierrors.StatusError {
+		return apierrors.NewForbidden(jobsResource, "j", fmt.Errorf(`User "ci" cannot %s resource "jobs" in API group "batch" in the namespace "ns"`, verb))
+	}
+	mayNot := exchange{tryURL, 403, noRight("create").Status()}
+	refused := []beat{{time.Second, event.PodSeen{Pod: a("p", "Running")}}, {20 * time.Second, noRight("watch")}}
+	const taken = "The rights of this run were taken away meanwhile, as when its namespace is deleted: kubectl get namespace ns"
 	for _, test := range []struct {
 		name      string
 		exchanges []exchange
 		beats     []beat
 		want      string // what the cause begins with
 		object    string
+		hint      string // and its hint, if that matters
 	}{
-		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns"},
-		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns"},
-		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j"},
-		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns"},
-		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p"},
-		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p"},
+		{"it is being terminated", []exchange{missing, {tryURL, 403, terminating.Status()}}, vanishes, gone, "Namespace ns", ""},
+		{"it is gone", []exchange{missing, {tryURL, 404, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "ns").Status()}}, vanishes, gone, "Namespace ns", ""},
+		{"it stays", []exchange{missing, {tryURL, 201, there("x")}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"it stays, and the deletion was not seen", []exchange{missing, {tryURL, 201, there("x")}}, []beat{{time.Second, missed}}, "Job ns/j was deleted before it was seen to finish", "Job ns/j", ""},
+		{"nobody may ask", []exchange{missing, {tryURL, 403, apierrors.NewForbidden(jobsResource, "j", errors.New("no")).Status()}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"nobody answers", []exchange{missing, {tryURL, 0, nil}}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", ""},
+		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns", ""},
+		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p", ""},
+		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p", ""},
+		{"the rights went first", []exchange{missing, mayNot}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", taken},
+		{"the rights to watch went first", []exchange{{tryURL, 403, terminating.Status()}}, refused, "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
+		{"the rights went first, after the pods", []exchange{{tryURL, 403, terminating.Status()}}, append(slices.Clone(deleted[:1]), refused[1]), "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
+		{"all rights went first", []exchange{mayNot}, refused, "cannot run Job ns/j: ci may not watch jobs.batch in namespace ns", "", taken},
+		{"the rights to watch were never there", []exchange{}, refused[1:], "cannot run Job ns/j: ci may not watch jobs.batch in namespace ns", "", "Check with: kubectl auth can-i watch"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -544,10 +562,10 @@ func TestTheNamespaceGoes(t *testing.T) {
 					n, ok := e.(event.Notice)
 					return ok && n.Message == "namespace ns is being deleted, and Job ns/j will go with it"
 				})
-				if want := len(test.beats) > 1 && test.object == "Namespace ns"; warned != want {
+				if want := len(test.beats) > 1 && test.object == "Namespace ns" && l.pods[0].DeletionTimestamp != nil; warned != want {
 					t.Errorf("warned of it: %t, want %t", warned, want)
 				}
-				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" {
+				if !strings.HasPrefix(f.Cause.Message, test.want) || f.Cause.Object.String() != test.object || f.Cause.Hint == "" || !strings.HasPrefix(f.Cause.Hint, test.hint) {
 					t.Errorf("%s: %+v", f.Outcome, f.Cause)
 				}
 			})
@@ -634,6 +652,15 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished succeeded"}},
 		{"the Job is refused", []exchange{{createURL, 403, forbidden.Status()}}, nil, nil, &output{}, 0, 0, []string{"finished failed: Forbidden"}},
+		{"another run deletes it before its pods are seen", []exchange{made, {"GET /api/v1/namespaces/ns/pods", 200, podList()}, removed}, nil, []beat{{s, event.JobSeen{Job: counted(there("ours", batchv1.JobComplete), 2, 1)}}},
+			&output{last: []event.Fact{event.PodSeen{Pod: a("p", "Succeeded"), Gone: true}}}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 0",
+				"1s warning: 2 pods of Job ns/j were gone before this run saw them: what they wrote is missing", "1s Job ns/j deleted", "1s finished succeeded"}},
+		{"its Secret is refused", []exchange{missing, {"GET /api/v1/namespaces/ns/secrets/s", 404, missing.Body}, made, {"POST /api/v1/namespaces/ns/secrets", 403, forbidden.Status()}, removed},
+			func(l *loop) {
+				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}}}
+			}, nil, &output{}, 0, 0,
+			[]string{"Job ns/j created", "Job ns/j deleted (the run could not be completed)", "finished failed: Forbidden"}},
 		{"the watch is refused", []exchange{made, removed}, nil, []beat{{s, forbidden}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted (this run ended before it did)", "1s finished failed: Forbidden"}},
 		{"the watch ends", []exchange{made, removed}, nil, []beat{{s, nil}}, &output{}, 0, 0,
@@ -685,9 +712,13 @@ func TestLoop(t *testing.T) {
 				if test.cancel > 0 {
 					time.AfterFunc(test.cancel, cancel)
 				}
-				l.emit(l.run(ctx))
+				f := l.run(ctx)
+				l.emit(f)
 				if diff := cmp.Diff(test.want, said.lines); diff != "" {
 					t.Errorf("told (-want +got):\n%s", diff)
+				}
+				if l.created != nil && f.UID != string(l.created.UID) {
+					t.Errorf("the Job's UID is %q at the end, want %q", f.UID, l.created.UID)
 				}
 				if out.limit != test.limit {
 					t.Errorf("Drain was given %s, want %s", out.limit, test.limit)

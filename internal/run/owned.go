@@ -56,7 +56,7 @@ func (r *runner) withOwned(do func(i int, h helper) error) error {
 	errs := make([]error, len(r.objects.Owned))
 	var all sync.WaitGroup
 	for i, o := range r.objects.Owned {
-		all.Go(func() { errs[i] = r.placed(refOf(o), do(i, r.helper(o))) })
+		all.Go(func() { errs[i] = r.placed(o, refOf(o), do(i, r.helper(o))) })
 	}
 	all.Wait()
 	return joined(errs)

@@ -41,7 +41,7 @@ type Objects struct {
 
 	// Place says where the user wrote what the API server finds wrong with one of these objects. field and message are those of a
 	// metav1.StatusCause. Without it the message of the whole answer is told.
-	Place func(of event.Ref, field, message string) event.Finding
+	Place func(of runtime.Object, field, message string) event.Finding
 }
 
 // Options are the decisions of the user about a run.
@@ -148,11 +148,20 @@ func timedOut(inTime context.Context) bool {
 }
 
 // late is the error of what timeout has ended, with what was waited for, and what shows it.
-func late(inTime context.Context, waited, show string) error {
+func (r *runner) late(inTime context.Context, waited, show string) error {
 	cause := *cluster.Cause(context.Cause(inTime), "")
-	cause.Message += ": " + waited
+	cause.Message += ": " + waited + r.silence()
 	cause.Hint = event.See("It may be given more time with timeout; this shows what it waited for", show)
 	return &cause
+}
+
+// silence says, behind a sentence about what was waited for, that the API server does not answer; "" when it does.
+func (r *runner) silence() string {
+	since := r.client.Health.Since()
+	if since.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("; the API server %s has not answered for %s", r.client.Server, event.Seconds(time.Since(since)))
 }
 
 // Check has the API server check every object, admission included, and creates nothing.

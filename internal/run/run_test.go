@@ -26,12 +26,12 @@ func lines(pod, container string, texts ...string) event.Lines {
 func TestTailsKeepTheLastLines(t *testing.T) {
 	kept := newTails()
 	var all []string
-	for i := range 3 * tailLines {
+	for i := range 3 * traceLines {
 		all = append(all, strings.Repeat("x", i))
 		kept.add(lines("a", "main", all[i]))
 	}
 	kept.add(lines("a", "sidecar", "other", strings.Repeat("y", 2*tailWidth)))
-	if diff := cmp.Diff(all[2*tailLines:], kept.last("a", "main", tailLines)); diff != "" {
+	if diff := cmp.Diff(all[2*traceLines:], kept.last("a", "main", traceLines)); diff != "" {
 		t.Error(diff)
 	}
 	if got := kept.last("a", "sidecar", tailLines); len(got) != 2 || got[0] != "other" || len(got[1]) != tailWidth {

@@ -13,9 +13,11 @@ import (
 // How much of a container's output is kept to explain its failure.
 const (
 	tailLines = 20
-	tailWidth = 1024     // bytes of one line
-	mostTails = 16 << 20 // bytes of all lines
-	lineCosts = 64       // bytes that a line takes beside its own
+	// As many are kept as the stack traces of frameworks have, whose first line says what happened, and among which those of the own code stand.
+	traceLines = 100
+	tailWidth  = 1024     // bytes of one line
+	mostTails  = 16 << 20 // bytes of all lines
+	lineCosts  = 64       // bytes that a line takes beside its own
 )
 
 // How much of it the end of a run has for each pod that failed.
@@ -53,8 +55,8 @@ func (t *tails) add(e event.Lines) {
 			t.size += cost(kept.lines[len(kept.lines)-1:])
 		}
 		kept.more = l.More
-		if len(kept.lines) >= 2*tailLines {
-			t.cut(&kept, tailLines)
+		if len(kept.lines) >= 2*traceLines {
+			t.cut(&kept, traceLines)
 		}
 	}
 	containers[e.Stream.Container] = kept
@@ -81,7 +83,7 @@ func (t *tails) cut(kept *tail, n int) {
 
 // shrink makes room for as much again: every container keeps fewer lines, and when even one of each is too much, some keep none.
 func (t *tails) shrink() {
-	for _, n := range []int{tailLines, podLines, fewLines, 1} {
+	for _, n := range []int{traceLines, tailLines, podLines, fewLines, 1} {
 		for _, containers := range t.pods {
 			for name, kept := range containers {
 				t.cut(&kept, n)

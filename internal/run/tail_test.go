@@ -38,7 +38,7 @@ func numbered(n, width int) (all []string) {
 // TestTailsOfManyPodsAreBounded: 10,000 pods that write without end are kept in the memory of a few.
 func TestTailsOfManyPodsAreBounded(t *testing.T) {
 	const pods = 10000
-	kept, text := newTails(), numbered(tailLines+5, tailWidth)
+	kept, text := newTails(), numbered(traceLines+5, tailWidth)
 	for i := range pods {
 		kept.add(lines(fmt.Sprint("a", i), "main", text...))
 		if kept.size > mostTails {
@@ -141,14 +141,22 @@ func TestEndOfARun(t *testing.T) {
 		said.InvolvedObject.UID = "uid-p"
 		l.script(beat{time.Second, event.PodSeen{Pod: runs(0, 0, 5)}}, beat{2 * time.Second, event.EventSeen{Event: said}},
 			beat{time.Minute, event.PodSeen{Pod: failed}}, beat{time.Minute, event.JobSeen{Job: j}})
+		above := numbered(150, 10)
+		l.tails.add(lines("uid-p", "main", above...))
 		f := l.run(t.Context())
+		if diff := cmp.Diff(append(above[150-traceLines+1:], "p works"), f.Trace); diff != "" {
+			t.Errorf("the trace: %s", diff)
+		}
+		if diff := cmp.Diff(f.Trace[len(f.Trace)-tailLines:], f.Tail); diff != "" {
+			t.Errorf("the last lines: %s", diff)
+		}
 		if want := (event.Times{Queue: time.Second, Pull: 4 * time.Second, Run: 45 * time.Second, End: 5 * time.Second}); f.Times != want || len(f.Pods) != 1 {
 			t.Fatalf("the Job: %+v, want %+v, %d pods", f.Times, want, len(f.Pods))
 		}
 		if want := (event.Times{Pull: 4 * time.Second, Run: 45 * time.Second}); f.Pods[0].Times != want || f.Pods[0].Container != "main" || f.Pods[0].Attempt != 1 {
 			t.Errorf("the pod: %+v", f.Pods[0])
 		}
-		if diff := cmp.Diff([]string{"p works"}, f.Pods[0].Tail); diff != "" {
+		if diff := cmp.Diff(append(above[150-podLines+1:], "p works"), f.Pods[0].Tail); diff != "" {
 			t.Errorf("its lines: %s", diff)
 		}
 		want := []event.Past{{At: at(2).Time, Object: event.Ref{Kind: "Pod", Namespace: "ns", Name: "p"}, Type: "Normal", Reason: "Pulling", Message: "Pulling image", Count: 1}}

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -416,6 +417,9 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 	case "DeletionByTaintManager": // pkg/controller/tainteviction
 		return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed from node%s, which is unreachable, not ready or otherwise tainted NoExecute", named(p), node), nodeHint(p))
 	case "DeletionByPodGC": // pkg/controller/podgc
+		if p.Status.StartTime == nil { // no kubelet has taken it
+			return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed because node%s does not exist", named(p), node), cmp.Or(w.nodeNameHint(p), movedHint))
+		}
 		return w.newFailure(p, event.NodeLost, fmt.Sprintf("%s was removed because node%s no longer exists", named(p), node), movedHint)
 	case "EvictionByEvictionAPI": // pkg/registry/core/pod/storage/eviction.go
 		return w.newFailure(p, event.Evicted, fmt.Sprintf("%s was evicted from node%s through the API, as when a node is drained", named(p), node), movedHint)
@@ -427,6 +431,14 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 const deletedHint = "Somebody deleted it, or a controller that frees nodes. " + movedHint
 
 const movedHint = "The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit or a podFailurePolicy that ignores DisruptionTarget."
+
+// nodeNameHint is for a pod whose node the template names; "" when a scheduler has chosen it.
+func (w *view) nodeNameHint(p *corev1.Pod) string {
+	if p.Spec.NodeName != w.job.Spec.Template.Spec.NodeName {
+		return ""
+	}
+	return "Correct nodeName of the pod template, or leave it out, so that a scheduler chooses: kubectl get nodes"
+}
 
 func nodeHint(p *corev1.Pod) string {
 	if p.Spec.NodeName == "" {

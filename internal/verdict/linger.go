@@ -33,8 +33,8 @@ type lingering struct {
 	still []string // names of the containers that run on
 }
 
-// lingers finds the container of a living pod that has ended for good while others run: the one that is named, the pod's default
-// container, one that failed, or the first one that ended.
+// lingers finds the container of a pod that has ended for good while others run: the one that is named, the pod's default
+// container, one that failed, or the first one that ended. Of a pod that was deleted, others ran until then.
 func (w *view) lingers(p *corev1.Pod) *lingering {
 	var found *lingering
 	var still []string
@@ -44,7 +44,7 @@ func (w *view) lingers(p *corev1.Pod) *lingering {
 		}
 		t := c.status.State.Terminated
 		switch {
-		case c.status.State.Running != nil:
+		case c.status.State.Running != nil, t != nil && stopped(p, t):
 			still = append(still, c.spec.Name)
 			continue
 		case t == nil, p.Spec.RestartPolicy != corev1.RestartPolicyNever && t.ExitCode != 0, len(c.spec.RestartPolicyRules) > 0:
@@ -61,6 +61,12 @@ func (w *view) lingers(p *corev1.Pod) *lingering {
 	}
 	found.still = still
 	return found
+}
+
+// stopped tells whether a container ended when its pod had been told to stop.
+func stopped(p *corev1.Pod, t *corev1.ContainerStateTerminated) bool {
+	deleted := deletedAt(p)
+	return !deleted.IsZero() && !t.FinishedAt.Time.Before(deleted)
 }
 
 // String is `"proxy" runs on and keeps pod x from ending`.
@@ -86,24 +92,28 @@ func (l *lingering) notice() event.Notice {
 		Message: l.ended(), Hint: lingerHint}
 }
 
-// mainEnds decides by the end of main-container, for pods that others of their containers keep from ending.
+// mainEnds decides by the end of main-container, for pods that others of their containers keep from ending. Of several runs that follow the
+// Job, one is the first to end it for that.
 func (w *view) mainEnds(v *Verdict) bool {
 	name := w.Options.MainContainer
 	if name == "" {
 		return false
 	}
-	done, lingers := 0, false
+	done, lingers, pods := 0, false, w.living
+	if w.goes() {
+		pods = w.Pods
+	}
 	for _, p := range w.Pods {
-		if p.Status.Phase == corev1.PodSucceeded {
+		if c := status(p.Status.ContainerStatuses, name); p.Status.Phase == corev1.PodSucceeded && (c == nil || c.State.Terminated == nil || !stopped(p, c.State.Terminated)) {
 			done++
 		}
 	}
-	for _, p := range w.living {
+	for _, p := range pods {
 		l := w.lingers(p)
 		if l == nil || l.work.spec.Name != name {
 			continue
 		}
-		if due := w.after(l.end.FinishedAt.Time, MainGrace); w.Now.Before(due) {
+		if due := w.after(l.end.FinishedAt.Time, MainGrace); !w.goes() && w.Now.Before(due) {
 			v.next(due)
 			continue
 		}
@@ -111,8 +121,9 @@ func (w *view) mainEnds(v *Verdict) bool {
 			w.end(v, event.Failed, &w.exit(p, l.work, l.end).Cause)
 			return true
 		}
-		done++
-		lingers = true
+		if lingers = true; p.Status.Phase != corev1.PodSucceeded { // else it counts already
+			done++
+		}
 	}
 	if !lingers || done < int(w.wanted()) {
 		return false

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -186,6 +187,19 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 	return w.creating(p, since)
 }
 
+// TakeGrace is how long a scheduler, or the kubelet of a node, may take to look at a pod before it is told that it has not.
+const TakeGrace = 10 * time.Second
+
+// untaken tells whether the kubelet of a pod's node has not looked at it for a while, as when nodeName names a node that does not exist: a kubelet
+// writes startTime first (pkg/kubelet/status/status_manager.go).
+func (w *view) untaken(p *corev1.Pod) bool {
+	since := p.CreationTimestamp.Time
+	if c := podCondition(p, corev1.PodScheduled); c != nil && c.LastTransitionTime.After(since) {
+		since = c.LastTransitionTime.Time
+	}
+	return p.Status.StartTime == nil && len(p.Status.ContainerStatuses) == 0 && !w.Now.Before(since.Add(TakeGrace))
+}
+
 // unready is a sidecar that keeps the containers behind it from starting: its startup probe has not succeeded, or it ends again and again
 // before that. Nil when it does not.
 func (w *view) unready(p *corev1.Pod, c container, since time.Time) *problem {
@@ -216,6 +230,10 @@ func (w *view) unscheduled(p *corev1.Pod, c *corev1.PodCondition) *problem {
 		}
 		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("%s is held by scheduling gates: %s", named(p), quote(strings.Join(gates, ", "))),
 			"The controller that put the gates there has to remove them.").waits("held by scheduling gates", p.CreationTimestamp.Time)
+	}
+	if name := p.Spec.SchedulerName; c == nil && name != "" && name != corev1.DefaultSchedulerName && !w.Now.Before(p.CreationTimestamp.Add(TakeGrace)) {
+		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("no scheduler called %q has taken %s", clean(name, 253), named(p)),
+			"Correct schedulerName of the pod template, or leave it out; or start that scheduler.").waits("being scheduled", p.CreationTimestamp.Time)
 	}
 	if c == nil || c.Reason != corev1.PodReasonUnschedulable {
 		return onItsWay("being scheduled", p.CreationTimestamp.Time)
@@ -348,6 +366,9 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	case trouble == nil && pulling != nil:
 		_, last, _ := seen(pulling)
 		return onItsWay("pulling image", last)
+	case trouble == nil && w.untaken(p):
+		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the kubelet of node %q has not taken %s", clean(p.Spec.NodeName, 253), named(p)),
+			cmp.Or(w.nodeNameHint(p), event.See("The node may be gone, or not ready", event.Kubectl("", "get node %s", p.Spec.NodeName)))).waits("waiting for its node", since)
 	case trouble == nil:
 		return onItsWay("creating container", since)
 	case trouble.Reason == "FailedCreatePodSandBox" || trouble.Reason == "NetworkNotReady":

@@ -201,7 +201,7 @@ func (w *view) attemptNotices() (all []event.Notice) {
 		if f.pod.Spec.RestartPolicy != corev1.RestartPolicyNever && !ended(f.pod) && !w.GonePods[f.pod.UID] {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); the container is started again in its pod", failed, limit+1, f.Message)
 		}
-		if l := w.lingers(f.pod); l != nil {
+		if l := w.lingers(f.pod); l != nil && f.pod.DeletionTimestamp == nil {
 			n.Message = fmt.Sprintf("attempt %d of %d failed (%s); %s", failed, limit+1, f.Message, l)
 		}
 		if failed == 1 {

@@ -17,8 +17,8 @@ import (
 )
 
 // Result makes the closing event of a run from its last State and Verdict; the Tails are left to the caller, who has the lines.
-// Times are the cluster's own: from the Job's startTime to its completionTime, or to the condition by which it failed. A Job
-// that was ended by us or vanished has no such end, and its duration is how long it was followed. Pods are in the order of State.Pods.
+// Times are the cluster's own: from the Job's creation to its completionTime, or to the condition by which it failed. A Job
+// that was ended by us or vanished has no such end, and ends now. Its startTime begins anew when it is resumed. Pods are in the order of State.Pods.
 func Result(s State, v Verdict) event.Finished {
 	w := look(s)
 	f := event.Finished{
@@ -45,10 +45,12 @@ func Result(s State, v Verdict) event.Finished {
 		f.FailedIndexes = *w.job.Status.FailedIndexes
 	}
 	f.StartedAt, f.CompletedAt = w.began(), w.completed()
-	if f.Duration = f.CompletedAt.Sub(f.StartedAt); f.CompletedAt.IsZero() {
-		f.Duration = w.Now.Sub(w.FollowedSince)
+	if created := w.job.CreationTimestamp.Time; !created.IsZero() {
+		f.Duration = w.until().Sub(created)
 	}
-	f.Duration = max(f.Duration, 0)
+	if !f.CompletedAt.IsZero() { // another controller may have another clock
+		f.Duration = max(f.Duration, f.CompletedAt.Sub(f.StartedAt))
+	}
 	var numbers pods.Numbering
 	spans := make([][]span, 0, len(w.Pods))
 	for _, p := range w.Pods {
@@ -60,10 +62,10 @@ func Result(s State, v Verdict) event.Finished {
 	f.Times = w.jobTimes(spans)
 	f.Events = w.past()
 	if w.Options.ResultFrom == ResultFromTerminationMessage {
-		var short bool
-		if f.Result, short = w.result(); short {
-			f.Warnings = append(slices.Clip(f.Warnings), event.Cause{Object: w.ref,
-				Message: fmt.Sprintf("the result is not complete: of the termination messages, only %d KiB fit; null stands for the others", maxResult>>10)})
+		var problems []string
+		f.Result, problems = w.result()
+		for _, problem := range problems {
+			f.Warnings = append(slices.Clip(f.Warnings), event.Cause{Object: w.ref, Message: problem})
 		}
 	}
 	return f
@@ -170,14 +172,21 @@ func (w *view) past() (all []event.Past) {
 	return all
 }
 
-// maxResult is how long a result may be, in bytes. A container's termination message may have 4 KiB, those of a pod 12 KiB together
-// (pkg/kubelet/container/runtime.go), but a Job may have any number of pods.
+// maxResult is how long a result may be, in bytes. A container's termination message is short, but a Job may have any number of pods.
 const maxResult = 256 << 10
 
-// result is the termination message of the main container, nil when there is none; short says that messages are missing. That of an index,
+// kept is how many bytes Kubernetes keeps of a container's termination message, silently: the last 4096 of the file (pkg/kubelet/container/runtime.go),
+// and of these the first when the containers of the pod share 12 KiB (pkg/kubelet/status/status_manager.go, normalizeStatus).
+func kept(p *corev1.Pod) int {
+	return min(4<<10, 12<<10/(len(p.Spec.Containers)+len(p.Spec.InitContainers)+len(p.Spec.EphemeralContainers)))
+}
+
+// result is the termination message of the main container, nil when there is none; problems are what is missing of it. That of an index,
 // or of a Job without indexes, is that of the pod that succeeded, or else of the last one that has a message. A Job that wants several pods
 // to succeed has an array: by index, or of the pods that succeeded, in the order of their creation.
-func (w *view) result() (result *string, short bool) {
+func (w *view) result() (result *string, problems []string) {
+	short := false
+	full := map[*string]*corev1.Pod{} // the pods whose messages have all the bytes that are kept
 	indexed := w.job.Spec.CompletionMode != nil && *w.job.Spec.CompletionMode == batchv1.IndexedCompletion
 	several := w.wanted() > 1
 	messages := []*string{nil}
@@ -190,7 +199,10 @@ func (w *view) result() (result *string, short bool) {
 	}
 	succeeded := make([]bool, len(messages))
 	for _, p := range w.Pods {
-		message := w.message(p)
+		message, all := w.message(p)
+		if all {
+			full[message] = p
+		}
 		if several && !indexed {
 			if p.Status.Phase == corev1.PodSucceeded {
 				messages = append(messages, message)
@@ -208,12 +220,18 @@ func (w *view) result() (result *string, short bool) {
 			messages[i] = message
 		}
 	}
+	for _, m := range messages {
+		if p := full[m]; p != nil {
+			problems = append(problems, fmt.Sprintf("the result may not be complete: the termination message of pod %s has all the %d bytes that Kubernetes keeps of one", p.Name, kept(p)))
+			break // one is enough to know
+		}
+	}
 	if !several {
 		if m := messages[0]; m != nil && len(*m) > maxResult {
 			cut := event.Shorten(*m, maxResult)
-			return &cut, true
+			return &cut, problems
 		}
-		return messages[0], false
+		return messages[0], problems
 	}
 	room := maxResult - len("[]") - len(messages)*len("null,")
 	for i, m := range messages {
@@ -232,12 +250,16 @@ func (w *view) result() (result *string, short bool) {
 		all = []byte("[]")
 	}
 	text := string(all)
-	return &text, short
+	if short {
+		problems = append(problems, fmt.Sprintf("the result is not complete: of the termination messages, only %d KiB fit; null stands for the others", maxResult>>10))
+	}
+	return &text, problems
 }
 
 // message is the termination message of a pod's main container: that of the option main-container, or the first, without the ends
-// of lines behind it, as a shell's $(…) gives the output of a program: echo writes one, and no CI system compares or keeps it well. Nil without one.
-func (w *view) message(p *corev1.Pod) *string {
+// of lines behind it, as a shell's $(…) gives the output of a program: echo writes one, and no CI system compares or keeps it well. Nil without one; all says
+// that it has all the bytes that are kept of one.
+func (w *view) message(p *corev1.Pod) (text *string, all bool) {
 	for c := range containers(p) {
 		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
 			continue
@@ -247,9 +269,9 @@ func (w *view) message(p *corev1.Pod) *string {
 				continue
 			}
 			if text := strings.TrimRight(s.Terminated.Message, "\r\n"); text != "" {
-				return &text
+				return &text, len(s.Terminated.Message) >= kept(p)
 			}
 		}
 	}
-	return nil
+	return nil, false
 }

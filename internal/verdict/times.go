@@ -155,14 +155,14 @@ func (w *view) podEnd(p *corev1.Pod) (end time.Time) {
 	return end
 }
 
-// until is when the Job ended, by the cluster's clock; now when it has not. Our clock may be behind the cluster's, so now is not before
-// what is known to have happened since the following began.
+// until is when the Job ended, by the cluster's clock; now when it has not. Our clock may not be the cluster's: when the following began with the
+// Job, as much time has passed by both. Else now is not before what is known to have happened since the following began.
 func (w *view) until() time.Time {
 	created := w.job.CreationTimestamp.Time
 	end := w.completed()
 	if end.IsZero() {
 		end = w.Now
-		if w.FollowedSince.Before(created) {
+		if !w.Joined || w.FollowedSince.Before(created) {
 			end = created.Add(w.Now.Sub(w.FollowedSince))
 		}
 	}

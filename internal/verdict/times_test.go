@@ -192,6 +192,18 @@ func TestTimes(t *testing.T) {
 			state(60, pod("a", created(0), scheduled(0), runs), func(s *State) { s.FollowedSince, s.Now = at(-500).Time, at(-440).Time }),
 			[6]float64{0, 0, 3, 0, 57, 0}, [][6]float64{{0, 0, 3, 0, 57, 0}},
 		},
+		"our clock is ahead": {
+			state(60, pod("a", created(0), scheduled(0), runs), func(s *State) { s.FollowedSince, s.Now = at(500).Time, at(560).Time }),
+			[6]float64{0, 0, 3, 0, 57, 0}, [][6]float64{{0, 0, 3, 0, 57, 0}},
+		},
+		"followed long after its creation": {
+			state(60, pod("a", created(0), scheduled(0), runs), func(s *State) { s.FollowedSince, s.Joined = at(50).Time, true }),
+			[6]float64{0, 0, 3, 0, 57, 0}, [][6]float64{{0, 0, 3, 0, 57, 0}},
+		},
+		"suspended, and deleted": {
+			state(60, suspended(corev1.ConditionTrue, 0), job(func(j *batchv1.Job) { j.Status.StartTime = nil }), func(s *State) { s.Gone = true }),
+			[6]float64{60}, nil,
+		},
 		"no time stamps": {
 			state(60, func(s *State) { s.Job.CreationTimestamp = metav1.Time{} }, pod("a", func(p *corev1.Pod) {
 				p.CreationTimestamp, p.Status.Conditions[0].LastTransitionTime = metav1.Time{}, metav1.Time{}
@@ -248,6 +260,9 @@ func TestTimesAddUp(t *testing.T) {
 		if created := w.job.CreationTimestamp.Time; !created.IsZero() {
 			want[0] = w.until().Sub(created)
 			with++
+			if f.Duration < want[0] || f.Duration > want[0] && f.Duration != f.CompletedAt.Sub(f.StartedAt) {
+				t.Errorf("seed %d: the Job took %v, and its parts add up to %v", seed, f.Duration, want[0])
+			}
 		}
 		for i, p := range f.Pods {
 			all = append(all, p.Times)
@@ -374,7 +389,14 @@ func TestTerminationMessage(t *testing.T) {
 		"restarted, and says no more": {state(60, pod("a", runs, func(p *corev1.Pod) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "", "before", 5)
 		})), "before", false},
-		"one that is longer than ever": {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
+		"as long as Kubernetes keeps one":  {state(60, pod("a", says(0, long))), long, true},
+		"the end of a line is one of them": {state(60, pod("a", says(0, long[1:]+"\n"))), long[1:], true},
+		"one byte less":                    {state(60, pod("a", says(0, long[1:]))), long[1:], false},
+		"an index's is as long":            {state(60, many(2, true), pod("a", index(1), says(0, long))), `[null,"` + long + `"]`, true},
+		"another attempt's was as long":    {state(60, pod("a", says(1, long)), pod("b", says(0, "good"))), "good", false},
+		"as long as with three others":     {state(60, pod("a", says(0, long[:3<<10]), second, second, second)), long[:3<<10], true},
+		"shorter than with three others":   {state(60, pod("a", says(0, long[:3<<10-1]), second, second, second)), long[:3<<10-1], false},
+		"one that is longer than ever":     {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
 	} {
 		if f := Result(c.state, Verdict{}); f.Result != nil {
 			t.Errorf("%s: not asked for, and given", name)

@@ -70,6 +70,7 @@ const (
 type State struct {
 	Job           *batchv1.Job         // the last state that was seen; nil before the first
 	Gone          bool                 // the Job object was deleted
+	Missed        bool                 // and what it came to before that was not seen, nor its deletion: a watch was interrupted
 	ReplacedBy    types.UID            // UID of another Job under the same name, "" without one
 	Pods          []*corev1.Pod        // last states of all pods of the Job, deleted ones included, in order of creation
 	GonePods      map[types.UID]bool   // the pods among them whose objects were deleted
@@ -81,6 +82,7 @@ type State struct {
 	Now           time.Time            // our clock
 	Began         time.Time            // when the run began, by our clock; zero: with the following
 	FollowedSince time.Time            // when the following began, by our clock
+	Joined        bool                 // that was not when the Job was created
 	Options       Options
 }
 
@@ -130,7 +132,7 @@ type Verdict struct {
 func Decide(s State) Verdict {
 	w := look(s)
 	var v Verdict
-	if !w.ended(&v) && !w.vanished(&v) {
+	if !w.ended(&v) && !(w.goes() && w.mainEnds(&v)) && !w.vanished(&v) {
 		w.impatient(&v)
 	}
 	if v.Cause != nil {
@@ -163,6 +165,11 @@ func (w *view) ended(v *Verdict) bool {
 	return true
 }
 
+// goes tells whether somebody has deleted the Job, be it there or not.
+func (w *view) goes() bool {
+	return w.Gone || w.ReplacedBy != "" || w.job.DeletionTimestamp != nil
+}
+
 // vanished decides for a Job that is no longer there and had not finished. One that is held while it is being deleted counts too, when its pods
 // have ended: the controller does not count any more what they did.
 func (w *view) vanished(v *Verdict) bool {
@@ -179,8 +186,13 @@ func (w *view) vanished(v *Verdict) bool {
 			Message: fmt.Sprintf("%s was deleted by someone else before it finished (%s)", w.name, w.tally()),
 			Hint:    "Look for another run, a clean-up job or a person that deletes Jobs in this namespace; the audit log of the cluster knows who it was.",
 		}
-		if ttl := w.job.Spec.TTLSecondsAfterFinished; ttl != nil && w.Now.Sub(w.FollowedSince) >= time.Duration(*ttl)*time.Second {
+		ttl := w.job.Spec.TTLSecondsAfterFinished
+		due := ttl != nil && w.Now.Sub(w.FollowedSince) >= time.Duration(*ttl)*time.Second
+		if w.Missed || due {
 			v.Cause.Message = fmt.Sprintf("%s was deleted before it was seen to finish (%s)", w.name, w.tally())
+			v.Cause.Hint = "The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then."
+		}
+		if due {
 			v.Cause.Hint = fmt.Sprintf("Its ttlSecondsAfterFinished of %d s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.", *ttl)
 		}
 	case w.job.DeletionTimestamp != nil && w.unended() == 0:
@@ -199,8 +211,32 @@ func (w *view) vanished(v *Verdict) bool {
 	default:
 		return false
 	}
+	if names, end := w.orphans(); names != "" {
+		v.Cause.Message += "; it was deleted without its pods, and these go on: " + names
+		v.Cause.Hint = event.See("Nobody counts or replaces them any more; this ends them", end)
+	}
 	v.Decided, v.Outcome = true, event.Vanished
 	return true
+}
+
+// mostNamed is how many pods a cause names one by one.
+const mostNamed = 10
+
+// orphans are the names of the pods that go on without their Job, and the command that ends them; "" when there are none. Whoever deletes a Job
+// may leave its pods (kubectl delete --cascade=orphan), and its last state says so.
+func (w *view) orphans() (names, end string) {
+	if !slices.Contains(w.job.Finalizers, metav1.FinalizerOrphanDependents) || len(w.living) == 0 {
+		return "", ""
+	}
+	var all []string
+	for _, p := range w.living {
+		all = append(all, p.Name)
+	}
+	if more := len(all) - mostNamed; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:mostNamed], ", "), more),
+			event.Kubectl(w.ref.Namespace, "delete pods -l "+batchv1.ControllerUidLabel+"=%s", string(w.job.UID))
+	}
+	return strings.Join(all, ", "), event.Kubectl(w.ref.Namespace, "delete pod"+strings.Repeat(" %s", len(all)), all...)
 }
 
 // lastEnd is when the last container of a Job that is being deleted ended, or when its deletion began.

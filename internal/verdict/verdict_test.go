@@ -162,6 +162,24 @@ func unscheduled(message string) func(*corev1.Pod) {
 	}
 }
 
+// untaken is a pod that its scheduler has not looked at.
+func untaken(scheduler string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Spec.NodeName, p.Spec.SchedulerName, p.Status = "", scheduler, corev1.PodStatus{Phase: corev1.PodPending}
+	}
+}
+
+// placed is a pod on a node whose kubelet has not looked at it.
+func placed(node string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) { p.Spec.NodeName, p.Status = node, corev1.PodStatus{Phase: corev1.PodPending} }
+}
+
+func scheduledAt(seconds int) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: at(seconds)}}
+	}
+}
+
 // happened adds an event about the newest pod, or about the Job before there is one.
 func happened(reason, message string, count int32, first, last int) func(*State) {
 	return func(s *State) {
@@ -267,6 +285,7 @@ const (
 func TestOutcome(t *testing.T) {
 	external := job(func(j *batchv1.Job) { j.Spec.ManagedBy = ptr("kueue.x-k8s.io/multikueue") })
 	vanish := func(s *State) { s.Gone = true }
+	orphaned := job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"orphan"} })
 	replace := func(s *State) { s.Gone, s.ReplacedBy = true, "other-uid" }
 	complete := condition(batchv1.JobComplete, "CompletionsReached", "Reached expected number of succeeded pods", 60)
 	criteria := condition(batchv1.JobSuccessCriteriaMet, "SuccessPolicy", "Matched rules at index 0", 60)
@@ -292,11 +311,29 @@ func TestOutcome(t *testing.T) {
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, "")},
 		{name: "gone", state: state(9, pod("migrate-x2k9", runs), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "gone, and its pods go on", state: state(9, pod("migrate-x2k9", runs), pod("b", exits(3, "Error", "", 8)), pod("c", runs, deleted(8)), pod("d", waits("ContainerCreating", "")), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: migrate-x2k9, d",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9 d")},
+		{name: "gone, and many pods go on", state: state(9, func(s *State) {
+			for i := range 11 {
+				pod(fmt.Sprint("p", i), runs)(s)
+			}
+		}, orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded); it was deleted without its pods, and these go on: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 1 more",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pods -l batch.kubernetes.io/controller-uid=job-uid")},
+		{name: "gone with its pods left, which have ended", state: state(9, pod("migrate-x2k9", exits(3, "Error", "", 8)), orphaned, vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
+		{name: "replaced, and its pod goes on", state: state(9, pod("migrate-x2k9", runs), orphaned, replace), outcome: event.Vanished,
+			cause: jobCause(event.JobReplaced, "Job prod/migrate was deleted before it finished, and another Job was created under its name (UID other-uid instead of job-uid); it was deleted without its pods, and these go on: migrate-x2k9",
+				"Nobody counts or replaces them any more; this ends them: kubectl -n prod delete pod migrate-x2k9")},
 		{name: "gone with a TTL that is not over", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished = ptr[int32](86400) }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)", deletedHint)},
 		{name: "gone with a TTL", state: state(9, job(func(j *batchv1.Job) { j.Spec.TTLSecondsAfterFinished, j.Status.Succeeded = ptr[int32](0), 1 }), vanish), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (1 of 1 pod succeeded)",
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
+		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
+				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60)))},
 		{name: "being deleted by finalizers, and its pods work", state: state(900, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", runs))},
 		{name: "being deleted, and held", state: state(75, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), outcome: event.Vanished,
@@ -415,6 +452,11 @@ func TestFailure(t *testing.T) {
 			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed from node node-1, which is unreachable, not ready or otherwise tainted NoExecute", nodeHint)},
 		{name: "node deleted", state: failed(fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), outcome: event.Failed,
 			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node node-1 no longer exists", movedHint)},
+		{name: "node that never was", state: failed(placed("nowhere"), fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), outcome: event.Failed,
+			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node nowhere does not exist", movedHint)},
+		{name: "nodeName that never was", outcome: event.Failed, state: state(61, job(func(j *batchv1.Job) { j.Spec.Template.Spec.NodeName = "nowhere" }),
+			pod("migrate-x2k9", placed("nowhere"), fails("", ""), disrupted("DeletionByPodGC", "PodGC: node no longer exists")), failedCount(1), backoffLimitExceeded(60)),
+			cause: podCause(event.NodeLost, "", nil, "pod migrate-x2k9 was removed because node nowhere does not exist", "Correct nodeName of the pod template, or leave it out, so that a scheduler chooses: kubectl get nodes")},
 		{name: "node lost", state: failed(fails("NodeLost", "Node node-1 which was running pod migrate-x2k9 is unresponsive")), outcome: event.Failed,
 			cause: podCause(event.NodeLost, "", nil, "node node-1, on which pod migrate-x2k9 ran, was lost", nodeHint)},
 		{name: "node shut down", state: failed(fails("Terminated", "Pod was terminated in response to imminent node shutdown.")), outcome: event.Failed,
@@ -633,6 +675,10 @@ func TestPatience(t *testing.T) {
 		{name: "unschedulable until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable,
 			state:   state(300, pod("migrate-x2k9", unscheduled("0/3 nodes are available: 3 node(s) had untolerated taint(s)."))),
 			message: "no container of Job prod/migrate started within 5m (start-timeout): pod migrate-x2k9 cannot be scheduled: 0/3 nodes are available: 3 node(s) had untolerated taint(s)"},
+		{name: "nobody schedules it until start-timeout", outcome: event.TimedOut, reason: event.Unschedulable, state: state(300, pod("migrate-x2k9", untaken("nobody"))),
+			message: `no container of Job prod/migrate started within 5m (start-timeout): no scheduler called "nobody" has taken pod migrate-x2k9`},
+		{name: "no kubelet takes it until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout, state: state(300, pod("migrate-x2k9", placed("nowhere"))),
+			message: `no container of Job prod/migrate started within 5m (start-timeout): the kubelet of node "nowhere" has not taken pod migrate-x2k9`},
 		{name: "sandbox until start-timeout", outcome: event.TimedOut, reason: event.StartTimeout,
 			state:   state(300, pod("migrate-x2k9"), happened("FailedCreatePodSandBox", "Failed to create pod sandbox: no IP left", 9, 2, 290)),
 			message: "no container of Job prod/migrate started within 5m (start-timeout): the sandbox of pod migrate-x2k9 cannot be made: Failed to create pod sandbox: no IP left"},
@@ -768,6 +814,13 @@ func TestProgress(t *testing.T) {
 			"0/1 done, 1 being scheduled (8.0 s): pod migrate-x2k9 cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; the cluster autoscaler adds a node for it"},
 		{"autoscaler cannot", state(9, pod("migrate-x2k9", unscheduled("0/1 nodes are available: 1 Insufficient cpu.")), happened("NotTriggerScaleUp", "", 1, 2, 2)),
 			"0/1 done, 1 being scheduled (8.0 s): pod migrate-x2k9 cannot be scheduled: 0/1 nodes are available: 1 Insufficient cpu; the cluster autoscaler cannot add a node that would do"},
+		{"no scheduler yet", state(10, pod("a", untaken("nobody"))), "0/1 done, 1 being scheduled (9.0 s)"},
+		{"no scheduler", state(11, pod("a", untaken("nobody"))), `0/1 done, 1 being scheduled (10 s): no scheduler called "nobody" has taken pod a`},
+		{"the cluster's scheduler is busy", state(60, pod("a", untaken("default-scheduler"))), "0/1 done, 1 being scheduled (59 s)"},
+		{"no kubelet yet", state(10, pod("a", placed("nowhere"))), "0/1 done, 1 creating container (9.0 s)"},
+		{"no kubelet", state(11, pod("a", placed("nowhere"))), `0/1 done, 1 waiting for its node (10 s): the kubelet of node "nowhere" has not taken pod a`},
+		{"no kubelet of the node that the scheduler chose yet", state(14, pod("a", placed("node-1"), scheduledAt(5))), "0/1 done, 1 creating container (13 s)"},
+		{"no kubelet of the node that the scheduler chose", state(15, pod("a", placed("node-1"), scheduledAt(5))), `0/1 done, 1 waiting for its node (14 s): the kubelet of node "node-1" has not taken pod a`},
 		{"refused in part", state(9, three, refuses("exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"), pod("a", runs)),
 			`0/10 done, 1 running: no further pod of the Job can be created: ResourceQuota "q" allows pods=1, pods=1 is used and the pod asks for pods=1`},
 		{"Kueue", state(9, job(func(j *batchv1.Job) {
@@ -834,6 +887,33 @@ func TestLingers(t *testing.T) {
 		{name: "main-container works", state: state(99, proxied(1), named("proxy"))},
 		{name: "one main-container of two has succeeded", state: state(99, proxied(0), named("main"), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
 		{name: "both have succeeded", outcome: event.Succeeded, state: state(99, proxied(0), named("main"), pod("b", exits(0, "Completed", "", 9)), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }))},
+	})
+	// Another run that follows the Job may be the first to end it.
+	vanish := func(s *State) { s.Gone = true }
+	stopped := func(at int) func(*corev1.Pod) { // the proxy, by the pod's deletion 2 s before
+		return func(p *corev1.Pod) {
+			deleted(at - 2)(p)
+			p.Status.Phase, p.Status.ContainerStatuses[1].State = corev1.PodFailed, corev1.ContainerState{Terminated: terminated(143, "Error", "", at)}
+		}
+	}
+	wasDeleted := jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 1 pod succeeded)",
+		"Look for another run, a clean-up job or a person that deletes Jobs in this namespace; the audit log of the cluster knows who it was.")
+	check(t, []verdictCase{
+		{name: "main-container succeeded, and the Job is gone", state: state(10, proxied(0), named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container succeeded, and the Job goes", state: state(10, proxied(0), named("main"), job(func(j *batchv1.Job) { j.DeletionTimestamp = ptr(at(10)) })), outcome: event.Succeeded},
+		{name: "main-container succeeded, and its pod is gone too", state: state(14, proxied(0, stopped(13)), gone, named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container succeeded, and the proxy ends well when it is stopped", state: state(14, proxied(0, stopped(13), func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses[1].State.Terminated.ExitCode = corev1.PodSucceeded, 0
+		}), named("main"), vanish), outcome: event.Succeeded},
+		{name: "main-container ends well when it is stopped with the Job", state: state(14, proxied(0, stopped(11), func(p *corev1.Pod) {
+			p.Status.Phase, p.Status.ContainerStatuses[1].State.Terminated.ExitCode = corev1.PodSucceeded, 0
+		}), named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "main-container failed, and its pod is gone too", state: state(14, proxied(1, stopped(13)), gone, named("main"), vanish), outcome: event.Failed,
+			cause: podCause(event.ContainerExit, "main", ptr[int32](1), `container "main" of pod migrate-x2k9 exited with code 1`, "")},
+		{name: "main-container was stopped with the Job", state: state(14, proxied(0, stopped(11)), gone, named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "an earlier attempt failed, and the Job is gone", state: state(20, pod("migrate-x2k9", beside("proxy"), exits(1, "Error", "", 9), stopped(9), deleted(18)), gone, named("main"), vanish), outcome: event.Vanished, cause: wasDeleted},
+		{name: "one main-container of two has succeeded, and the Job is gone", state: state(99, proxied(0), named("main"), job(func(j *batchv1.Job) { j.Spec.Completions = ptr[int32](2) }), vanish), outcome: event.Vanished,
+			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted by someone else before it finished (0 of 2 pods succeeded)", wasDeleted.Hint)},
 	})
 	if v := Decide(state(11, proxied(0), named("main"))); !v.DeleteJob {
 		t.Error("a Job whose rest runs on is not deleted")
@@ -1070,7 +1150,7 @@ func TestResult(t *testing.T) {
 	v := Decide(complete)
 	want := event.Finished{
 		Outcome: event.Succeeded, Job: event.Ref{Kind: "Job", Namespace: "prod", Name: "migrate"}, UID: "job-uid",
-		Attempts: 2, Succeeded: 1, Failed: 1, StartedAt: at(2).Time, CompletedAt: at(70).Time, Duration: 68 * time.Second,
+		Attempts: 2, Succeeded: 1, Failed: 1, StartedAt: at(2).Time, CompletedAt: at(70).Time, Duration: 70 * time.Second,
 		Times: event.Times{Queue: time.Second, Pull: 2 * time.Second, Run: 57 * time.Second, End: 10 * time.Second},
 		Pods: []event.PodResult{
 			{Name: "a", Index: ptr(0), Node: "node-1", Phase: "Failed", Reason: "ContainerExit", ExitCode: ptr[int32](3), StartedAt: ptr(at(1).Time), EndedAt: ptr(at(9).Time),

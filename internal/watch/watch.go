@@ -398,37 +398,43 @@ func (k *kind) relist(ctx context.Context) error {
 		o.ResourceVersion = "0"
 	}
 	there := map[types.UID]bool{}
-	for {
+	var all []runtime.Object
+	// A list has the order of names; attempts are numbered in the order in which they were created.
+	tell := func() {
+		slices.SortStableFunc(all, func(a, b runtime.Object) int {
+			return a.(metav1.Object).GetCreationTimestamp().Compare(b.(metav1.Object).GetCreationTimestamp().Time)
+		})
+		for _, object := range all {
+			k.seen(ctx, object, false)
+		}
+		all = nil
+	}
+	for more := true; more; {
 		list, err := k.list(ctx, o)
 		if err != nil {
 			return err
 		}
-		var objects []runtime.Object
-		if objects, err = meta.ExtractListWithAlloc(list); err != nil {
+		objects, err := meta.ExtractListWithAlloc(list)
+		if err != nil {
 			return err
 		}
 		for _, object := range objects {
-			there[object.(metav1.Object).GetUID()] = true
+			m := object.(metav1.Object)
+			m.SetManagedFields(nil) // a large part of it
+			there[m.GetUID()] = true
 		}
-		// A list has the order of names; attempts are numbered in the order in which they were created.
-		slices.SortStableFunc(objects, func(a, b runtime.Object) int {
-			return a.(metav1.Object).GetCreationTimestamp().Compare(b.(metav1.Object).GetCreationTimestamp().Time)
-		})
-		// Ours is told to be gone before another of its name is told to be there, so that is found out first; with a name as
-		// selector there is one page.
 		l := list.(metav1.ListInterface)
-		if l.GetContinue() == "" {
-			k.missed(ctx, there)
-		}
-		for _, object := range objects {
-			k.seen(ctx, object, false)
-		}
-		if l.GetContinue() == "" {
+		if more = l.GetContinue() != ""; !more {
 			k.version = l.GetResourceVersion()
-			break
 		}
 		o.Continue, o.ResourceVersion = l.GetContinue(), ""
+		if all = append(all, objects...); k.known == nil { // else all are held anyway
+			tell()
+		}
 	}
+	// Ours is told to be gone before another of its name is told to be there.
+	k.missed(ctx, there)
+	tell()
 	k.began = true
 	if k.listed != nil {
 		k.listed()

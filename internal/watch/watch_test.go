@@ -414,8 +414,6 @@ func ordered(lines []string) map[string][]string {
 	return by
 }
 
-// TestFollowOutage: however connections fail, the outage is told once, and its end once. client-go takes a watch whose connection
-// breaks for one that brings nothing (Request.Watch in rest/request.go).
 // TestFollowInOrder: a list has the order of names, and is told in that of creation, by which attempts are numbered.
 func TestFollowInOrder(t *testing.T) {
 	got, _, err := play(t, script{
@@ -424,8 +422,17 @@ func TestFollowInOrder(t *testing.T) {
 	if diff := cmp.Diff([]string{"pod b@8", "pod c@5", "pod a@7"}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
+	// The order is that of all pages.
+	got, _, err = play(t, script{
+		"pods": {{want: "list 0", answer: page("8", "b", createdAt(9, newPod("a", "7")))}, {want: "list  continue b", answer: list("8", createdAt(3, newPod("b", "8")), createdAt(12, newPod("c", "5")))}, {want: "watch 8", answer: open()}},
+	}, nil)
+	if diff := cmp.Diff([]string{"pod b@8", "pod a@7", "pod c@5"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
 }
 
+// TestFollowOutage: however connections fail, the outage is told once, and its end once. client-go takes a watch whose connection
+// breaks for one that brings nothing (Request.Watch in rest/request.go).
 func TestFollowOutage(t *testing.T) {
 	for _, test := range []struct {
 		name string

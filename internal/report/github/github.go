@@ -44,6 +44,7 @@ type Reporter struct {
 	getenv   func(string) string
 	options  report.Options
 	started  event.Started
+	job      event.Ref             // once it exists
 	streams  map[event.Stream]bool // those whose lines were shown; no more are kept than it takes to know that there are several
 	hidden   bool                  // lines of a container stand in a group
 	kept     bool                  // the Job is there
@@ -89,11 +90,14 @@ func (r *Reporter) Event(e event.Event) error {
 		return errors.Join(r.flush(), r.broken)
 	case event.Started:
 		r.started = e
-		r.kept = true
+		r.job, r.kept = e.Job, true
 		r.say(e)
 		r.publish(report.Known(e.Job, e.UID))
 	case event.Object:
-		if e.Object == r.started.Job {
+		if e.UID != "" {
+			r.job = e.Object
+		}
+		if e.Object == r.job {
 			r.kept = e.Action != "deleted"
 		}
 		r.say(e)
@@ -252,14 +256,20 @@ func (r *Reporter) annotate(kind string, limit int, properties githubactions.Com
 
 // position is where an annotation stands: a file of the workspace, as the runner and GitHub name it.
 func (r *Reporter) position(f event.Finding) githubactions.CommandProperties {
+	if f.File == "" || f.File == "<stdin>" || f.File == "manifest-content" {
+		return nil
+	}
 	file := filepath.Clean(f.File)
+	if !filepath.IsAbs(file) {
+		file = filepath.Join(r.options.Dir, file)
+	}
 	if filepath.IsAbs(file) {
 		var err error
 		if file, err = filepath.Rel(r.getenv("GITHUB_WORKSPACE"), file); err != nil {
 			return nil
 		}
 	}
-	if f.File == "" || !filepath.IsLocal(file) || f.File == "<stdin>" || f.File == "manifest-content" {
+	if !filepath.IsLocal(file) {
 		return nil
 	}
 	p := githubactions.CommandProperties{"file": r.commands.Text(filepath.ToSlash(file))}
@@ -293,7 +303,7 @@ func (r *Reporter) finished(f event.Finished) {
 			title, hint = title+": "+string(c.Reason), c.Hint
 		}
 		r.annotate("error", maxAnnotations, githubactions.CommandProperties{"title": event.Shorten(r.commands.Text(title), maxTitle)}, report.Verdict(f), hint)
-		r.places(f.Tail)
+		r.places(f.Trace)
 		r.clusters(f)
 	}
 	if note != "" {

@@ -371,7 +371,7 @@ func FuzzReports(f *testing.F) {
 			event.Attempt{Pod: text, Index: -1, Message: text}, line("x" + text), event.Gap{Stream: named, Why: text}, event.Object{Object: event.Ref{Kind: text, Name: text}, Action: text},
 			event.Notice{Level: event.Warning, Message: text + secret}, event.Notice{Level: event.Info, Message: text, Hint: text + "\n" + text},
 			event.Finding{Level: event.Error, File: text, Line: 1, Path: text, Message: text},
-			event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: text, Name: text}, UID: text, FailedIndexes: text, Tail: []string{text, secret, text + secret},
+			event.Finished{Outcome: event.Failed, Job: event.Ref{Kind: "Job", Namespace: text, Name: text}, UID: text, FailedIndexes: text, Tail: []string{text, secret, text + secret}, Trace: []string{text, secret, text + secret, "main.sh: line 1: " + secret},
 				Cause: &event.Cause{Reason: event.Reason(text), Message: text + secret, Hint: text}, Pods: []event.PodResult{{Name: text, Node: text, Phase: text, Reason: text, Message: text, Tail: []string{text, secret}, CreatedAt: &at, Times: event.Times{Run: 1}},
 					{Name: text, Phase: "Failed", Container: text, Tail: []string{text}, CreatedAt: &at, Times: event.Times{Pull: 1, End: 1}}}}} {
 			if err := fan.Event(e); err != nil {

@@ -80,7 +80,7 @@ func TestAttemptsInGroups(t *testing.T) {
 
 // The verdict is the first error at the end of a run, then places, then failures, the most frequent first; and it is always there.
 func TestMostTellingAnnotationsFirst(t *testing.T) {
-	f := event.Finished{Outcome: event.Failed, Job: job, UID: "u", Attempts: 40, Cause: &event.Cause{Reason: event.FailedIndexes, Message: "many failed"}, Tail: []string{"main.sh: line 3: x: not found"}}
+	f := event.Finished{Outcome: event.Failed, Job: job, UID: "u", Attempts: 40, Cause: &event.Cause{Reason: event.FailedIndexes, Message: "many failed"}, Tail: []string{"main.sh: line 3: x: not found"}, Trace: []string{"main.sh: line 3: x: not found"}}
 	for i := range 40 {
 		f.Pods = append(f.Pods, broke(ran(fmt.Sprintf("j-%d-x", i), i, 1, 0, 0, time.Second), int32(1+i%7), "no rows"))
 		f.Warnings = append(f.Warnings, event.Cause{Message: "warning of the end"})
@@ -235,7 +235,14 @@ func TestCommandsToLookFurther(t *testing.T) {
 			t.Errorf("a Job that is %s has commands: %v", action, got)
 		}
 	}
+	// One that could not be followed, as timeout was over, may be there too.
 	s := newStep(t, report.Options{Summary: true})
+	f.Outcome = event.TimedOut
+	s.tell(t, event.Object{Object: job, Action: "created", UID: "u"}, event.Object{Object: job, Action: "kept"}, f)
+	if !strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job") {
+		t.Error("a Job that was left before it was followed has no commands")
+	}
+	s = newStep(t, report.Options{Summary: true})
 	f.Outcome = event.Vanished
 	s.tell(t, begun, f)
 	if strings.Contains(s.file(t, "GITHUB_STEP_SUMMARY"), "describe job") {

@@ -25,7 +25,7 @@ func TestHostileNamesAreNotObeyed(t *testing.T) {
 			event.Attempt{Pod: word, Index: -1, Message: word},
 			event.Lines{Stream: named, Lines: []event.Line{{At: at, Text: word}, {At: at, Text: "x"}}},
 			event.Gap{Stream: named, Why: word},
-			event.Finished{Outcome: event.Failed, Job: ref, UID: word, FailedIndexes: word, Tail: []string{word}, Warnings: []event.Cause{{Reason: event.Reason(word), Message: word, Hint: word}},
+			event.Finished{Outcome: event.Failed, Job: ref, UID: word, FailedIndexes: word, Tail: []string{word}, Trace: []string{word}, Warnings: []event.Cause{{Reason: event.Reason(word), Message: word, Hint: word}},
 				Cause: &event.Cause{Reason: event.Reason(word), Object: ref, Container: word, Message: word, Hint: word},
 				Pods:  []event.PodResult{{Name: word, Phase: word, Reason: word, Node: word}}},
 		} {
@@ -98,7 +98,7 @@ func TestOutputsOfStrangers(t *testing.T) {
 			f.AddSecrets(event.Secret{Value: secret})
 			index := 1
 			name := strings.ReplaceAll(hostile, secret, "") // names and states of pods are not masked
-			for _, e := range []event.Event{begun, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", FailedIndexes: name, Tail: strings.Split(hostile, "\n"),
+			for _, e := range []event.Event{begun, event.Finished{Outcome: event.Failed, Job: job, UID: "0b1c", FailedIndexes: name, Tail: strings.Split(hostile, "\n"), Trace: strings.Split(hostile, "\n"),
 				Cause: &event.Cause{Reason: event.ContainerExit, Message: hostile, Hint: hostile},
 				Pods:  []event.PodResult{{Name: name, Index: &index, Phase: name, Reason: hostile, Node: name}}}} {
 				if err := f.Event(e); err != nil {

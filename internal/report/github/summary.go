@@ -168,7 +168,7 @@ func clusters(started event.Started, f event.Finished) string {
 	b.WriteString("#### Failures\n")
 	for i, c := range all {
 		if i == summaryClusters {
-			fmt.Fprintf(&b, "\n… and %d more kinds of failures\n", len(all)-i)
+			fmt.Fprintf(&b, "\n%s\n", more(len(all)-i, "kind of failures", "kinds of failures"))
 			break
 		}
 		why := c.Example.Reason
@@ -204,7 +204,7 @@ func warnings(all []event.Cause) string {
 			b.WriteByte('\n')
 		}
 		if i == summaryWarnings {
-			fmt.Fprintf(&b, "… and %d more warnings\n", len(all)-i)
+			b.WriteString(more(len(all)-i, "warning", "warnings") + "\n")
 			break
 		}
 		fmt.Fprintf(&b, "⚠️ %s\n", escape(w.Error(), summaryText))
@@ -260,10 +260,10 @@ func attempts(f event.Finished) string {
 		}},
 		{"Waited", func(p event.PodResult) string { return seconds(p.Times.Queue + p.Times.Node + p.Times.Pull) }},
 		{"Ran", func(p event.PodResult) string {
-			if ran := p.Times.Init + p.Times.Run; ran > 0 || p.StartedAt == nil || p.EndedAt == nil {
+			if ran := p.Times.Init + p.Times.Run; ran > 0 || p.ExitCode == nil {
 				return seconds(ran)
 			}
-			return seconds(p.EndedAt.Sub(*p.StartedAt))
+			return "<1 s" // the time stamps have the resolution of a second
 		}},
 		{"Node", func(p event.PodResult) string { return p.Node }},
 	}
@@ -287,13 +287,20 @@ func attempts(f event.Finished) string {
 		b.WriteString(lines[i].String() + "|\n")
 	}
 	if left := len(sorted) - len(rows); left > 0 {
-		fmt.Fprintf(&b, "\n… and %d more pods\n", left)
+		fmt.Fprintf(&b, "\n%s\n", more(left, "pod", "pods"))
 	}
 	title := "The pod"
 	if len(sorted) > 1 {
 		title = fmt.Sprintf("All %d pods, failed ones first", len(sorted))
 	}
 	return details(title, len(sorted) <= summaryOpen, b.String())
+}
+
+func more(n int, one, several string) string {
+	if n == 1 {
+		return "… and 1 more " + one
+	}
+	return fmt.Sprintf("… and %d more %s", n, several)
 }
 
 func seconds(d time.Duration) string {

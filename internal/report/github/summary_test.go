@@ -312,3 +312,32 @@ func TestSummaryIsLiteralAndBounded(t *testing.T) {
 		}
 	}
 }
+
+// A pod that ran for less than the time stamps tell did not run while it waited for its image.
+func TestRanIsNotWaited(t *testing.T) {
+	quick := broke(ran("data-migration-x7k2p", -1, 1, 0, 5*time.Second, 0), 1, "x")
+	pulls := ran("data-migration-b4f9d", -1, 2, 0, 5*time.Second, 0)
+	pulls.Phase, pulls.ExitCode, pulls.EndedAt = "Pending", nil, nil
+	table := attempts(event.Finished{Outcome: event.Failed, Pods: []event.PodResult{quick, pulls}})
+	for _, want := range []string{"| ContainerExit, exit code 1 | 6.0 s | &#60;1 s |", "| Pending | 6.0 s |  |"} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no %q in:\n%s", want, table)
+		}
+	}
+}
+
+func TestOneMore(t *testing.T) {
+	f := event.Finished{Outcome: event.Failed}
+	for i := range summaryPods + 1 {
+		f.Pods = append(f.Pods, ran("x", i, 1, 0, 1, 1))
+	}
+	for i := range summaryClusters + 1 {
+		f.Pods[i] = broke(f.Pods[i], int32(i)+1, strings.Repeat("x", i+1))
+	}
+	page := clusters(event.Started{}, f) + attempts(f) + warnings(make([]event.Cause, summaryWarnings+1))
+	for _, want := range []string{"… and 1 more pod\n", "… and 1 more kind of failures\n", "… and 1 more warning\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in:\n%s", want, page)
+		}
+	}
+}

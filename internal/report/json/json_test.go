@@ -250,6 +250,10 @@ func filler(seed int64) *randfill.Filler {
 				}
 			}
 		},
+		func(f *event.Finished, c randfill.Continue) { // which no line has
+			c.FillNoCustom(f)
+			f.Trace = nil
+		},
 		func(a *event.Attempt, c randfill.Continue) { c.FillNoCustom(a); a.Index = c.Intn(5) - 1 },
 		func(s *event.Stream, c randfill.Continue) { c.FillNoCustom(s); s.Index = c.Intn(5) - 1 },
 	)

@@ -220,6 +220,18 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+// A line of 5 MiB, of characters beyond the first plane, is cut between two of them, and the last lines keep their end.
+func TestLongLine(t *testing.T) {
+	long := strings.Repeat("🚀", 5<<20/4)
+	p := ran(-1, 1, "Failed", 1)
+	p.Message, p.Tail = long, []string{long, "👩‍🚀 last"}
+	text, _ := written(t, started(1, false), ended(event.Failed, backoff, p))
+	failure := parsed(t, text).Cases[0].Failure
+	if len(text) > 1<<20 || strings.Contains(text, "\ufffd") || !strings.HasPrefix(failure.Message, "🚀🚀") || !strings.HasSuffix(failure.Text, "\n👩‍🚀 last") {
+		t.Errorf("%d bytes, %.50q, …%q", len(text), failure.Message, failure.Text[max(0, len(failure.Text)-50):])
+	}
+}
+
 // Whatever the Job's size, the file stays small, and no failure is left out for a success.
 func TestLimits(t *testing.T) {
 	long := strings.Repeat("<\"", 100_000)

@@ -7,6 +7,8 @@ package lines
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -33,7 +35,7 @@ func (r *Reporter) Event(e event.Event) error {
 		}
 		var err error
 		if r.file, err = os.OpenFile(r.path, os.O_WRONLY|os.O_APPEND, 0); err != nil {
-			return err
+			return report.Unwritable(r.path, err)
 		}
 	}
 	if cap(r.buf) > report.KeptBuffer {
@@ -51,13 +53,16 @@ func (r *Reporter) Event(e event.Event) error {
 			r.buf = append(r.buf, "! "+strings.ReplaceAll(m.Text, "\n", " ")+"\n"...)
 		}
 	case event.Finished:
+		if _, err := os.Stat(r.path); errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(fmt.Errorf("%s was deleted while this run wrote to it", r.path), r.file.Close())
+		}
 		return r.file.Close()
 	}
 	if len(r.buf) == 0 {
 		return nil
 	}
 	if _, err := r.file.Write(r.buf); err != nil {
-		return errors.Join(err, r.file.Close())
+		return errors.Join(report.Unwritable(r.path, err), r.file.Close())
 	}
 	return nil
 }

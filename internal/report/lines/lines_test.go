@@ -98,6 +98,22 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A file that was deleted while it was written is not there for whoever asked for it.
+func TestDeletedMeanwhile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "job.log")
+	r := New(path)
+	if err := r.Event(event.Started{Job: job}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	err := r.Event(event.Finished{Outcome: event.Succeeded})
+	if err == nil || !strings.Contains(err.Error(), "job.log was deleted while this run wrote to it") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 type discard struct{}
 
 func (discard) Event(event.Event) error { return nil }

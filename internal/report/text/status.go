@@ -2,6 +2,7 @@ package text
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"github.com/planton/kubernetes-job-action/internal/event"
 )
@@ -14,14 +15,18 @@ type status struct {
 	width    func() int
 	both     bool
 	progress *event.Progress
-	drawn    int // how many columns it takes; 0 when it is not there
+	drawn    int         // how many columns it takes; 0 when it is not there
+	away     atomic.Bool // it was taken away, and the terminal may have got lines of others since
 }
 
 // Live has the reporter keep a status line at the end of standard error, a terminal: the state of the Job, which is then told there alone. width is
 // how many columns the terminal has now, 0 when that is unknown. both says that standard output is the same terminal: then the line is
-// taken away before lines of containers, and drawn again below them. Nothing of it is left after event.Finished.
-func (r *Reporter) Live(width func() int, both bool) {
-	r.status = &status{width: width, both: both}
+// taken away before lines of containers, and drawn again below them. Nothing of it is left after event.Finished. Who takes the line away for others
+// to write, at any time, calls away before the next event is written.
+func (r *Reporter) Live(width func() int, both bool) (away func()) {
+	s := &status{width: width, both: both}
+	r.status = s
+	return func() { s.away.Store(true) }
 }
 
 // columns are how many may be written to without a break of the line, also when the terminal shows the ^C of a user behind them.
@@ -39,6 +44,9 @@ func (s *status) erase(buf []byte) []byte {
 		return buf
 	}
 	buf = append(buf, Erase...)
+	if s.away.Swap(false) { // the lines above are somebody else's
+		s.drawn = 0
+	}
 	// A terminal that became narrower has broken the line into several.
 	for w := s.width(); w > 0 && s.drawn > w; s.drawn -= w {
 		buf = append(buf, "\x1b[A\x1b[K"...)

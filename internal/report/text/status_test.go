@@ -202,6 +202,31 @@ func TestStatusLineAfterResize(t *testing.T) {
 	}
 }
 
+// When the line was taken away for a shell to write, in a terminal that is narrower by now, none of the shell's lines goes.
+func TestStatusLineAfterAStop(t *testing.T) {
+	s := &screen{t: t, width: 200}
+	r := New(s, s, noCI, report.Options{}, false)
+	away := r.Live(func() int { return s.width }, true)
+	p := state(3, time.Second)
+	p.Note = strings.Repeat("waits ", 40)
+	for _, width := range []int{40, 30} {
+		if err := r.Event(p); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(s, Erase+"[1]+ Stopped\n$ fg\n")
+		s.resize(width)
+		away()
+	}
+	for range 2 {
+		if err := r.Event(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rows := strings.Split(s.String(), "\n"); len(rows) != 5 || strings.Join(rows[:4], "|") != "[1]+ Stopped|$ fg|[1]+ Stopped|$ fg" || !strings.HasPrefix(rows[4], "1.0 s  3/10 done") {
+		t.Errorf("%s", s)
+	}
+}
+
 // Standard output that is a file gets the lines alone, and they leave the status line where it is.
 func TestStatusLineBesideAFile(t *testing.T) {
 	var out bytes.Buffer
