@@ -26,8 +26,8 @@ const NonceAnnotation = "kubernetes-job-action.planton.ai/nonce"
 // FieldManager is the owner of the fields that Apply sets.
 const FieldManager = "kubernetes-job-action"
 
-// CreateJob creates the Job and answers with what the API server made of it. The answer to a create may be lost although the Job
-// was created; the next try then finds a Job of that name, and the nonce tells that it is ours. Another Job of that name gives an
+// CreateJob creates the Job and answers with what the API server made of it. The answer to a create may be lost, or be unreadable, although the
+// Job was created; a look, or the next try, then finds a Job of that name, and the nonce tells that it is ours. Another Job of that name gives an
 // error that apierrors.IsAlreadyExists knows.
 func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
 	var created *batchv1.Job
@@ -36,17 +36,17 @@ func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job,
 	err := c.Do(ctx, "create "+ref.String(), func(ctx context.Context) error {
 		jobs := c.Jobs(job.Namespace)
 		answer, err := jobs.Create(ctx, job, metav1.CreateOptions{FieldManager: FieldManager})
-		if apierrors.IsAlreadyExists(err) && job.Annotations[NonceAnnotation] != "" {
+		kind := outage.KindOf(err)
+		if (apierrors.IsAlreadyExists(err) || kind == outage.Other) && job.Annotations[NonceAnnotation] != "" {
 			there, getErr := jobs.Get(ctx, job.Name, metav1.GetOptions{})
 			switch {
-			case getErr != nil && !apierrors.IsNotFound(getErr):
+			case getErr != nil && !apierrors.IsNotFound(getErr) && kind != outage.Other:
 				return getErr
 			case getErr == nil && there.Annotations[NonceAnnotation] == job.Annotations[NonceAnnotation]:
 				answer, err = there, nil
 			}
 		}
-		kind := outage.KindOf(err)
-		unanswered = unanswered || kind == outage.Broken || kind == outage.Busy && !apierrors.IsTooManyRequests(err)
+		unanswered = unanswered || kind == outage.Broken || kind == outage.Other || kind == outage.Busy && !apierrors.IsTooManyRequests(err)
 		created = answer
 		return err
 	})

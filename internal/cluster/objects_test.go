@@ -65,6 +65,10 @@ func TestCreateJob(t *testing.T) {
 	exists := apierrors.NewAlreadyExists(jobsResource, "migrate").Status()
 	missing := apierrors.NewNotFound(jobsResource, "migrate").Status()
 	busy := errBusy.Status()
+	garbled := []string{"no Job"}
+	unknown := func(err error) bool {
+		return err != nil && strings.Contains(err.Error(), "kubectl -n ns get job migrate")
+	}
 	tests := []struct {
 		name      string
 		nonce     string
@@ -75,6 +79,9 @@ func TestCreateJob(t *testing.T) {
 		{"the answer was cut off, the Job is there", "n", []exchange{{create, 0, io.EOF}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"the answer was cut off, the Job is not there", "n", []exchange{{create, 0, io.EOF}, {create, 201, jobWith("n", "ours")}}, nil},
 		{"the look is refused for a while", "n", []exchange{{create, 504, busy}, {create, 409, exists}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"the answer cannot be read, the Job is there", "n", []exchange{{create, 201, garbled}, {get, 200, jobWith("n", "ours")}}, nil},
+		{"the answer cannot be read, the Job is not there", "n", []exchange{{create, 201, garbled}, {get, 404, missing}}, unknown},
+		{"no answer can be read", "n", []exchange{{create, 201, garbled}, {get, 200, garbled}}, unknown},
 		{"another Job has the name", "n", []exchange{{create, 409, exists}, {get, 200, jobWith("other", "")}}, apierrors.IsAlreadyExists},
 		{"another Job had the name", "n", []exchange{{create, 409, exists}, {get, 404, missing}}, apierrors.IsAlreadyExists},
 		{"without a nonce nothing is ours", "", []exchange{{create, 409, exists}}, apierrors.IsAlreadyExists},

@@ -2,6 +2,7 @@
 package pods
 
 import (
+	"cmp"
 	"strconv"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -35,6 +36,11 @@ func (n *Numbering) Of(pod *corev1.Pod) (index, attempt int) {
 	n.attempts[pod.UID] = attempt
 	n.last[index] = max(n.last[index], attempt)
 	return index, attempt
+}
+
+// Compare orders pods by their creation, which is told in whole seconds, and by their index within one.
+func Compare(a, b *corev1.Pod) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), Index(a)-Index(b))
 }
 
 // Index is a pod's completion index, -1 without one.

@@ -86,10 +86,11 @@ func (l *loop) finishJob(ctx context.Context, s verdict.State, v verdict.Verdict
 	}
 	detail := "it stays"
 	if ttl := l.created.Spec.TTLSecondsAfterFinished; ttl != nil {
+		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 		if *ttl == 0 {
 			verdict.Deleted(v.Cause, "a longer ttlSecondsAfterFinished")
+			detail = "the cluster deletes it at once"
 		}
-		detail = "the cluster deletes it in " + event.Seconds(time.Duration(*ttl)*time.Second)
 	}
 	l.emit(event.Object{Object: l.ref(), Action: "kept", Detail: detail})
 }

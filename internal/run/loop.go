@@ -16,10 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 
 	"github.com/planton/kubernetes-job-action/internal/cluster"
 	"github.com/planton/kubernetes-job-action/internal/event"
 	"github.com/planton/kubernetes-job-action/internal/logs"
+	"github.com/planton/kubernetes-job-action/internal/pods"
 	"github.com/planton/kubernetes-job-action/internal/verdict"
 	"github.com/planton/kubernetes-job-action/internal/watch"
 )
@@ -58,7 +60,7 @@ type loop struct {
 	gone      bool
 	missed    bool // it is, and what it came to before was not seen
 	replaced  types.UID
-	pods      []*corev1.Pod // in order of creation
+	pods      []*corev1.Pod // in the order of pods.Compare
 	gonePods  map[types.UID]bool
 	over      map[types.UID]bool                        // the pods that have ended
 	events    map[types.UID]map[types.UID]*corev1.Event // by what they are about
@@ -521,6 +523,13 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 	var before *corev1.Pod
 	if i >= 0 {
 		before = l.pods[i]
+		// What podsNow has brought may be newer than what the watch has yet to tell.
+		if newer, err := resourceversion.CompareResourceVersion(before.ResourceVersion, pod.ResourceVersion); err == nil && newer > 0 {
+			if !gone {
+				return
+			}
+			pod = before
+		}
 		// The kubelet's last request, when the containers have ended, writes a new time: the first says when the pod was told to stop.
 		if before.DeletionTimestamp != nil && pod.DeletionTimestamp != nil {
 			told := *pod
@@ -530,7 +539,7 @@ func (l *loop) takePod(pod *corev1.Pod, gone bool) {
 		l.pods[i] = pod
 	} else {
 		i = len(l.pods)
-		for i > 0 && pod.CreationTimestamp.Time.Before(l.pods[i-1].CreationTimestamp.Time) {
+		for i > 0 && pods.Compare(pod, l.pods[i-1]) < 0 {
 			i--
 		}
 		l.pods = slices.Insert(l.pods, i, pod)
@@ -818,13 +827,13 @@ func (l *loop) refreshPods(ctx context.Context) bool {
 	return true
 }
 
-// podsNow are the pods of the Job, in order of creation.
+// podsNow are the pods of the Job, in the order of pods.Compare.
 func (l *loop) podsNow(ctx context.Context) (own []*corev1.Pod, err error) {
-	pods, err := l.listPods(ctx, l.job)
-	for i := range pods {
-		own = append(own, &pods[i])
+	all, err := l.listPods(ctx, l.job)
+	for i := range all {
+		own = append(own, &all[i])
 	}
-	slices.SortStableFunc(own, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	slices.SortStableFunc(own, pods.Compare)
 	return own, err
 }
 

@@ -48,6 +48,22 @@ func TestUncountedPods(t *testing.T) {
 	})
 }
 
+// TestNoPodGoesBack: a watch may tell, after a look at the pods, what was before it.
+func TestNoPodGoesBack(t *testing.T) {
+	r, _ := play(t)
+	at := func(version string) func(*corev1.Pod) { return func(p *corev1.Pod) { p.ResourceVersion = version } }
+	r.takePod(a("p", "Succeeded", at("100")), false)
+	before := len(r.all())
+	r.takePod(a("p", "Running", at("99")), false)
+	if r.pods[0].Status.Phase != corev1.PodSucceeded || len(r.all()) != before {
+		t.Errorf("%s, told %v", r.pods[0].Status.Phase, said(r.all()))
+	}
+	r.takePod(a("p", "Running", at("99")), true)
+	if r.pods[0].Status.Phase != corev1.PodSucceeded || !r.gonePods[r.pods[0].UID] {
+		t.Errorf("%s, gone: %t", r.pods[0].Status.Phase, r.gonePods[r.pods[0].UID])
+	}
+}
+
 // TestEventsAreKept: what the verdict reads reaches it, and nothing else is kept.
 func TestEventsAreKept(t *testing.T) {
 	r, _ := play(t)
