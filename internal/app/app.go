@@ -359,10 +359,16 @@ func (p Process) start() string {
 		return p.Dir
 	}
 	checkout := manifest.Source{Confine: []manifest.Folder{{Path: workspace}}}
-	if checkout.Holds(filepath.Join(p.Dir, "any")) {
-		return p.Dir
+	if !checkout.Holds(filepath.Join(p.Dir, "any")) {
+		return workspace
 	}
-	return workspace
+	// A link may lead to the checkout, by whose name its files are told.
+	root, rootErr := filepath.EvalSymlinks(workspace)
+	dir, dirErr := filepath.EvalSymlinks(p.Dir)
+	if rel, err := filepath.Rel(root, dir); rootErr == nil && dirErr == nil && err == nil {
+		return filepath.Join(workspace, rel)
+	}
+	return p.Dir
 }
 
 func (p Process) getenv(name string) string {

@@ -304,6 +304,13 @@ func TestWorkingDirectoryOfAStep(t *testing.T) {
 	if got.code != exitInvalid || !strings.Contains(got.stdout, "file=services/api/job.yaml,line=") || !strings.Contains(got.stdout, "::job.yaml:") {
 		t.Errorf("in services/api: exit code %d:\n%s", got.code, got.stdout)
 	}
+	if err := os.Symlink("checkout", filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	linked := map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": filepath.Join(dir, "link")}
+	if got := call(t, filepath.Join(dir, "checkout/services/api"), "", linked, "validate", "-f", "job.yaml"); !strings.Contains(got.stdout, "file=services/api/job.yaml,line=") {
+		t.Errorf("behind a link: %s", got.stdout)
+	}
 	for _, start := range []string{"checkout", "elsewhere"} {
 		if got := call(t, filepath.Join(dir, start), "", env, "validate", "-f", "job.yaml"); got.code != exitOK {
 			t.Errorf("in %s: exit code %d:\n%s", start, got.code, got.stdout)

@@ -27,7 +27,7 @@ func TestErrorPages(t *testing.T) {
 			}))
 			defer server.Close()
 			err := look(t, dialled(t, map[string]any{"server": server.URL}, map[string]any{"token": "s3cr3t"}))
-			if page := "is no API server: it sent a web page"; code < 500 && code != http.StatusNotFound && !strings.Contains(fmt.Sprint(err), page) {
+			if page := "is no API server: it sent a web page"; code < 500 && !strings.Contains(fmt.Sprint(err), page) {
 				t.Errorf("%v does not say that %s", err, page)
 			}
 			if err == nil || !asked || len(err.Error()) > 2000 || strings.Contains(err.Error(), "s3cr3t") {

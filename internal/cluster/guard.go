@@ -59,10 +59,11 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 			answer.Header.Del("Retry-After")
 		}
 	}
-	// A login page is mostly answered as if it were what was asked for, or as a refusal. Codes that the API server has words for keep them.
+	// A login page is mostly answered as if it were what was asked for, or as a refusal, and a gateway says so that it knows no such way: that nothing
+	// is there, only the API server can say. Other codes that have words of their own keep them.
 	switch code := answer.StatusCode; {
 	case !strings.HasPrefix(answer.Header.Get("Content-Type"), "text/html"), code/100 > 4, code/100 == 3,
-		code == http.StatusUnauthorized, code == http.StatusNotFound, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
+		code == http.StatusUnauthorized, code == http.StatusRequestEntityTooLarge, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
 	default:
 		_ = answer.Body.Close()
 		return nil, g.client.proxied(r, &outage.PageError{Server: r.URL.Scheme + "://" + r.URL.Host, Code: code})

@@ -40,7 +40,7 @@ func (c *Client) CreateJob(ctx context.Context, job *batchv1.Job) (*batchv1.Job,
 		if (apierrors.IsAlreadyExists(err) || kind == outage.Other) && job.Annotations[NonceAnnotation] != "" {
 			there, getErr := jobs.Get(ctx, job.Name, metav1.GetOptions{})
 			switch {
-			case getErr != nil && !apierrors.IsNotFound(getErr) && kind != outage.Other:
+			case getErr != nil && (outage.KindOf(getErr).Away() || !apierrors.IsNotFound(getErr) && kind != outage.Other):
 				return getErr
 			case getErr == nil && there.Annotations[NonceAnnotation] == job.Annotations[NonceAnnotation]:
 				answer, err = there, nil

@@ -81,6 +81,7 @@ func TestCreateJob(t *testing.T) {
 		{"the look is refused for a while", "n", []exchange{{create, 504, busy}, {create, 409, exists}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"the answer cannot be read, the Job is there", "n", []exchange{{create, 201, garbled}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"the answer cannot be read, the Job is not there", "n", []exchange{{create, 201, garbled}, {get, 404, missing}}, unknown},
+		{"the answer cannot be read, and the look is not answered", "n", []exchange{{create, 201, garbled}, {get, 503, busy}, {create, 409, exists}, {get, 200, jobWith("n", "ours")}}, nil},
 		{"no answer can be read", "n", []exchange{{create, 201, garbled}, {get, 200, garbled}}, unknown},
 		{"another Job has the name", "n", []exchange{{create, 409, exists}, {get, 200, jobWith("other", "")}}, apierrors.IsAlreadyExists},
 		{"another Job had the name", "n", []exchange{{create, 409, exists}, {get, 404, missing}}, apierrors.IsAlreadyExists},

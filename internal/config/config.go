@@ -309,10 +309,8 @@ func known(args []string, flags *pflag.FlagSet) (rest []string, findings []event
 		case flag == nil:
 			f := event.Finding{Level: event.Error, Path: name, Message: "unknown flag; --help lists all"}
 			near := manifest.Closest(word, Names())
-			if !strings.HasPrefix(arg, "--") {
-				if f.Path = arg[:2]; near != word {
-					near = ""
-				}
+			if !strings.HasPrefix(arg, "--") && near != word {
+				f.Path, near = arg[:2], ""
 			}
 			if near != "" {
 				f.Suggestion = fmt.Sprintf("did you mean %q?", "--"+near)
@@ -605,8 +603,9 @@ func (p *pairs) Set(s string) error {
 func (p *pairs) String() string { return (*lines)(p).String() }
 func (p *pairs) Type() string   { return "lines" }
 
-// opening is the first line of a value of several lines. With an equals sign, it is one that is written wrongly if its end is there.
-var opening = regexp.MustCompile(`^\s*([-._A-Za-z][-._A-Za-z0-9]*)(\s*=)?\s*<<\s*(\S+)\s*$`)
+// opening is the first line of a value of several lines. With a blank before << it takes a name that is no command's, as in a line of a script that
+// is written without this. With an equals sign, it is one that is written wrongly if its end is there.
+var opening = regexp.MustCompile(`^\s*(?:([-._A-Za-z][-._A-Za-z0-9]*)(\s*=\s*)?|([A-Z_][A-Z0-9_]*)\s+)<<\s*(\S+)\s*$`)
 
 // heredocs are the lines of s, with NAME=VALUE in the place of the lines of such a value. The error quotes nothing of what may be a secret.
 func heredocs(s string) (all []string, wrong error) {
@@ -614,22 +613,23 @@ func heredocs(s string) (all []string, wrong error) {
 	for i := 0; i < len(given); i++ {
 		line := strings.TrimRight(given[i], "\r\n")
 		m := opening.FindStringSubmatch(line)
-		ends := func(line string) bool { return strings.TrimSpace(line) == m[3] }
+		ends := func(line string) bool { return strings.TrimSpace(line) == m[4] }
 		if m == nil || m[2] != "" && !slices.ContainsFunc(given[i+1:], ends) {
 			all = append(all, line)
 			continue
 		}
+		name := m[1] + m[3]
 		var value []string
 		for i++; i < len(given) && !ends(given[i]); i++ {
 			value = append(value, strings.TrimRight(given[i], "\r\n"))
 		}
-		all = append(all, m[1]+"="+strings.Join(value, "\n"))
+		all = append(all, name+"="+strings.Join(value, "\n"))
 		switch {
 		case wrong != nil:
 		case m[2] != "":
-			wrong = fmt.Errorf("%s: a value of several lines has no equals sign; write %s<<EOF", m[1], m[1])
+			wrong = fmt.Errorf("%s: a value of several lines has no equals sign; write %s<<EOF", name, name)
 		case i == len(given):
-			wrong = fmt.Errorf("%s: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it", m[1])
+			wrong = fmt.Errorf("%s: the value has no end; the word behind <<, as it is written there, must stand on a line of its own behind it", name)
 		}
 	}
 	return all, wrong

@@ -164,7 +164,11 @@ func (c *checker) image(i Image) {
 	}
 	repo, err := reference.ParseNormalizedNamed(i.Repo)
 	if err != nil {
-		c.errorf("spec.image.repo", NearImage(i.Repo), "%q is no image repository: %s", short(i.Repo), strings.TrimPrefix(err.Error(), "invalid reference format: "))
+		near := NearImage(i.Repo)
+		if c.doc.Original("spec.image.repo", i.Repo) != i.Repo { // it would show what the value of a variable looks like
+			near = ""
+		}
+		c.errorf("spec.image.repo", near, "%q is no image repository: %s", short(i.Repo), strings.TrimPrefix(err.Error(), "invalid reference format: "))
 		return
 	}
 	if !reference.IsNameOnly(repo) {
@@ -255,7 +259,9 @@ func (c *checker) env(s *Spec) {
 				if s.Namespace.ValueFrom == nil {
 					its = fmt.Sprintf(" %q", short(c.doc.Original("spec.namespace", *ns)))
 				}
-				c.errorf(at+".secretRef.namespace", "copy the Secret into the job's namespace", "%q is not the job's namespace%s, and a pod can read only Secrets of its own", short(r.Namespace), its)
+				// Not by errorf, as the variable of another field is no unfilled one.
+				c.findings = append(c.findings, c.doc.Finding(event.Error, at+".secretRef.namespace",
+					fmt.Sprintf("%q is not the job's namespace%s, and a pod can read only Secrets of its own", short(r.Namespace), its), "copy the Secret into the job's namespace"))
 			}
 		}
 	}

@@ -80,7 +80,8 @@ var (
 	beginning = regexp.MustCompile(`^(?:[ \t]*(?:#.*)?\n|---[ \t]*(?:#.*)?\n)*`)
 	onePath   = regexp.MustCompile(`^[^\s:{"]+\.(?:ya?ml|json)\s*$`)
 	conflict  = regexp.MustCompile(`(?m)^<<<<<<< `)
-	ytt       = regexp.MustCompile(`(?m)^[ \t]*#@[ \t]*(?:load\(|data/|overlay/|library/|if\b|for\b|def\b|end\b)|[:-][ \t]+#@[ \t]`)
+	// What ytt reads are comments of YAML: one beside a value, or a statement.
+	ytt = regexp.MustCompile(`^#@[ \t]*(?:load\(|data/|overlay/|library/|(?:if|for|def)\b.*:$)`)
 )
 
 // foreign is the finding about a text that is no manifest, or is none yet.
@@ -104,11 +105,44 @@ func (r *reader) foreign(name string, text []byte) bool {
 		r.at(name, text, m[0], "a conflict of a merge begins here", "keep one side, and take the marks out")
 		return true
 	}
-	if m := ytt.FindIndex(text); m != nil {
-		r.at(name, text, m[0]+bytes.Index(text[m[0]:], []byte("#@")), "this is a template of ytt that nobody has rendered", renders("ytt -f", fileOf(name)))
+	if at := yttAt(text); at >= 0 {
+		r.at(name, text, at, "this is a template of ytt that nobody has rendered", renders("ytt -f", fileOf(name)))
 		return true
 	}
 	return r.template(name, text)
+}
+
+// yttAt is where ytt's words begin in a text, -1 without them.
+func yttAt(text []byte) int {
+	if !bytes.Contains(text, []byte("#@")) {
+		return -1
+	}
+	var comment func(n *yaml.Node) string
+	comment = func(n *yaml.Node) string {
+		if strings.HasPrefix(n.LineComment, "#@ ") {
+			return n.LineComment
+		}
+		for line := range strings.Lines(n.HeadComment + "\n" + n.FootComment) {
+			if line = strings.TrimSpace(line); ytt.MatchString(line) {
+				return line
+			}
+		}
+		for _, child := range n.Content {
+			if found := comment(child); found != "" {
+				return found
+			}
+		}
+		return ""
+	}
+	for decoder := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		var root yaml.Node
+		if decoder.Decode(&root) != nil {
+			return -1
+		}
+		if found := comment(&root); found != "" {
+			return bytes.Index(text, []byte(found))
+		}
+	}
 }
 
 // fileOf is a file in a command.
@@ -127,7 +161,7 @@ func (r *reader) misfit(name string, n *yaml.Node) bool {
 	keys := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := n.Content[i]
-		if keys[key.Value] != nil && key.Value == "apiVersion" && n.Style&yaml.FlowStyle == 0 {
+		if keys[key.Value] != nil && key.Value == "apiVersion" && i > 2 && n.Style&yaml.FlowStyle == 0 {
 			r.node(name, key, "", "a second document begins here, and nothing separates it from the first", "write --- above it")
 			return true
 		}

@@ -48,6 +48,7 @@ func TestGivenInstead(t *testing.T) {
 		"SOPS":                    {"", "apiVersion: v1\nkind: Secret\nstringData: {a: 'ENC[AES256_GCM,data:abc=]'}\nsops: {version: 3.8.1}\n", "job.yaml:4:1: sops: this file is encrypted by SOPS (decrypt it: sops decrypt job.yaml | kubernetes-job-action --manifest -)"},
 		"no separator":            {"", plainJob + plainJob, "job.yaml:7:1: " + separator},
 		"ytt":                     {"", strings.Replace(plainJob, "ok", "#@ data.values.name", 1), "job.yaml:4:9: this is a template of ytt that nobody has rendered (render it: ytt -f job.yaml | kubernetes-job-action --manifest -)"},
+		"a loop of ytt":           {"", "#@ for i in range(2):\n---\n" + plainJob + "#@ end\n", "job.yaml:1:1: this is a template of ytt that nobody has rendered (render it: ytt -f job.yaml | kubernetes-job-action --manifest -)"},
 		"values of ytt":           {"", "#@data/values\n---\nname: a\n", "job.yaml:1:1: this is a template of ytt that nobody has rendered (render it: ytt -f job.yaml | kubernetes-job-action --manifest -)"},
 		"ytt with a load":         {"", "#@ load(\"@ytt:data\", \"data\")\n" + plainJob, "job.yaml:1:1: this is a template of ytt that nobody has rendered (render it: ytt -f job.yaml | kubernetes-job-action --manifest -)"},
 		"Jsonnet":                 {"job.jsonnet", "local k = 1;\n{ kind: \"Job\" }\n", "job.jsonnet:1:1: this is Jsonnet, and no manifest (render it: jsonnet job.jsonnet | kubernetes-job-action --manifest -)"},
@@ -106,6 +107,8 @@ func TestFormsOfManifests(t *testing.T) {
 		"a typed list":                 {`{"kind":"JobList","apiVersion":"batch/v1","items":[{"metadata":{"name":"a"}},{"metadata":{"name":"b"},"kind":"CronJob","apiVersion":"batch/v1"}]}`, []string{"Job a 1:72", "CronJob b 1:98"}},
 		"a typed list of others":       {"apiVersion: v1\nkind: ConfigMapList\nitems:\n- metadata: {name: a}\n", []string{"ConfigMap a 4:20"}},
 		"a byte order mark each":       {"\ufeff" + plainJob + "---\n\ufeff" + plainJob, []string{"Job ok 4:9", "Job ok 11:9"}},
+		"ytt's words in a text":        {"# doc: #@ return\n#@ if you change this, tell us\n" + plainJob + "---\nkind: C\napiVersion: v1\nmetadata: {name: c}\ndata:\n  f: |\n    #@ load(\"@ytt:data\", \"data\")\n    a: #@ data.values.a\n", []string{"Job ok 6:9", "C c 12:18"}},
+		"ERB's words in texts":         {plainJob + "---\nkind: C\napiVersion: v1\nmetadata: {name: c}\ndata:\n  a: |\n    <% if %>\n  b: a <% b\n", []string{"Job ok 4:9", "C c 10:18"}},
 		"an empty list and more":       {"apiVersion: v1\nkind: List\nitems: []\n---\n" + plainJob, []string{"Job ok 8:9"}},
 		"separators with blanks":       {"--- \n---\t\n# Source: a\n---   \n" + plainJob + "---\n\n...\n---\n", []string{"Job ok 8:9"}},
 	} {

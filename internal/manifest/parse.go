@@ -64,15 +64,14 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 		}
 	}
 	var documents []*Document
-	before, read := len(r.findings), 0
+	before, lines, columns := len(r.findings), 0, 0
 	r.empty = false
 	for _, part := range parts {
-		start := text[:read]
-		read += len(part)
+		readable := part
 		if isJSON {
-			part = joinSurrogates(part)
+			readable = joinSurrogates(part)
 		}
-		decoder := yaml.NewDecoder(bytes.NewReader(part))
+		decoder := yaml.NewDecoder(bytes.NewReader(readable))
 		for {
 			var root yaml.Node
 			err := decoder.Decode(&root)
@@ -80,14 +79,19 @@ func (r *reader) parse(f file, substitute bool) []*Document {
 				break
 			}
 			if err != nil {
-				r.syntax(f.name, part, err)
+				r.syntax(f.name, readable, err)
 				return documents
 			}
-			move(&root, start)
+			move(&root, lines, columns)
 			if len(root.Content) == 1 && root.Content[0].Tag != nullTag {
 				documents = append(documents, r.documents(f.name, root.Content[0], substitute)...)
 			}
 		}
+		lines += bytes.Count(part, []byte("\n"))
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			part, columns = part[i+1:], 0
+		}
+		columns += utf8.RuneCount(part)
 	}
 	if r.empty && len(documents) == 0 && len(r.findings) == before {
 		r.add(event.Finding{Level: event.Error, File: f.name, Message: "the file holds a List without items", Suggestion: "has kubectl get found nothing?"})
@@ -132,7 +136,7 @@ func (r *reader) template(name string, text []byte) bool {
 
 // placeholder tells whether a mapping is the name of a field, which is how YAML reads {{ NAME }}, or whether plain text holds <%= NAME %>.
 func placeholder(n *yaml.Node) bool {
-	if n.Kind == yaml.ScalarNode && n.Style == 0 && strings.Contains(n.Value, "<%") {
+	if n.Kind == yaml.ScalarNode && n.Style == 0 && strings.Contains(n.Value, "<%") && strings.Contains(n.Value, "%>") {
 		return true
 	}
 	for i, child := range n.Content {
@@ -204,24 +208,15 @@ func objects(text []byte) [][]byte {
 	}
 }
 
-// move puts nodes where they stand behind a text.
-func move(n *yaml.Node, before []byte) {
-	if len(before) == 0 {
-		return
+// move puts a node of a text where it stands behind that many lines, and in its first line behind that many columns.
+func move(n *yaml.Node, lines, columns int) {
+	if n.Line == 1 {
+		n.Column += columns
 	}
-	lines := bytes.Count(before, []byte("\n"))
-	columns := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
-	var shift func(n *yaml.Node)
-	shift = func(n *yaml.Node) {
-		if n.Line == 1 {
-			n.Column += columns
-		}
-		n.Line += lines
-		for _, child := range n.Content {
-			shift(child)
-		}
+	n.Line += lines
+	for _, child := range n.Content {
+		move(child, lines, columns)
 	}
-	shift(n)
 }
 
 var surrogates = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)

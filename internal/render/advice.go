@@ -55,7 +55,7 @@ var (
 	valued = regexp.MustCompile(`^--[A-Za-z][\w.-]*\s+\S`)
 	// Options behind one another, and a script with what it is given.
 	interpreter = regexp.MustCompile(`^(?:\S*/)?(?:python[\d.]*|node|ruby|php|perl)$`)
-	several     = regexp.MustCompile(`^-[A-Za-z]\S*\s+-\S`)
+	several     = regexp.MustCompile(`^-[A-Za-z][^\s=]*\s+-\S`)
 	run         = regexp.MustCompile(`^[\w./-]+\.(?:py|rb|js|mjs|php|pl|jar)\s+\S+$`)
 	assign      = regexp.MustCompile(`^[A-Za-z_]\w*=`)
 	blank       = regexp.MustCompile(`\s`)
@@ -118,7 +118,7 @@ func (c *checker) commandLine(k *corev1.Container, at *field.Path) {
 		switch {
 		case manifest.LooksUnfilled(word, false):
 			c.unfilled(place(i))
-		case !shells && (several.MatchString(word) || i == 1 && interpreter.MatchString(words[0]) && run.MatchString(word)):
+		case !shells && (several.MatchString(word) && (i == 0 || !strings.HasPrefix(words[i-1], "-")) || i == 1 && interpreter.MatchString(words[0]) && run.MatchString(word)):
 			c.add(event.Warning, place(i), "is several words in one").suggestion = eachWord
 		case !shells && valued.MatchString(word):
 			c.add(event.Warning, place(i), "is an option and its value in one word").suggestion = "write two elements, or an equals sign between them"

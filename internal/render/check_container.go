@@ -50,7 +50,7 @@ func (c *checker) image(image string, at *field.Path) {
 	named, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
 		p := c.invalid(at, "%q is no image reference: %s", image, strings.TrimPrefix(err.Error(), "invalid reference format: "))
-		p.suggestion = kubernetesjob.NearImage(image)
+		p.suggestion, p.derived = kubernetesjob.NearImage(image), true
 		return
 	}
 	if manifest.Unfilled(image) != "" {

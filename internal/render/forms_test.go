@@ -96,8 +96,22 @@ func TestEmptyVariable(t *testing.T) {
 	content := strings.Replace(placeholders, `"app:1.0"`, "'app:${TAG}'", 1)
 	set, _ := manifest.Load(manifest.Source{Content: content, Substitute: []string{"TAG"}, LookupEnv: func(string) (string, bool) { return "", true }})
 	_, findings := Render(set, Options{})
-	if got := text(findings); !strings.Contains(got, `"app:${TAG}" is no image reference: invalid reference format`) {
+	if got := text(findings); strings.Contains(got, "did you mean") || !strings.Contains(got, `"app:${TAG}" is no image reference: invalid reference format`) {
 		t.Error(got)
+	}
+}
+
+// TestNoHintShowsAVariable: an image that was meant is none of a suggestion when a variable brings it.
+func TestNoHintShowsAVariable(t *testing.T) {
+	for name, content := range map[string]string{
+		"Job":           strings.Replace(placeholders, `"app:1.0"`, "'${IMG}'", 1),
+		"KubernetesJob": "apiVersion: kubernetes.project-planton.org/v1\nkind: KubernetesJob\nmetadata: {name: a}\nspec:\n  namespace: {value: b}\n  image: {repo: '${IMG}', tag: '1'}\n",
+	} {
+		set, _ := manifest.Load(manifest.Source{Content: content, Substitute: []string{"IMG"}, LookupEnv: func(string) (string, bool) { return "docker://reg.example/hunter2", true }})
+		_, findings := Render(set, Options{})
+		if got := text(findings); strings.Contains(got, "hunter2") || !strings.Contains(got, `"${IMG}" is no image re`) {
+			t.Errorf("%s: %s", name, got)
+		}
 	}
 }
 

@@ -772,6 +772,9 @@ func (l *loop) namespaceGoes(ctx context.Context) (goes, denied bool) {
 // blameNamespace names a namespace that is being deleted as the cause of what that does to the run: the Job is deleted, or fails because its
 // pods went first, or cannot be followed any more because the RoleBindings did. When these have gone, only a guess is left.
 func (l *loop) blameNamespace(ctx context.Context, v *verdict.Verdict) {
+	if v.Cause == nil {
+		return
+	}
 	deleted := func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil || l.gonePods[p.UID] }
 	vanished := v.Outcome == event.Vanished && v.Cause.Reason == event.JobDeleted
 	refused := v.DeleteJob && (v.Cause.Reason == event.Forbidden || v.Cause.Reason == event.Unauthorized) && len(l.pods) > 0 // which it was allowed to see

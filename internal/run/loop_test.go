@@ -672,6 +672,14 @@ func TestLoop(t *testing.T) {
 			&output{last: []event.Fact{event.PodSeen{Pod: a("p", "Succeeded"), Gone: true}}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 0",
 				"1s warning: 2 pods of Job ns/j were gone before this run saw them: what they wrote is missing", "1s Job ns/j deleted", "1s finished succeeded"}},
+		{"its main container ends, and another runs on", []exchange{made, removed}, func(l *loop) { l.options.Verdict.MainContainer = "main" }, []beat{{s, event.PodSeen{Pod: a("p", "Running", func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "proxy"})
+			p.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", FinishedAt: metav1.NewTime(time.Unix(1, 0))}}
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "proxy", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}})
+		})}}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 0", "1s p container proxy runs", "1s | p works",
+				"2s Job ns/j deleted (this run ended before it did)", "2s finished succeeded"}},
 		{"its Secret is refused", []exchange{missing, {"GET /api/v1/namespaces/ns/secrets/s", 404, missing.Body}, made, {"POST /api/v1/namespaces/ns/secrets", 403, forbidden.Status()}, removed},
 			func(l *loop) {
 				l.objects.Owned = []runtime.Object{&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "s"}}}

@@ -158,7 +158,7 @@ func (r *runner) late(inTime context.Context, waited, show string) error {
 // silence says, behind a sentence about what was waited for, that the API server does not answer; "" when it does.
 func (r *runner) silence() string {
 	since := r.client.Health.Since()
-	if since.IsZero() {
+	if since.IsZero() || time.Since(since) < time.Second {
 		return ""
 	}
 	return fmt.Sprintf("; the API server %s has not answered for %s", r.client.Server, event.Seconds(time.Since(since)))

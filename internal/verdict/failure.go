@@ -256,10 +256,7 @@ func (w *view) rule(index string) string {
 // stands apart: mostly it is only a consequence, but a container that is restarted in place fails in a pod that is then
 // deleted, perhaps within the same second.
 func (w *view) failures() (own, consequences []*failure) {
-	var ended time.Time
-	if c := w.failed(); c != nil {
-		ended = c.LastTransitionTime.Time
-	}
+	_, ended := w.decision()
 	for _, p := range w.Pods {
 		f := w.podFailure(p)
 		if f == nil {
@@ -342,7 +339,7 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 	if f == nil && p.Status.Phase != corev1.PodFailed && (w.GonePods[p.UID] || p.DeletionTimestamp != nil) {
 		f = w.newFailure(p, event.Evicted, named(p)+" was deleted while it ran", deletedHint)
 		f.at = deletedAt(p)
-		if c := w.failed(); c != nil && !f.at.Before(c.LastTransitionTime.Time) { // the controller deletes what still works when the Job has failed
+		if c, since := w.decision(); c != nil && !f.at.Before(since) { // the controller deletes what still works then
 			f.Reason, f.Message, f.Hint = event.Reason(c.Reason), named(p)+" was ended with its Job", w.describePod(p)
 		}
 	}
@@ -356,7 +353,7 @@ func (w *view) podFailure(p *corev1.Pod) *failure {
 }
 
 // deletedAtWork tells whether a container failed because somebody had deleted its pod. The Job's own controller deletes pods too: with the
-// Job, when it has failed, and when it is suspended.
+// Job, when its outcome is decided, and when it is suspended.
 func (w *view) deletedAtWork(p *corev1.Pod, f *failure) bool {
 	deleted := deletedAt(p)
 	if f.Reason != event.ContainerExit || deleted.IsZero() || f.at.Before(deleted) || w.Gone || w.job.DeletionTimestamp != nil {
@@ -365,8 +362,8 @@ func (w *view) deletedAtWork(p *corev1.Pod, f *failure) bool {
 	if slices.ContainsFunc(w.job.Status.Conditions, func(c batchv1.JobCondition) bool { return c.Type == batchv1.JobSuspended }) {
 		return false
 	}
-	c := w.failed()
-	return c == nil || deleted.Before(c.LastTransitionTime.Time)
+	c, since := w.decision()
+	return c == nil || deleted.Before(since)
 }
 
 // ending tells whether a pod was told to stop and has not: it may still succeed.
@@ -428,7 +425,7 @@ func (w *view) takenAway(p *corev1.Pod) *failure {
 	}
 }
 
-const deletedHint = "Somebody deleted it, or a controller that frees nodes. " + movedHint
+const deletedHint = "Somebody deleted it, or a controller that frees nodes. The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit."
 
 const movedHint = "The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit or a podFailurePolicy that ignores DisruptionTarget."
 

@@ -197,7 +197,7 @@ func (w *view) untaken(p *corev1.Pod) bool {
 	if c := podCondition(p, corev1.PodScheduled); c != nil && c.LastTransitionTime.After(since) {
 		since = c.LastTransitionTime.Time
 	}
-	return p.Status.StartTime == nil && len(p.Status.ContainerStatuses) == 0 && !w.Now.Before(since.Add(TakeGrace))
+	return p.Status.StartTime == nil && len(p.Status.ContainerStatuses) == 0 && !w.Now.Before(w.after(since, TakeGrace))
 }
 
 // unready is a sidecar that keeps the containers behind it from starting: its startup probe has not succeeded, or it ends again and again
@@ -231,9 +231,9 @@ func (w *view) unscheduled(p *corev1.Pod, c *corev1.PodCondition) *problem {
 		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("%s is held by scheduling gates: %s", named(p), quote(strings.Join(gates, ", "))),
 			"The controller that put the gates there has to remove them.").waits("held by scheduling gates", p.CreationTimestamp.Time)
 	}
-	if name := p.Spec.SchedulerName; c == nil && name != "" && name != corev1.DefaultSchedulerName && !w.Now.Before(p.CreationTimestamp.Add(TakeGrace)) {
+	if name := p.Spec.SchedulerName; c == nil && name != "" && name != corev1.DefaultSchedulerName && !w.Now.Before(w.after(p.CreationTimestamp.Time, TakeGrace)) {
 		return w.newProblem(p, event.Unschedulable, fmt.Sprintf("no scheduler called %q has taken %s", clean(name, 253), named(p)),
-			"Correct schedulerName of the pod template, or leave it out; or start that scheduler.").waits("being scheduled", p.CreationTimestamp.Time)
+			"See whether that scheduler runs, and whether it holds pods in a queue; or correct schedulerName of the pod template, or leave it out.").waits("being scheduled", p.CreationTimestamp.Time)
 	}
 	if c == nil || c.Reason != corev1.PodReasonUnschedulable {
 		return onItsWay("being scheduled", p.CreationTimestamp.Time)
@@ -366,7 +366,7 @@ func (w *view) creating(p *corev1.Pod, since time.Time) *problem {
 	case trouble == nil && pulling != nil:
 		_, last, _ := seen(pulling)
 		return onItsWay("pulling image", last)
-	case trouble == nil && w.untaken(p):
+	case trouble == nil && past.IsZero() && w.untaken(p):
 		return w.newProblem(p, event.StartTimeout, fmt.Sprintf("the kubelet of node %q has not taken %s", clean(p.Spec.NodeName, 253), named(p)),
 			cmp.Or(w.nodeNameHint(p), event.See("The node may be gone, or not ready", event.Kubectl("", "get node %s", p.Spec.NodeName)))).waits("waiting for its node", since)
 	case trouble == nil:

@@ -190,7 +190,7 @@ func (w *view) vanished(v *Verdict) bool {
 		due := ttl != nil && w.Now.Sub(w.FollowedSince) >= time.Duration(*ttl)*time.Second
 		if w.Missed || due {
 			v.Cause.Message = fmt.Sprintf("%s was deleted before it was seen to finish (%s)", w.name, w.tally())
-			v.Cause.Hint = "The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then."
+			v.Cause.Hint = "Its deletion itself was not seen, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then."
 		}
 		if due {
 			v.Cause.Hint = fmt.Sprintf("Its ttlSecondsAfterFinished of %d s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.", *ttl)

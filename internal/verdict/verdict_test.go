@@ -333,7 +333,7 @@ func TestOutcome(t *testing.T) {
 				"Its ttlSecondsAfterFinished of 0 s may have removed it while the cluster could not be reached: a longer one leaves time to see the end.")},
 		{name: "gone, and nobody saw how", state: state(9, pod("migrate-x2k9", runs), vanish, func(s *State) { s.Missed = true }), outcome: event.Vanished,
 			cause: jobCause(event.JobDeleted, "Job prod/migrate was deleted before it was seen to finish (0 of 1 pod succeeded)",
-				"The cluster could not be reached meanwhile, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
+				"Its deletion itself was not seen, so the Job may have ended: another run that follows it (if-exists: attach), or a clean-up, may have deleted it then.")},
 		{name: "being deleted, and its pods have just ended", state: state(70, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60)))},
 		{name: "being deleted by finalizers, and its pods work", state: state(900, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", runs))},
 		{name: "being deleted, and held", state: state(75, job(func(j *batchv1.Job) { j.DeletionTimestamp, j.Finalizers = ptr(at(8)), []string{"example.com/hold"} }), pod("migrate-x2k9", exits(0, "Completed", "", 60))), outcome: event.Vanished,
@@ -358,8 +358,12 @@ func TestFailure(t *testing.T) {
 	}
 	movedHint := "The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit or a podFailurePolicy that ignores DisruptionTarget."
 	nodeHint := "Look at the node: kubectl describe node node-1. " + movedHint
+	deletedPodHint := "Somebody deleted it, or a controller that frees nodes. The program is not to blame: run it again, or let the Job survive this with a higher backoffLimit."
 	check(t, []verdictCase{
 		{name: "one attempt", state: failed(exits(3, "Error", "", 59)), outcome: event.Failed,
+			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, logsHint)},
+		{name: "one attempt, and another pod that was ended for it", outcome: event.Failed, // Failed comes when the last pod has ended
+			state: state(70, condition(batchv1.JobFailureTarget, "BackoffLimitExceeded", "Job has reached the specified backoff limit", 60), backoffLimitExceeded(65), failedCount(2), pod("migrate-x2k9", exits(3, "Error", "", 59)), pod("b", exits(143, "Error", "", 62), deleted(61))),
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, logsHint)},
 		{name: "three attempts", outcome: event.Failed,
 			state: state(61, limit(2), backoffLimitExceeded(60), failedCount(3), pod("migrate-a", exits(1, "Error", "", 10)), pod("migrate-b", exits(2, "Error", "", 30)), pod("migrate-x2k9", exits(3, "Error", "", 59))),
@@ -464,11 +468,11 @@ func TestFailure(t *testing.T) {
 		{name: "refused by the node", state: failed(fails("OutOfcpu", "Pod was rejected: Node didn't have enough resource: cpu, requested: 1000, used: 1900, capacity: 2000")), outcome: event.Failed,
 			cause: podCause(event.Unschedulable, "", nil, "node node-1 refused pod migrate-x2k9 (OutOfcpu): Pod was rejected: Node didn't have enough resource: cpu, requested: 1000, used: 1900, capacity: 2000", describeHint)},
 		{name: "deleted by someone, which its container did not survive", state: failed(exits(137, "Error", "", 50), deleted(20)), outcome: event.Failed,
-			cause: podCause(event.Evicted, "main", ptr[int32](137), "pod migrate-x2k9 was deleted while it ran", "Somebody deleted it, or a controller that frees nodes. "+movedHint)},
+			cause: podCause(event.Evicted, "main", ptr[int32](137), "pod migrate-x2k9 was deleted while it ran", deletedPodHint)},
 		{name: "deleted by someone after its container had failed", state: failed(exits(3, "Error", "", 19), deleted(20)), outcome: event.Failed,
 			cause: podCause(event.ContainerExit, "main", ptr[int32](3), `container "main" of pod migrate-x2k9 exited with code 3`, logsHint)},
 		{name: "deleted by someone", state: state(61, backoffLimitExceeded(60), failedCount(1), pod("migrate-x2k9", runs, deleted(20)), gone), outcome: event.Failed,
-			cause: podCause(event.Evicted, "", nil, "pod migrate-x2k9 was deleted while it ran", "Somebody deleted it, or a controller that frees nodes. "+movedHint)},
+			cause: podCause(event.Evicted, "", nil, "pod migrate-x2k9 was deleted while it ran", deletedPodHint)},
 		{name: "a disruption that has not happened yet", state: state(9, pod("migrate-x2k9", runs, disrupted("PreemptionByScheduler", "")))},
 
 		{name: "podFailurePolicy on an exit code", outcome: event.Failed,

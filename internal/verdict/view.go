@@ -124,6 +124,22 @@ func (w *view) failed() *batchv1.JobCondition {
 	return w.condition(batchv1.JobFailureTarget)
 }
 
+// decision is the condition by which the Job ended, nil while it has not, and since when that is decided: the final condition comes only when
+// the last pod has ended.
+func (w *view) decision() (c *batchv1.JobCondition, since time.Time) {
+	c, first := w.failed(), w.condition(batchv1.JobFailureTarget)
+	if c == nil {
+		if c = w.succeeded(); c == nil {
+			return nil, time.Time{}
+		}
+		first = w.condition(batchv1.JobSuccessCriteriaMet)
+	}
+	if first != nil {
+		return c, first.LastTransitionTime.Time
+	}
+	return c, c.LastTransitionTime.Time
+}
+
 // wanted is the number of pods that the Job wants to succeed. A Job without completions, a work queue, wants its workers.
 func (w *view) wanted() int32 {
 	switch {

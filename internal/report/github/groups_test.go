@@ -132,11 +132,11 @@ func TestMostTellingAnnotationsFirst(t *testing.T) {
 }
 
 func TestAnatomy(t *testing.T) {
-	if got := anatomy(event.Times{}, time.Hour); got != "" {
+	if got := anatomy(event.Times{}); got != "" {
 		t.Errorf("unknown times are %q", got)
 	}
 	for _, times := range []event.Times{{Run: 1}, {Queue: time.Hour, End: 1}, {Queue: 1, Node: 1, Pull: 1, Init: 1, Run: 1, End: 1}, {Node: 7, Pull: 11, Run: 13}, {Queue: 1<<63 - 1, Run: 1<<63 - 1}} {
-		bar, words, _ := strings.Cut(anatomy(times, time.Hour), "<br>\n")
+		bar, words, _ := strings.Cut(anatomy(times), "<br>\n")
 		if n := len([]rune(bar)); n != shareWidth {
 			t.Errorf("%v: %d squares, want %d", times, n, shareWidth)
 		}
@@ -146,11 +146,9 @@ func TestAnatomy(t *testing.T) {
 			}
 		}
 	}
-	for took, since := range map[time.Duration]string{118 * time.Second: "", time.Minute: "2 min from the Job&#39;s creation&#58; "} {
-		want := "🟨🟨🟨🟨🟨🟨🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦<br>\n" + since + "🟨 image pull 30 s (25 %) · 🟦 run 1 min 30 s (75 %)\n"
-		if got := anatomy(event.Times{Pull: 30 * time.Second, Run: 90 * time.Second}, took); strings.ReplaceAll(got, "\u00a0", " ") != want {
-			t.Errorf("anatomy of %s is %q, want %q", took, got, want)
-		}
+	want := "🟨🟨🟨🟨🟨🟨🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦🟦<br>\n🟨 image pull 30 s (25 %) · 🟦 run 1 min 30 s (75 %)\n"
+	if got := anatomy(event.Times{Pull: 30 * time.Second, Run: 90 * time.Second}); strings.ReplaceAll(got, "\u00a0", " ") != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -83,7 +83,7 @@ var frames = []frame{
 	// bash and busybox
 	{tool: "shell", line: regexp.MustCompile(`^(?P<file>[^\s:]+): line (?P<line>\d+): (?P<message>.+)`)},
 	// dash: a script is called .sh, or has no such ending
-	{tool: "shell", line: regexp.MustCompile(`^(?P<file>(?:[^\s:]*/)?[^\s:/.]+(?:\.\w*sh)?): (?P<line>\d+): (?P<message>.+)`)},
+	{tool: "shell", line: regexp.MustCompile(`^(?P<file>(?:[^\s:]*/)?[^\s:/.]+(?:\.\w*sh)?): (?P<line>\d+): (?P<message>.+: .+)`)},
 	{tool: "goose", line: regexp.MustCompile(`\bERROR (?P<name>\d+_[\w.-]+\.(?:sql|go)): (?P<message>.+)`)},
 	// Assertions of C, which begin with the name of the program
 	{tool: "assert", line: regexp.MustCompile(`^[^\s:]+: (?P<file>[^\s:]+):(?P<line>\d+): .*(?P<message>Assertion .* failed\.)$`)},

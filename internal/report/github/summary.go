@@ -37,7 +37,7 @@ func summary(started event.Started, f event.Finished, problems []string, alike [
 		verdict(f),
 		list(problems),
 		facts(started, f, alike),
-		anatomy(f.Times, f.Duration),
+		anatomy(f.Times),
 		lastLines(f),
 		result(f),
 		failures(started, f, alike),

@@ -38,9 +38,8 @@ func stages(t event.Times) []stage {
 	}
 }
 
-// anatomy is where the time of a Job went, as a bar and in words below it; "" when that is not known. The parts begin with the Job's creation; when
-// that is longer ago than said, which is how long the Job took, as with one that was suspended at first, the words say so.
-func anatomy(t event.Times, said time.Duration) string {
+// anatomy is where the time of a Job went, as a bar and in words below it; "" when that is not known.
+func anatomy(t event.Times) string {
 	var whole float64
 	var parts []stage
 	for _, s := range stages(t) {
@@ -80,11 +79,7 @@ func anatomy(t event.Times, said time.Duration) string {
 		}
 		words = append(words, strings.ReplaceAll(fmt.Sprintf("%s %s %s (%s %%)", s.square, s.name, event.Seconds(s.long), share), " ", "\u00a0"))
 	}
-	since := ""
-	if resolution := 2 * time.Second; whole > float64(said+resolution) {
-		since = event.Seconds(time.Duration(min(whole, 1<<62))) + " from the Job's creation: "
-	}
-	return bar.String() + "<br>\n" + escape(since, summaryCell) + strings.Join(words, " · ") + "\n"
+	return bar.String() + "<br>\n" + strings.Join(words, " · ") + "\n"
 }
 
 // span is a pod with a known beginning.
