@@ -36,7 +36,8 @@ type plugin struct {
 	read    *os.File
 	write   *os.File // the end that the plugin gets
 	next    http.RoundTripper
-	begin   sync.Once // the hearing
+	begin   sync.Once      // the hearing
+	sending sync.WaitGroup // the requests, those that are left alone too: they may be starting the plugin
 
 	mu      sync.Mutex
 	tell    func(program, line string) // nil while nobody hears
@@ -124,10 +125,10 @@ func (p *plugin) send(r *http.Request, sent chan struct{}) (*http.Response, erro
 		p.heard()
 		close(sent)
 	})))
-	go func() {
+	p.sending.Go(func() {
 		answer, err := p.next.RoundTrip(own)
 		done <- result{answer, err}
-	}()
+	})
 	slow := time.NewTimer(p.client.APITimeout)
 	defer slow.Stop()
 	select {
@@ -254,6 +255,9 @@ func (p *plugin) mark(line string) bool {
 
 func (p *plugin) close() {
 	p.kill()
-	p.write.Close()
 	p.begin.Do(func() { p.read.Close() })
+	go func() { // nobody waits for a plugin that cannot be killed
+		p.sending.Wait()
+		p.write.Close()
+	}()
 }
