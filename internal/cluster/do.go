@@ -33,14 +33,19 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 	begin := time.Now()
 	budget, budgetSince := time.Duration(-1), begin // how long failures of the present kind are tried again, and since when
 	away, renewed := false, false                   // the API server was, once; the credentials were
+	var before error                                // of the try before
 	for tries := 1; ; tries++ {
 		tryBegin := time.Now()
 		try, cancel := context.WithTimeout(ctx, max(c.APITimeout/2, 10*time.Second))
 		err := call(try)
 		cancel()
 		if err != nil && ctx.Err() != nil {
+			if before != nil && time.Since(tryBegin) < time.Second { // this one had no time to be answered
+				err = before
+			}
 			return c.interrupted(ctx, what, err)
 		}
+		before = err
 		kind := outage.KindOf(err)
 		switch {
 		case kind.Answered():

@@ -445,6 +445,28 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// TestLastTryIsCut: a try that had hardly begun when the time was over says nothing about the server; the one before does.
+func TestLastTryIsCut(t *testing.T) {
+	for lasted, want := range map[time.Duration]string{0: " refuses the connection", 5 * time.Second: " does not answer in time"} {
+		synctest.Test(t, func(t *testing.T) {
+			c := &Client{APITimeout: time.Minute, Health: &outage.Health{}, Server: "https://api.example", Source: "x"}
+			ctx, end := context.WithCancelCause(t.Context())
+			tries := 0
+			err := c.Do(ctx, "look", func(context.Context) error {
+				if tries++; tries == 1 {
+					return &url.Error{Op: "Get", URL: c.Server, Err: syscall.ECONNREFUSED}
+				}
+				time.Sleep(lasted)
+				end(&event.Cause{Reason: event.Timeout, Message: "the run was not done"})
+				return &url.Error{Op: "Get", URL: c.Server, Err: context.DeadlineExceeded}
+			})
+			if tries != 2 || !strings.Contains(fmt.Sprint(err), c.Server+want) {
+				t.Errorf("%d tries, the last of %s: %v", tries, lasted, err)
+			}
+		})
+	}
+}
+
 // listener takes connections and hands each to serve. All are closed with the test.
 func listener(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
