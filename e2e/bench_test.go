@@ -18,7 +18,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -255,16 +254,36 @@ func (b *bed) try(out *os.File, name string, args ...string) (usage, string, err
 		cmd.Stdout = out
 	}
 	start := time.Now()
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return usage{}, "", err
+	}
+	peak := make(chan int64)
+	go func() { peak <- peakMemory(cmd.Process.Pid) }()
+	err := cmd.Wait()
 	u := usage{ended: time.Now()}
 	u.wall = u.ended.Sub(start)
-	if cmd.ProcessState != nil {
-		u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-		// A child begins in its parent's memory, which Linux counts to its peak: the number is never less than the memory of
-		// this process, which therefore keeps little.
-		u.memory = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
+	u.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if u.memory = <-peak; u.memory == 0 {
+		b.Errorf("%s ended before its memory was read", name)
 	}
 	return u, said.String(), err
+}
+
+// peakMemory is what a process has taken at most until it ends, in bytes. The kernel's account of an ended one (ru_maxrss)
+// is no answer: a child begins in the memory of its parent, and that counts too.
+func peakMemory(pid int) (peak int64) {
+	for {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, now, ok := strings.Cut(string(status), "VmHWM:")
+		if err != nil || !ok { // a zombie has no memory
+			return peak
+		}
+		if _, err := fmt.Sscanf(now, "%d", &peak); err != nil {
+			return 0
+		}
+		peak <<= 10
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // kubectlTrivial is a Job's way by hand. That kubectl wait does not see a failure is its user's problem.

@@ -56,7 +56,7 @@ var remains = []struct {
 	{"timeout_delete", "a timeout, fail-fast", "`on-timeout: delete`", []string{"--timeout=8s"}, 4, nothing, "", `Job \S+/left deleted \(this run ended before it did`, nil},
 	{"timeout_leave", "", "`on-timeout: leave`", []string{"--timeout=8s", "--on-timeout=leave"}, 4, unfinished, "", `Job \S+/left kept \(it goes on, as on-timeout says\)$`, nil},
 	{"cancel_delete", "a signal", "`on-cancel: delete`", nil, 130, nothing, "", `Job \S+/left deleted \(the run was cancelled`, (*remaining).interrupt},
-	{"cancel_leave", "", "`on-cancel: leave`", []string{"--on-cancel=leave"}, 130, unfinished, "", `Job \S+/left goes on, as on-cancel says`, (*remaining).interrupt},
+	{"cancel_leave", "", "`on-cancel: leave`", []string{"--on-cancel=leave"}, 130, unfinished, "", `Job \S+/left was cancelled; the Job goes on, as on-cancel says$`, (*remaining).interrupt},
 	{"kill", "the run is killed", "any", nil, -1, unfinished, ", until its deadline, a minute after `timeout`", ``, (*remaining).kill},
 	{"kill_post", "", "any, and the action's post step", nil, -1, nothing, "", `Job \S+/left deleted \(the main step was killed`, (*remaining).killAndPost},
 	{"gone", "the API server is gone for `api-timeout`", "any", []string{"--api-timeout=5s"}, 3, unfinished, "", `The Job may still run: kubectl -n \S+ get job left\.`, (*remaining).cutOff},
