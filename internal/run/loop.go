@@ -694,7 +694,7 @@ func (l *loop) unreachable(silent time.Duration) *event.Cause {
 // drain reads the logs of every container to their end. It tells whether all pods are known that are still there.
 func (l *loop) drain(ctx, inTime context.Context, facts <-chan event.Fact) (known bool) {
 	limit, done := drainLimit, inTime.Done()
-	if over(inTime) {
+	if ctx.Err() != nil || over(inTime) { // a signal reaches inTime a moment after ctx
 		limit, done = drainCancelLimit, nil // that is short already
 	} else {
 		known = l.refreshPods(inTime)

@@ -604,6 +604,7 @@ func TestLoop(t *testing.T) {
 	listed := &corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{*a("p", "Failed", ours), *a("other", "Failed")}}
 	missing := exchange{"GET " + jobURL, 404, apierrors.NewNotFound(jobsResource, "j").Status()}
 	rehearsed := []exchange{missing, kinds, {accountURL + tries, 200, account()}, {"POST " + jobsURL + "?dryRun=All", 201, there("x")}, made}
+	const retries = `2s info: attempt 1 of 7 failed (container "main" of pod p exited with code 3); Kubernetes tries again in about 10 s`
 	follows := func(l *loop) { l.objects.After = []*unstructured.Unstructured{account()} }
 	for _, test := range []struct {
 		name      string
@@ -621,10 +622,10 @@ func TestLoop(t *testing.T) {
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "2s p container main runs", "2s | p works",
 				"9s p container main exited with code 0", "9s | the end", "9s Job ns/j deleted", "9s finished succeeded"}},
 		{"it fails, and its output is shown then", []exchange{made}, func(l *loop) { l.options.Logs = LogsOnFailure },
-			[]beat{{s, pod("Running")}, {2 * s, pod("Failed")}, {2 * s, failed}},
+			[]beat{{s, pod("Running")}, {2 * s, pod("Failed")}, {3 * s, failed}},
 			&output{last: []event.Fact{lines("uid-p", "main", "boom")}}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
-				"2s p container main exited with code 3", "2s | p works", "2s | boom", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["p works" "boom"]`}},
+				"2s p container main exited with code 3", retries, "3s | p works", "3s | boom", "3s Job ns/j kept (it stays)", `3s finished failed: ContainerExit ["p works" "boom"]`}},
 		{"it succeeds, and its output is wanted after a failure only", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsOnFailure },
 			[]beat{{s, pod("Running")}, {2 * s, pod("Succeeded")}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs",
@@ -633,15 +634,15 @@ func TestLoop(t *testing.T) {
 			[]beat{{s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {2 * s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s Job ns/j deleted", "2s finished succeeded"}},
 		{"lines of an output that is shown at the end are lost", []exchange{made}, func(l *loop) { l.options.Logs = LogsOnFailure },
-			[]beat{{s, lines("uid-p", "main", "first")}, {s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {s, lines("uid-p", "main", "last")}, {2 * s, pod("Failed")}, {2 * s, failed}}, &output{}, 0, drainLimit,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3",
-				"2s | first", "2s event.Gap", "2s | last", "2s Job ns/j kept (it stays)", `2s finished failed: ContainerExit ["first" "last"]`}},
+			[]beat{{s, lines("uid-p", "main", "first")}, {s, event.Gap{Stream: &event.Stream{Pod: "p"}, Why: "rotated"}}, {s, lines("uid-p", "main", "last")}, {2 * s, pod("Failed")}, {3 * s, failed}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3", retries,
+				"3s | first", "3s event.Gap", "3s | last", "3s Job ns/j kept (it stays)", `3s finished failed: ContainerExit ["first" "last"]`}},
 		{"what serves follows its success", slices.Concat(rehearsed, []exchange{{accountURL + applies, 200, account()}, removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s ServiceAccount ns/a applied (it stays)", "1s Job ns/j deleted", "1s finished succeeded"}},
 		{"what serves is refused after its success", slices.Concat(rehearsed, []exchange{{accountURL + applies, 403, forbidden.Status()}, removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{}, 0, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s Job ns/j deleted", "1s finished failed: OthersNotApplied"}},
-		{"what serves does not follow its failure", rehearsed, follows, []beat{{s, pod("Failed")}, {s, failed}}, &output{}, 0, drainLimit,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main exited with code 3", "1s Job ns/j kept (it stays)", "1s finished failed: ContainerExit"}},
+		{"what serves does not follow its failure", rehearsed, follows, []beat{{2 * s, pod("Failed")}, {3 * s, failed}}, &output{}, 0, drainLimit,
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2s p scheduled on n1", "2s p container main exited with code 3", retries, "3s Job ns/j kept (it stays)", "3s finished failed: ContainerExit"}},
 		{"a signal before what serves is applied", slices.Concat(rehearsed, []exchange{removed}), follows, []beat{{s, job(batchv1.JobComplete)}}, &output{never: true}, 5 * s, drainLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers",
 				"7s warning: the run was told to stop before the logs were read to their end: the last lines are missing", "7s Job ns/j deleted", "7s finished cancelled: Cancelled"}},
@@ -660,7 +661,7 @@ func TestLoop(t *testing.T) {
 				"5s | ending", "5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
 		{"a signal after a failed attempt", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, pod("Running")}, {2 * s, pod("Failed")}}, &output{}, 5 * s, 0,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "1s p scheduled on n1", "1s p container main runs", "2s p container main exited with code 3",
-				"2s info: attempt 1 of 7 failed (container \"main\" of pod p exited with code 3); Kubernetes tries again in about 10 s",
+				retries,
 				"5s Job ns/j deleted (the run was cancelled)", "5s finished cancelled: Cancelled"}},
 		{"a signal for a Job that is left alone", []exchange{made}, func(l *loop) { l.options.OnCancel = UnfinishedLeave }, nil, &output{}, 5 * s, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "5s finished cancelled: Cancelled"}},
