@@ -20,6 +20,12 @@ import (
 // does not know its users yet (the authorizer's caches are still empty then).
 const shortly = 10 * time.Second
 
+// unanswered is how long a try may wait for an answer before that is told: a firewall that drops packets looks like this. A request that a signal
+// makes has less.
+const unanswered = 7 * time.Second
+
+var errUnanswered = fmt.Errorf("silent for %s", event.Seconds(unanswered))
+
 // Do calls the API server until the call succeeds, or fails in a way that time does not heal, or the patience ends: that is
 // APITimeout for connection errors and the answers 429, 500, 502, 503 and 504, from the first that nobody was answered after, and shorter for
 // some, see patience. The pauses grow, have jitter, and are at least as long as the server's Retry-After. A 401 is tried once more at once: client-go
@@ -37,7 +43,13 @@ func (c *Client) Do(ctx context.Context, what string, call func(context.Context)
 	for tries := 1; ; tries++ {
 		tryBegin := time.Now()
 		try, cancel := context.WithTimeout(ctx, max(c.APITimeout/2, 10*time.Second))
+		waits := time.AfterFunc(unanswered, func() {
+			if c.plugin == nil { // which may be what takes so long, and says so itself
+				c.Health.Failed(tryBegin, errUnanswered)
+			}
+		})
 		err := call(try)
+		waits.Stop()
 		cancel()
 		if err != nil && ctx.Err() != nil {
 			if before != nil && time.Since(tryBegin) < time.Second { // this one had no time to be answered

@@ -209,12 +209,13 @@ func timeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, 5*time.Second)
 }
 
-// TestDoHangs is a call that never answers: another try is made in time.
+// TestDoHangs is a call that never answers: that is told soon, and another try is made in time.
 func TestDoHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &Client{APITimeout: 2 * time.Minute}
-		tries := 0
+		c := &Client{APITimeout: 2 * time.Minute, Health: &outage.Health{}}
+		tries, told := 0, ""
 		begin := time.Now()
+		c.Health.Tell = func(e event.Connection) { told += fmt.Sprintf("%s %v\n", time.Since(begin), e.Err) }
 		err := c.Do(t.Context(), "create x", func(ctx context.Context) error {
 			if tries++; tries == 1 {
 				<-ctx.Done()
@@ -224,6 +225,15 @@ func TestDoHangs(t *testing.T) {
 		})
 		if took := time.Since(begin); err != nil || tries != 2 || took > 61*time.Second {
 			t.Errorf("%v after %d tries in %s", err, tries, took)
+		}
+		if !strings.HasPrefix(told, "7s silent for 7.0 s\n1m0") || !strings.HasSuffix(told, " <nil>\n") {
+			t.Errorf("told %q", told)
+		}
+		told = ""
+		c.plugin = &plugin{}
+		err = c.Do(t.Context(), "create x", func(context.Context) error { time.Sleep(20 * time.Second); return nil })
+		if err != nil || told != "" {
+			t.Errorf("%v, and a plugin that asks somebody is an outage: %q", err, told)
 		}
 	})
 }

@@ -27,7 +27,7 @@ func exitMeaning(code int32) (meaning, hint string) {
 	meaning = fmt.Sprintf("ended by %s", name)
 	switch name {
 	case "SIGKILL":
-		hint = "Kubernetes reports no memory kill of this container: something killed it from inside, its node ran out of memory, or the pod was deleted and did not stop in time."
+		hint = "Kubernetes reports no memory kill of this container (a busy node may lose that report): something killed it from inside, its node ran out of memory, or the pod was deleted and did not stop in time."
 	case "SIGTERM":
 		hint = "It was asked to stop: the pod was deleted, evicted or moved, or something in the container stopped it."
 	case "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP":

@@ -279,7 +279,7 @@ func check(t *testing.T, cases []verdictCase) {
 const (
 	logsHint     = "The last lines of its log say why: kubectl -n prod logs migrate-x2k9 -c main"
 	describeHint = "See more: kubectl -n prod describe pod migrate-x2k9"
-	killHint     = "Kubernetes reports no memory kill of this container: something killed it from inside, its node ran out of memory, or the pod was deleted and did not stop in time."
+	killHint     = "Kubernetes reports no memory kill of this container (a busy node may lose that report): something killed it from inside, its node ran out of memory, or the pod was deleted and did not stop in time."
 )
 
 func TestOutcome(t *testing.T) {
