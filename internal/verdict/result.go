@@ -186,10 +186,13 @@ func (w *view) past() (all []event.Past) {
 // maxResult is how long a result may be, in bytes. A container's termination message is short, but a Job may have any number of pods.
 const maxResult = 256 << 10
 
-// kept is how many bytes Kubernetes keeps of a container's termination message, silently: the last 4096 of the file (pkg/kubelet/container/runtime.go),
-// and of these the first when the containers of the pod share 12 KiB (pkg/kubelet/status/status_manager.go, normalizeStatus).
-func kept(p *corev1.Pod) int {
-	return min(4<<10, 12<<10/(len(p.Spec.Containers)+len(p.Spec.InitContainers)+len(p.Spec.EphemeralContainers)))
+// mayBeCut tells whether a container's termination message may have been longer, as it has all the bytes that Kubernetes keeps of one, silently: the last
+// 4096 of the file, or 2048 of the log when that stands for it (pkg/kubelet/container/runtime.go), and of these the first when the containers
+// of the pod share 12 KiB (pkg/kubelet/status/status_manager.go, normalizeStatus).
+func mayBeCut(p *corev1.Pod, c *corev1.Container, t *corev1.ContainerStateTerminated) bool {
+	kept := min(4<<10, 12<<10/(len(p.Spec.Containers)+len(p.Spec.InitContainers)+len(p.Spec.EphemeralContainers)))
+	fromLog := c.TerminationMessagePolicy == corev1.TerminationMessageFallbackToLogsOnError && t.ExitCode != 0
+	return len(t.Message) >= kept || fromLog && len(t.Message) == 2<<10
 }
 
 // result is the termination message of the main container, nil when there is none; problems are what is missing of it. That of an index,
@@ -197,7 +200,7 @@ func kept(p *corev1.Pod) int {
 // to succeed has an array: by index, or of the pods that succeeded, in the order of their creation.
 func (w *view) result() (result *string, problems []string) {
 	short := false
-	full := map[*string]*corev1.Pod{} // the pods whose messages have all the bytes that are kept
+	full := map[*string]string{} // what is wrong with a message that may have been cut
 	indexed := w.job.Spec.CompletionMode != nil && *w.job.Spec.CompletionMode == batchv1.IndexedCompletion
 	several := w.wanted() > 1
 	messages := []*string{nil}
@@ -210,9 +213,9 @@ func (w *view) result() (result *string, problems []string) {
 	}
 	succeeded := make([]bool, len(messages))
 	for _, p := range w.Pods {
-		message, all := w.message(p)
-		if all {
-			full[message] = p
+		message, problem := w.message(p)
+		if problem != "" {
+			full[message] = problem
 		}
 		if several && !indexed {
 			if p.Status.Phase == corev1.PodSucceeded {
@@ -232,8 +235,8 @@ func (w *view) result() (result *string, problems []string) {
 		}
 	}
 	for _, m := range messages {
-		if p := full[m]; p != nil {
-			problems = append(problems, fmt.Sprintf("the result may not be complete: the termination message of pod %s has all the %d bytes that Kubernetes keeps of one", p.Name, kept(p)))
+		if problem := full[m]; problem != "" {
+			problems = append(problems, problem)
 			break // one is enough to know
 		}
 	}
@@ -268,9 +271,9 @@ func (w *view) result() (result *string, problems []string) {
 }
 
 // message is the termination message of a pod's main container: that of the option main-container, or the first, without the ends
-// of lines behind it, as a shell's $(…) gives the output of a program: echo writes one, and no CI system compares or keeps it well. Nil without one; all says
-// that it has all the bytes that are kept of one.
-func (w *view) message(p *corev1.Pod) (text *string, all bool) {
+// of lines behind it, as a shell's $(…) gives the output of a program: echo writes one, and no CI system compares or keeps it well. Nil without one; problem
+// says that there may have been more.
+func (w *view) message(p *corev1.Pod) (text *string, problem string) {
 	for c := range containers(p) {
 		if c.kind != event.Main || c.spec.Name != cmp.Or(w.Options.MainContainer, p.Spec.Containers[0].Name) || c.status == nil {
 			continue
@@ -280,9 +283,12 @@ func (w *view) message(p *corev1.Pod) (text *string, all bool) {
 				continue
 			}
 			if text := strings.TrimRight(s.Terminated.Message, "\r\n"); text != "" {
-				return &text, len(s.Terminated.Message) >= kept(p)
+				if mayBeCut(p, c.spec, s.Terminated) {
+					problem = fmt.Sprintf("the result may not be complete: the termination message of pod %s has all the %d bytes that Kubernetes keeps of one", p.Name, len(s.Terminated.Message))
+				}
+				return &text, problem
 			}
 		}
 	}
-	return nil, false
+	return nil, ""
 }

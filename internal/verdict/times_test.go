@@ -356,6 +356,9 @@ func TestTerminationMessage(t *testing.T) {
 		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "second"})
 		p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, corev1.ContainerStatus{Name: "second", State: corev1.ContainerState{Terminated: terminated(0, "", "of the second", 9)}})
 	}
+	fromLog := func(p *corev1.Pod) {
+		p.Spec.Containers[0].TerminationMessagePolicy = corev1.TerminationMessageFallbackToLogsOnError
+	}
 	long := strings.Repeat("x", 4096)
 	var array []string
 	full := state(60, many(100, true))
@@ -389,14 +392,17 @@ func TestTerminationMessage(t *testing.T) {
 		"restarted, and says no more": {state(60, pod("a", runs, func(p *corev1.Pod) {
 			p.Status.ContainerStatuses[0].LastTerminationState.Terminated = terminated(1, "", "before", 5)
 		})), "before", false},
-		"as long as Kubernetes keeps one":  {state(60, pod("a", says(0, long))), long, true},
-		"the end of a line is one of them": {state(60, pod("a", says(0, long[1:]+"\n"))), long[1:], true},
-		"one byte less":                    {state(60, pod("a", says(0, long[1:]))), long[1:], false},
-		"an index's is as long":            {state(60, many(2, true), pod("a", index(1), says(0, long))), `[null,"` + long + `"]`, true},
-		"another attempt's was as long":    {state(60, pod("a", says(1, long)), pod("b", says(0, "good"))), "good", false},
-		"as long as with three others":     {state(60, pod("a", says(0, long[:3<<10]), second, second, second)), long[:3<<10], true},
-		"shorter than with three others":   {state(60, pod("a", says(0, long[:3<<10-1]), second, second, second)), long[:3<<10-1], false},
-		"one that is longer than ever":     {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
+		"as long as Kubernetes keeps one":       {state(60, pod("a", says(0, long))), long, true},
+		"the end of a line is one of them":      {state(60, pod("a", says(0, long[1:]+"\n"))), long[1:], true},
+		"one byte less":                         {state(60, pod("a", says(0, long[1:]))), long[1:], false},
+		"an index's is as long":                 {state(60, many(2, true), pod("a", index(1), says(0, long))), `[null,"` + long + `"]`, true},
+		"another attempt's was as long":         {state(60, pod("a", says(1, long)), pod("b", says(0, "good"))), "good", false},
+		"as long as with three others":          {state(60, pod("a", says(0, long[:3<<10]), second, second, second)), long[:3<<10], true},
+		"shorter than with three others":        {state(60, pod("a", says(0, long[:3<<10-1]), second, second, second)), long[:3<<10-1], false},
+		"as long as of a log":                   {state(60, pod("a", says(1, long[:2<<10]), fromLog)), long[:2<<10], true},
+		"as long in a file":                     {state(60, pod("a", says(1, long[:2<<10]))), long[:2<<10], false},
+		"as long in a file, as it did not fail": {state(60, pod("a", says(0, long[:2<<10]), fromLog)), long[:2<<10], false},
+		"one that is longer than ever":          {state(60, pod("a", says(0, strings.Repeat("x", maxResult+1)))), strings.Repeat("x", maxResult-3) + "…", true},
 	} {
 		if f := Result(c.state, Verdict{}); f.Result != nil {
 			t.Errorf("%s: not asked for, and given", name)
