@@ -10,12 +10,13 @@ import (
 
 // graceSlack is how much later than its grace a run may end: the news travels, logs are drained and the Job is deleted, all of
 // it on a machine that is busy with other scripts.
-const graceSlack = 30 * time.Second
+const graceSlack = time.Minute
 
 // cmdGrace: grace NAME EVENT DURATION [SUFFIX]
 //
 // NAME is a finished process and the name of the Job that it ran. The first event with the reason EVENT about that Job or its
-// pods is the trouble; the run must have ended as long after it as the grace says, and not much later.
+// pods is the trouble; the run must have ended as long after it as the grace says, and not much later. Who reports an event does not wait until
+// it is written, so it may come after the run's end.
 // SUFFIX is for another namespace: it follows $NAMESPACE in its name.
 func cmdGrace(ts *testscript.TestScript, args []string) {
 	needArgs(ts, args, 3, "grace NAME EVENT DURATION [SUFFIX]")
@@ -25,6 +26,23 @@ func cmdGrace(ts *testscript.TestScript, args []string) {
 		ts.Fatalf("finish has not waited for %s", name)
 	}
 	namespace := ts.Getenv("NAMESPACE") + strings.Join(args[3:], "")
+	began := firstEvent(ts, namespace, name, reason)
+	for late := time.Now().Add(defaultPatience); began.IsZero(); began = firstEvent(ts, namespace, name, reason) {
+		if time.Now().After(late) {
+			ts.Fatalf("no event %s about %s", reason, name)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	// Events know whole seconds only, so that a grace may begin up to a second early.
+	took := end.Sub(began)
+	ts.Logf("%s ended %s after the first %s", name, took.Round(100*time.Millisecond), reason)
+	if took < want-time.Second || took > want+graceSlack {
+		ts.Fatalf("%s ended %s after the first %s, want %s", name, took.Round(100*time.Millisecond), reason, want)
+	}
+}
+
+// firstEvent is when the first event with this reason about an object or its pods happened, the zero time when there is none.
+func firstEvent(ts *testscript.TestScript, namespace, name, reason string) (first time.Time) {
 	ts.Check(ts.Exec("kubectl", "get", "events", "--namespace="+namespace, "--field-selector=reason="+reason, "-o", "json"))
 	var events struct {
 		Items []struct {
@@ -33,7 +51,6 @@ func cmdGrace(ts *testscript.TestScript, args []string) {
 		}
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &events))
-	var began time.Time
 	for _, e := range events.Items {
 		at := e.FirstTimestamp
 		if at == nil {
@@ -42,17 +59,9 @@ func cmdGrace(ts *testscript.TestScript, args []string) {
 		if e.InvolvedObject.Name != name && !strings.HasPrefix(e.InvolvedObject.Name, name+"-") || at == nil {
 			continue
 		}
-		if began.IsZero() || at.Before(began) {
-			began = *at
+		if first.IsZero() || at.Before(first) {
+			first = *at
 		}
 	}
-	if began.IsZero() {
-		ts.Fatalf("no event %s about %s", reason, name)
-	}
-	// Events know whole seconds only, so that a grace may begin up to a second early.
-	took := end.Sub(began)
-	ts.Logf("%s ended %s after the first %s", name, took.Round(100*time.Millisecond), reason)
-	if took < want-time.Second || took > want+graceSlack {
-		ts.Fatalf("%s ended %s after the first %s, want %s", name, took.Round(100*time.Millisecond), reason, want)
-	}
+	return first
 }
