@@ -519,20 +519,21 @@ func (w *view) containerProblem(p *corev1.Pod, c container, since time.Time) *pr
 // event that goes with it has. The kubelet looks again after 10 s to 15 s (backOffPeriod with jitter in pkg/kubelet/pod_workers.go);
 // what was missing may be there by then, so that the first failure alone decides nothing.
 func (w *view) configDue(p *corev1.Pod, c container) time.Time {
-	began := p.CreationTimestamp.Time
-	if p.Status.StartTime != nil {
-		began = p.Status.StartTime.Time
-	}
 	for _, e := range w.podEvents[p.UID] {
 		if e.Reason == "Failed" && e.Message == "Error: "+c.status.State.Waiting.Message && concerns(e, c) {
 			first, _, count := seen(e)
 			if count < 2 {
 				return time.Time{}
 			}
-			began = first
+			return w.after(first, ConfigGrace)
 		}
 	}
-	return w.after(began, ConfigGrace)
+	// We may not read events, or they come late from a busy node: the time alone must do, three times as long.
+	began := p.CreationTimestamp.Time
+	if p.Status.StartTime != nil {
+		began = p.Status.StartTime.Time
+	}
+	return w.after(began, 3*ConfigGrace)
 }
 
 // concerns tells whether a pod's event is about one container; its field path is spec.containers{main}.
