@@ -184,8 +184,8 @@ func namespaceName(env *testscript.Env) (string, error) {
 }
 
 // createNamespace creates a namespace, and writes an administrator's kubeconfig whose default namespace it is. It waits for the
-// account without which no pod is let in, and the authority without which none starts: the controllers that make them watch again
-// only up to 30 s after an outage of the API server (client-go's reflector backs off).
+// account without which no pod is let in, and the certificate that each pod mounts, whose absence would be an event: the controllers that make
+// them watch again only up to 30 s after an outage of the API server (client-go's reflector backs off).
 func createNamespace(config, name string) error {
 	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
 	if err != nil {
