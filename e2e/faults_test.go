@@ -152,9 +152,9 @@ func adminTLS(ts *testscript.TestScript, config string) *tls.Config {
 	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{cert}}
 }
 
-// cmdProxied: proxied cuts|held|lost|faults|requests LEAST [MOST]
+// cmdProxied: proxied cuts|held|lost|noticed|faults|requests LEAST [MOST]
 func cmdProxied(ts *testscript.TestScript, args []string) {
-	needArgs(ts, args, 2, "proxied cuts|held|lost|faults|requests LEAST [MOST]")
+	needArgs(ts, args, 2, "proxied cuts|held|lost|noticed|faults|requests LEAST [MOST]")
 	p := stateOf(ts).proxy
 	if p == nil {
 		ts.Fatalf("the script has no proxy")
@@ -168,6 +168,8 @@ func cmdProxied(ts *testscript.TestScript, args []string) {
 		got = p.relay.Held()
 	case args[0] == "lost" && p.relay != nil:
 		got = p.relay.Lost()
+	case args[0] == "noticed" && p.relay != nil:
+		got = int(p.relay.Noticed().Seconds())
 	case args[0] == "faults" && p.front != nil:
 		got = p.front.Faults()
 	case args[0] == "requests" && p.front != nil:

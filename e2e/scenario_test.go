@@ -184,8 +184,8 @@ func namespaceName(env *testscript.Env) (string, error) {
 }
 
 // createNamespace creates a namespace, and writes an administrator's kubeconfig whose default namespace it is. It waits for the
-// account without which no pod is let in: the controller that makes it watches again only up to 30 s after an outage of
-// the API server (client-go's reflector backs off).
+// account without which no pod is let in, and the certificate that each pod mounts, whose absence would be an event: the controllers that make
+// them watch again only up to 30 s after an outage of the API server (client-go's reflector backs off).
 func createNamespace(config, name string) error {
 	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
 	if err != nil {
@@ -199,7 +199,7 @@ func createNamespace(config, name string) error {
 	if err := kubectl(config, "create", "namespace", name); err != nil {
 		return err
 	}
-	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "configmap/kube-root-ca.crt", "--timeout=2m")
 }
 
 func kubectl(config string, args ...string) error {

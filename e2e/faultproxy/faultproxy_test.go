@@ -83,6 +83,9 @@ func TestRelay(t *testing.T) {
 		for r.Lost() == lost {
 			time.Sleep(time.Millisecond)
 		}
+		if kept := r.Noticed(); kept <= 0 || r.Noticed() == kept {
+			t.Fatalf("a connection that is kept is noticed, after %s", kept)
+		}
 		cuts := r.Cuts()
 		r.Cut()
 		if _, err := lines.ReadByte(); err == nil || r.Cuts() != cuts+1 {

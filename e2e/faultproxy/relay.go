@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Relay passes TCP connections on to one address.
@@ -19,6 +20,8 @@ type Relay struct {
 	links  map[*link]bool
 	flow   chan struct{} // closed while bytes may pass
 	closed bool
+
+	forgot, noticed time.Time // when Forget was called, and when the last connection that it hit ended
 
 	cuts atomic.Int64
 	held atomic.Int64
@@ -60,6 +63,18 @@ func (r *Relay) Held() int { return int(r.held.Load()) }
 // Lost is how often bytes went nowhere because of Forget.
 func (r *Relay) Lost() int { return int(r.lost.Load()) }
 
+// Noticed is how long the clients have kept the connections that Forget has hit, until now for those that they still have.
+func (r *Relay) Noticed() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for l := range r.links {
+		if l.forgotten.Load() {
+			return time.Since(r.forgot)
+		}
+	}
+	return r.noticed.Sub(r.forgot)
+}
+
 func (r *Relay) accept() {
 	for {
 		client, err := r.listener.Accept()
@@ -90,6 +105,9 @@ func (r *Relay) pass(l *link, to, from net.Conn) {
 	defer func() {
 		l.close()
 		r.mu.Lock()
+		if r.links[l] && l.forgotten.Load() {
+			r.noticed = time.Now()
+		}
 		delete(r.links, l)
 		r.mu.Unlock()
 	}()
@@ -165,6 +183,7 @@ func (r *Relay) Thaw() {
 func (r *Relay) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.forgot = time.Now()
 	for l := range r.links {
 		l.forgotten.Store(true)
 	}

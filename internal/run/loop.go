@@ -291,11 +291,11 @@ func (l *loop) follow(ctx, inTime context.Context) (verdict.State, verdict.Verdi
 	if v.Outcome == event.Vanished && l.replaced == "" {
 		l.findSuccessor(ctx)
 	}
-	// What was told while the logs were read counts too. The outcome stays, and so does the cause of a failure: the deletion of
-	// pods that follows takes information away.
+	// What was told while the logs were read counts too. The outcome stays, and so does the cause of a failure, unless it was not
+	// complete: the deletion of pods that follows takes information away.
 	state := l.state()
-	if v.Outcome == event.Succeeded || v.Outcome == event.Vanished {
-		if again := verdict.Decide(state); again.Outcome == v.Outcome {
+	if v.Outcome == event.Succeeded || v.Outcome == event.Vanished || v.Incomplete {
+		if again := verdict.Decide(state); again.Outcome == v.Outcome && !again.Incomplete {
 			v = again
 		}
 	}
@@ -757,8 +757,6 @@ func (l *loop) namespaceGoes(ctx context.Context) (goes, denied bool) {
 	if l.doomed.Load() {
 		return true, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, explainLimit)
-	defer cancel()
 	// Two may ask at once, and the client writes into what it encodes.
 	_, err := l.client.Jobs(l.ref().Namespace).Create(ctx, l.objects.Job.DeepCopy(), dryRun)
 	var status apierrors.APIStatus
@@ -782,7 +780,11 @@ func (l *loop) blameNamespace(ctx context.Context, v *verdict.Verdict) {
 		return
 	}
 	var goes, denied bool
-	l.beside(func() { goes, denied = l.namespaceGoes(ctx) })
+	l.beside(func() {
+		ctx, cancel := context.WithTimeout(ctx, explainLimit)
+		defer cancel()
+		goes, denied = l.namespaceGoes(ctx)
+	})
 	name := l.ref().Namespace
 	if !goes {
 		if refused || vanished && denied && !l.joined { // it could create a Job before

@@ -2,9 +2,11 @@ package run
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -545,6 +547,13 @@ func TestTheNamespaceGoes(t *testing.T) {
 	mayNot := exchange{tryURL, 403, noRight("create").Status()}
 	refused := []beat{{time.Second, event.PodSeen{Pod: a("p", "Running")}}, {20 * time.Second, noRight("watch")}}
 	const taken = "The rights of this run were taken away meanwhile, as when its namespace is deleted: kubectl get namespace ns"
+	slowly := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(3 * time.Second)
+		status := terminating.Status()
+		status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(status) // who asked may have gone
+	})
 	for _, test := range []struct {
 		name      string
 		exchanges []exchange
@@ -562,6 +571,7 @@ func TestTheNamespaceGoes(t *testing.T) {
 		{"its pod went first, and the Job failed", []exchange{{tryURL, 403, terminating.Status()}}, deleted, "namespace ns is being deleted, and Job ns/j has failed: ", "Namespace ns", ""},
 		{"its pod was deleted, and the Job failed", []exchange{{tryURL, 201, there("x")}, {tryURL, 201, there("x")}}, deleted, `container "main" of pod p exited`, "Pod ns/p", ""},
 		{"a Job just failed", nil, fails(), `container "main" of pod p exited`, "Pod ns/p", ""},
+		{"it is slow to say so", []exchange{{tryURL, 403, slowly}, missing}, append(slices.Clone(deleted[:1]), beat{9 * time.Second, deletion}), gone, "Namespace ns", ""},
 		{"the rights went first", []exchange{missing, mayNot}, vanishes, "Job ns/j was deleted by someone else", "Job ns/j", taken},
 		{"the rights to watch went first", []exchange{{tryURL, 403, terminating.Status()}}, refused, "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
 		{"the rights went first, after the pods", []exchange{{tryURL, 403, terminating.Status()}}, append(slices.Clone(deleted[:1]), refused[1]), "namespace ns is being deleted, and Job ns/j with it, before it was seen to finish; what this run may do there went first: ", "Namespace ns", ""},
@@ -702,7 +712,7 @@ func TestLoop(t *testing.T) {
 				"2s info: the Job's verdict is in; 1 pod is still ending and not waited for",
 				"2.3s p container main exited with code 3", "2.3s Job ns/j kept (it stays)", `2.3s finished failed: ContainerExit ["p works"]`}},
 		{"the Job's end comes without its pod's", []exchange{made, {"GET /api/v1/namespaces/ns/pods", 200, listed}}, nil, []beat{{2 * s, failed}, {2*s + 100*time.Millisecond, lines("uid-p", "main", "late")}}, &output{}, 0, drainLimit,
-			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.1s | late", "3s p scheduled on n1", "3s p container main exited with code 3", "3s Job ns/j kept (it stays)", "3s finished failed: BackoffLimitExceeded"}},
+			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.1s | late", "3s p scheduled on n1", "3s p container main exited with code 3", "3s Job ns/j kept (it stays)", `3s finished failed: ContainerExit ["late"]`}},
 		{"a signal while the pod's end is waited for", []exchange{made}, nil, []beat{{2 * s, failed}}, &output{}, 2*s + 500*time.Millisecond, drainCancelLimit,
 			[]string{"Job ns/j created", "started Job ns/j: 1 pods of 0 containers", "2.5s Job ns/j kept (it stays)", "2.5s finished failed: BackoffLimitExceeded"}},
 		{"many pods", []exchange{made, removed}, func(l *loop) { l.options.Logs = LogsNone }, []beat{{s, event.JobSeen{Job: counted(wants(there("ours"), 3), 0, 0)}},

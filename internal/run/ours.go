@@ -21,7 +21,7 @@ func made(j *batchv1.Job) bool {
 }
 
 // ours reports whether a Secret or ConfigMap may be adopted: it has our label and owners, and each of these is a Job that this
-// program made. A Job that is gone counts as one: the label says that it was. running is the name of an owner that has not ended, ""
+// program made. A Job that is gone counts as one: the label says that it was. running is the name of an owner whose outcome is not decided, ""
 // without one; while there is one, the content must stay as it is. The Job with the UID replaced is about to be deleted, and does
 // not count.
 func (r *runner) ours(ctx context.Context, o metav1.Object, replaced types.UID) (ours bool, running string, err error) {
@@ -40,8 +40,10 @@ func (r *runner) ours(ctx context.Context, o metav1.Object, replaced types.UID) 
 		case job.UID != owner.UID, job.UID == replaced:
 		case !made(job):
 			return false, "", nil
-		case !finished(job):
-			running = job.Name
+		default:
+			if _, over := decided(job); !over {
+				running = job.Name
+			}
 		}
 	}
 	return true, running, nil

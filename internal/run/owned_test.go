@@ -111,6 +111,8 @@ func TestOwnTogether(t *testing.T) {
 		{"renewed: it has our content", []exchange{{get, 200, note("1", "hello")}}, "", "", ""},
 		{"renewed: nobody needs the old content", []exchange{{get, 200, note("1", "old", "a", "gone")}, {getJob, 200, other("a", batchv1.JobFailed)}, {getJob, 404, noOther},
 			{patch, 200, note("2", "hello")}}, renewed, "", "ConfigMap ns/note updated"},
+		{"renewed: the outcome of who needed the old content is decided", []exchange{{get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobSuccessCriteriaMet)}, {patch, 200, note("2", "hello")}},
+			renewed, "", "ConfigMap ns/note updated"},
 		{"renewed: a key more", []exchange{{get, 200, changed(note("1", "old", "a"), func(m *corev1.ConfigMap) { m.Data["more"], m.BinaryData = "x", map[string][]byte{"b": {1}} })}, {getJob, 404, noOther},
 			{patch, 200, note("2", "hello")}}, `{"binaryData":null,"data":{"more":null,"note":"hello"},"metadata":{"resourceVersion":"1"}}`, "", "ConfigMap ns/note updated"},
 		{"renewed: changed by another run", []exchange{{get, 200, note("1", "old", "a")}, {getJob, 200, other("a", batchv1.JobComplete)}, {patch, 409, conflict},
