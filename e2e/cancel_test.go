@@ -21,7 +21,7 @@ import (
 const cancelTime = 7500 * time.Millisecond
 
 // slowAnswer is how long a slow API server takes.
-const slowAnswer = 3 * time.Second
+const slowAnswer = 2 * time.Second
 
 // cancelling is a situation in which a run is cancelled.
 type cancelling struct {
@@ -97,11 +97,11 @@ func (b *bed) cancel(c cancelling, name, image string, pulled <-chan struct{}) (
 		b.Fatal(err)
 	}
 	defer func() { _ = run.Process.Kill() }() // of one that a failed test leaves
-	told.until(b, c.at, time.Minute)
+	told.until(b, c.at, 2*time.Minute)
 	wait := func(for_ string, it <-chan struct{}) {
 		select {
 		case <-it:
-		case <-time.After(time.Minute):
+		case <-time.After(2 * time.Minute):
 			b.Fatalf("no %s, but\n%s", for_, told)
 		}
 	}

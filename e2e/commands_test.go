@@ -55,8 +55,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"within":     cmdWithin,
 }
 
-// defaultPatience is how long a script waits for something that has no time of its own.
-const defaultPatience = 30 * time.Second
+// defaultPatience is how long a script waits for something that has no time of its own: long enough for a busy machine.
+const defaultPatience = 2 * time.Minute
 
 // positive refuses the exclamation mark for commands where it has no meaning.
 func positive(cmd func(ts *testscript.TestScript, args []string)) func(*testscript.TestScript, bool, []string) {

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +60,12 @@ func runAll(m *testing.M) (code int, err error) {
 	}
 	if err := devcluster.Supported(); err != nil {
 		return 1, err
+	}
+	// What a process ignores, under nohup or in the background of a script, its children ignore too; what it catches, they do not.
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	// DEVCLUSTER_DIR names another cluster than the project's.
 	if shared.cluster, err = devcluster.Open(os.Getenv("DEVCLUSTER_DIR"), os.Stderr); err != nil {
@@ -184,8 +192,8 @@ func namespaceName(env *testscript.Env) (string, error) {
 }
 
 // createNamespace creates a namespace, and writes an administrator's kubeconfig whose default namespace it is. It waits for the
-// account without which no pod is let in: the controller that makes it watches again only up to 30 s after an outage of
-// the API server (client-go's reflector backs off).
+// account without which no pod is let in, and the certificate that each pod mounts, whose absence would be an event: the controllers that make
+// them watch again only up to 30 s after an outage of the API server (client-go's reflector backs off).
 func createNamespace(config, name string) error {
 	admin, err := os.ReadFile(shared.cluster.Kubeconfig())
 	if err != nil {
@@ -199,7 +207,7 @@ func createNamespace(config, name string) error {
 	if err := kubectl(config, "create", "namespace", name); err != nil {
 		return err
 	}
-	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "--timeout=60s")
+	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "configmap/kube-root-ca.crt", "--timeout=2m")
 }
 
 func kubectl(config string, args ...string) error {
