@@ -26,7 +26,7 @@ test-unit:
 
 # make test-e2e RUN=cancel runs testdata/script/cancel.txtar alone, or the one of that name in testdata/fault.
 test-e2e: build
-	go -C e2e test -p 1 -timeout 60m $(if $(RUN),-run 'Test(Scenarios|Faults)/^$(RUN)$$' .,./...)
+	go -C e2e test -p 1 -timeout 120m $(if $(RUN),-run 'Test(Scenarios|Faults)/^$(RUN)$$' .,./...)
 
 lint:
 	@test -z "$$(gofmt -l cmd internal e2e)" || { echo "gofmt would change:"; gofmt -l cmd internal e2e; exit 1; }
