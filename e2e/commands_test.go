@@ -55,8 +55,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"within":     cmdWithin,
 }
 
-// defaultPatience is how long a script waits for something that has no time of its own: long, because a machine may be slow and
-// busy with other scripts.
+// defaultPatience is how long a script waits for something that has no time of its own: long enough for a busy machine.
 const defaultPatience = 2 * time.Minute
 
 // positive refuses the exclamation mark for commands where it has no meaning.

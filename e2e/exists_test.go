@@ -84,7 +84,7 @@ func TestExistsTogether(t *testing.T) {
 			}
 			// Every run knows what it does when it has ended, or follows a Job; those that replace do when one is left.
 			following := regexp.MustCompile(`(?m)Job \S+ (created|attached)`)
-			for deadline := time.Now().Add(4 * time.Minute); test.held; time.Sleep(200 * time.Millisecond) {
+			for deadline := time.Now().Add(10 * time.Minute); test.held; time.Sleep(200 * time.Millisecond) {
 				know, going := 0, 0
 				for i := range runs {
 					ended := over[i].Load()
@@ -175,7 +175,7 @@ func TestExistsTogether(t *testing.T) {
 				t.Logf("%d pods, one after the other; the runs ended with %v", len(work), codes)
 			}
 			for kind, want := range map[string]int{"jobs": test.left, "secrets": test.left} {
-				for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) { // what goes with a Job goes after it
+				for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) { // what goes with a Job goes after it
 					left, err := bed.kubectl("get", kind, "-o", "name")
 					if err == nil && strings.Count(left, "\n") == want {
 						break

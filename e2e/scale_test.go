@@ -40,7 +40,7 @@ func TestManyPods(t *testing.T) {
 	bed.judge(got, looseExit)
 }
 
-// TestScale has one Job run many pods on a node that kwok plays. It comes after the scenarios, which count the nodes.
+// TestScale has one Job run many pods on a node that kwok plays. The node is gone before the scenarios, which count the nodes.
 func TestScale(t *testing.T) {
 	bed := newBed(t)
 	bed.judge(bed.scale(200, 100), looseExit)

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +60,12 @@ func runAll(m *testing.M) (code int, err error) {
 	}
 	if err := devcluster.Supported(); err != nil {
 		return 1, err
+	}
+	// What a process ignores, under nohup or in the background of a script, its children ignore too; what it catches, they do not.
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
 	}
 	// DEVCLUSTER_DIR names another cluster than the project's.
 	if shared.cluster, err = devcluster.Open(os.Getenv("DEVCLUSTER_DIR"), os.Stderr); err != nil {

@@ -38,8 +38,9 @@ func cmdTerminal(ts *testscript.TestScript, args []string) {
 	ts.Check(readers())
 	// What is left of the command's last line stands before the words. A key that sends a signal sends it to the shell too.
 	shell := []string{"sh", "-c", `trap : INT; "$@"; echo "ended with $?"; exec sleep 1000`, "sh"}
-	tmux(ts, args[0], append(append(append([]string{"new-session", "-d"}, size(ts, args[1])...), shell...), args[2:]...)...)
-	tmux(ts, args[0], "pipe-pane", "cat > '"+ts.MkAbs(args[0]+".raw")+"'")
+	session := append(append(append([]string{"new-session", "-d"}, size(ts, args[1])...), shell...), args[2:]...)
+	// In one go, so that nothing is written before there is the pipe.
+	tmux(ts, args[0], append(session, ";", "pipe-pane", "cat > '"+ts.MkAbs(args[0]+".raw")+"'")...)
 	ts.Defer(func() { _ = exec.Command("tmux", "-S", ts.MkAbs(args[0]+".tmux"), "kill-server").Run() }) // it may have ended
 }
 

@@ -47,7 +47,7 @@ func TestLife(t *testing.T) {
 			t.Fatalf("after up only these live: %v", alive)
 		}
 	}
-	up(20 * time.Second)
+	up(2 * time.Minute)
 	if err := c.Start(ctx, docker, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestLife(t *testing.T) {
 	runContainer(t, ctx, c)
 
 	t.Run("a second up changes nothing and is quick", func(t *testing.T) {
-		up(5 * time.Second)
+		up(30 * time.Second)
 		if err := c.Start(ctx, docker, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestLife(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		up(60 * time.Second)
+		up(3 * time.Minute)
 		now := c.pids(t)
 		for name, pid := range first {
 			if (now[name] != pid) != slices.Contains(killed, name) {
@@ -115,7 +115,7 @@ func TestLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		nothingLeft(t, other, sockets, pids)
-		up(5 * time.Second)
+		up(30 * time.Second)
 	})
 
 	runPod(t, ctx, c)
@@ -152,7 +152,7 @@ func TestLife(t *testing.T) {
 			}
 		}
 		want-- // of docker nothing is left to heal
-		up(20 * time.Second)
+		up(2 * time.Minute)
 		for _, socket := range sockets {
 			if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 				t.Errorf("%s is still there (%v)", socket, err)
@@ -216,7 +216,7 @@ func runPod(t *testing.T, ctx context.Context, c *Cluster) {
 	if _, err := c.kubectl(ctx, "run", "sleeper", "--image=busybox:1.36", "--restart=Never", "--", "sleep", "1000000"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.kubectl(ctx, "wait", "--for=condition=Ready", "pod/sleeper", "--timeout=60s"); err != nil {
+	if _, err := c.kubectl(ctx, "wait", "--for=condition=Ready", "pod/sleeper", "--timeout=3m"); err != nil {
 		t.Fatal(err)
 	}
 	// The kubelet has mounted it in a view of its own.

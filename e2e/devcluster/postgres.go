@@ -189,6 +189,6 @@ func (c *Cluster) Psql(ctx context.Context, database string, args ...string) (st
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, "psql"), append([]string{
 		"--host=" + c.address(2), "--port=" + strconv.Itoa(databasePort), "--username=" + databaseUser, "--dbname=" + database,
 		"--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"}, args...)...)
-	cmd.Env = append(environment(), "PGPASSWORD="+c.settings.Password, "PGCONNECT_TIMEOUT=5")
+	cmd.Env = append(environment(), "PGPASSWORD="+c.settings.Password, "PGCONNECT_TIMEOUT=30")
 	return run(cmd)
 }

@@ -20,6 +20,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// The proxy of the machine that the tests run on is not asked. net/http reads the variables once, at its first request.
+func init() {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		os.Unsetenv(name)
+	}
+}
+
 // Exchange is a request that a test expects, and its answer.
 type Exchange struct {
 	// Want is the request: method and path with query, or what the Server's Name makes of it. With " +" behind it, it may come again

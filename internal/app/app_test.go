@@ -332,6 +332,7 @@ func TestMainStaysInTheWorkspace(t *testing.T) {
 // A workflow or a container that lacks something: the first thing that is missing is named, with what to do about it, before
 // anything is asked of a cluster.
 func TestMainWithoutItsSurroundings(t *testing.T) {
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // the tests may run in a pod
 	dir := folder(t, map[string]string{"job.yaml": goodManifest})
 	kubeconfig := api(t) // is never asked
 	for name, c := range map[string]struct {

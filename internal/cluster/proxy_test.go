@@ -53,7 +53,7 @@ func TestProxies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			proxy := test.scheme + "://" + test.proxy
 			c := dialled(t, map[string]any{"server": "https://127.0.0.1:1", "proxy-url": test.scheme + "://me:s3cr3t@" + test.proxy}, map[string]any{"token": "t"})
-			c.APITimeout = time.Second
+			c.APITimeout = 2 * time.Second // more than one try
 			err := look(t, c)
 			var cause *event.Cause
 			if !errors.As(err, &cause) || cause.Reason != event.APIUnreachable || !strings.Contains(cause.Message, test.want) ||

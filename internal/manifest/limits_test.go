@@ -85,7 +85,7 @@ func TestLimits(t *testing.T) {
 				return findings
 			})
 			t.Logf("%v, %d MB", took, peak>>20)
-			if took > 5*time.Second { // a second on a quiet machine; what has no bound takes minutes
+			if took > 30*time.Second { // a second on a quiet machine, and more with the race detector; what has no bound takes minutes
 				t.Errorf("took %v", took)
 			}
 			if peak > 200<<20 {

@@ -63,7 +63,7 @@ func TestMemoryOfEvents(t *testing.T) {
 		if len(f.held)+len(told) != events {
 			t.Errorf("%s: %d are held, %d were told", about, len(f.held), len(told))
 		}
-		took := float64(after.HeapAlloc-before.HeapAlloc) / (1 << 20)
+		took := float64(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / (1 << 20)
 		t.Logf("%s: %.1f MB", about, took)
 		if took > 8 {
 			t.Errorf("%s: %.0f MB are kept", about, took)
