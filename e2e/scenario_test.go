@@ -207,7 +207,12 @@ func createNamespace(config, name string) error {
 	if err := kubectl(config, "create", "namespace", name); err != nil {
 		return err
 	}
-	return kubectl(config, "wait", "--for=create", "serviceaccount/default", "configmap/kube-root-ca.crt", "--timeout=2m")
+	for _, what := range []string{"serviceaccount/default", "configmap/kube-root-ca.crt"} { // kubectl fails when two are missing
+		if err := kubectl(config, "wait", "--for=create", what, "--timeout=2m"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func kubectl(config string, args ...string) error {
