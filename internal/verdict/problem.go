@@ -142,10 +142,7 @@ func (w *view) holdUp(p *corev1.Pod) *problem {
 	if p.Spec.NodeName == "" && (scheduled == nil || scheduled.Status != corev1.ConditionTrue) {
 		return w.unscheduled(p, scheduled)
 	}
-	since := p.CreationTimestamp.Time
-	if p.Status.StartTime != nil {
-		since = p.Status.StartTime.Time
-	}
+	since := w.startOf(p)
 	var ending *problem
 	for c := range containers(p) {
 		if c.status == nil {
@@ -529,11 +526,7 @@ func (w *view) configDue(p *corev1.Pod, c container) time.Time {
 		}
 	}
 	// We may not read events, or they come late from a busy node: the time alone must do, three times as long.
-	began := p.CreationTimestamp.Time
-	if p.Status.StartTime != nil {
-		began = p.Status.StartTime.Time
-	}
-	return w.after(began, 3*ConfigGrace)
+	return w.after(w.startOf(p), 3*ConfigGrace)
 }
 
 // concerns tells whether a pod's event is about one container; its field path is spec.containers{main}.
